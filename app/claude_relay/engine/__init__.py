@@ -1,0 +1,1 @@
+"""What we run. Nothing in here knows HTTP, Litestar or OpenAI's words."""

@@ -1,0 +1,1 @@
+"""The runner that drives the user's Claude Code CLI over stdin and stdout."""

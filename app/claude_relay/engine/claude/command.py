@@ -1,0 +1,109 @@
+"""Personality -> argv and environment of a CLI process. Pure, and the same for every request."""
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from claude_relay.engine.claude.discovery import Installation
+from claude_relay.settings import PREFIX, PermissionMode, Personality
+
+_STREAMING = (
+    *("-p", "--verbose", "--include-partial-messages"),
+    *("--input-format", "stream-json", "--output-format", "stream-json"),
+    "--no-session-persistence",
+)
+_SAFE_MODE_SINCE = (2, 1, 197)
+"""The oldest version on which ``--safe-mode`` was tried."""
+
+CLIENT_COMPOSED_SINCE = (2, 1, 330)
+"""The oldest version known to take ``client_composed`` lines, which keeps ``@path`` and ``/command`` plain text."""
+
+_BENDING = frozenset(
+    {
+        "CLAUDECODE",
+        "CLAUDE_CODE_ENTRYPOINT",
+        "CLAUDE_CODE_EXTRA_BODY",
+        "CLAUDE_CODE_SESSION_ID",
+        "CLAUDE_CODE_SIMPLE",
+        "CLAUDE_CODE_SSE_PORT",
+        "CLAUDE_AGENT_SDK_MCP_NO_PREFIX",
+    }
+)
+"""Variables of a surrounding Claude Code, or meant for one run of it, that would bend ours."""
+
+_ALWAYS = {
+    # a broken stream is an error the client is told of, not a second, hidden request
+    "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK": "1",
+    # saves a garbage collection for every 16 ms of streaming
+    "BUN_GC_TIMER_DISABLE": "1",
+    # a server must not replace its own executable, nor phone home, in the middle of an answer
+    "DISABLE_AUTOUPDATER": "1",
+    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+}
+_BY_PERSONALITY: Mapping[Personality, Mapping[str, str]] = {
+    # a lone question is asked once: the client's SDK retries, and knows better how long to wait
+    "chat": {
+        "CLAUDE_CODE_MAX_RETRIES": "0",
+        "CLAUDE_CODE_DISABLE_ATTACHMENTS": "1",
+        "CLAUDE_CODE_DISABLE_AUTO_MEMORY": "1",
+    },
+    # an agent in the middle of its work is worth a second and a third try
+    "agent": {"CLAUDE_CODE_MAX_RETRIES": "2"},
+}
+
+
+def argv(
+    installation: Installation, personality: Personality, model: str, permission_mode: PermissionMode | None
+) -> tuple[str, ...]:
+    """Return the command line of a generic process.
+
+    Args:
+        installation: The CLI.
+        personality: What the process will be.
+        model: The operator's usual model; a request for another changes it over stdin.
+        permission_mode: For ``agent``: who answers Claude Code's permission questions.
+    """
+    flags = _chat_flags(installation) if personality == "chat" else _agent_flags(permission_mode)
+    return (installation.path, *_STREAMING, "--model", model, *flags)
+
+
+def environment(
+    base: Mapping[str, str], installation: Installation, personality: Personality, relay_port: int
+) -> dict[str, str]:
+    """Return the environment of a process: the user's own, less what would bend a run, plus what the relay needs.
+
+    Args:
+        base: The environment the relay was started in.
+        installation: The CLI.
+        personality: What the process will be.
+        relay_port: The relay's own port: an upstream that points there would be a loop.
+    """
+    kept = {name: value for name, value in base.items() if name not in _BENDING and not name.startswith(PREFIX)}
+    if _points_at_relay(kept.get("ANTHROPIC_BASE_URL", ""), relay_port):
+        del kept["ANTHROPIC_BASE_URL"]
+    guard = {} if takes_client_composed(installation) else {"CLAUDE_CODE_DISABLE_ATTACHMENTS": "1"}
+    return {**kept, **_ALWAYS, **_BY_PERSONALITY[personality], **guard}
+
+
+def takes_client_composed(installation: Installation) -> bool:
+    """Whether the CLI can be told, line by line, that ``@path`` and ``/command`` are plain text."""
+    return installation.version >= CLIENT_COMPOSED_SINCE
+
+
+def _chat_flags(installation: Installation) -> tuple[str, ...]:
+    """Safe mode keeps the user's way of logging in; an older CLI without it is isolated from all settings."""
+    if installation.version >= _SAFE_MODE_SINCE:
+        return ("--tools", "", "--strict-mcp-config", "--safe-mode")
+    return ("--tools", "", "--strict-mcp-config", "--setting-sources", "")
+
+
+def _agent_flags(permission_mode: PermissionMode | None) -> tuple[str, ...]:
+    return () if permission_mode is None else ("--permission-mode", permission_mode)
+
+
+def _points_at_relay(url: str, relay_port: int) -> bool:
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        return False
+    return parts.hostname in {"localhost", "127.0.0.1", "0.0.0.0", "::1"} and port == relay_port  # noqa: S104

@@ -1,0 +1,128 @@
+"""One child process: spawn it, write lines to it, read lines from it, and leave nothing of it behind."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from claude_relay.errors import UnavailableError
+
+_log = logging.getLogger(__name__)
+
+_CHUNK = 1 << 18
+"""Bytes read at once. Lines may be many times longer."""
+_STDERR_LINES = 20
+_PATIENCE = 0.4
+"""Seconds a child gets for each step of its end: after its input closed, then after SIGTERM."""
+
+
+class ChildProcess:
+    """A running child in a process group of its own, spoken to in lines."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._unread: deque[bytes] = deque()
+        self._partial: list[bytes] = []
+        self._errors: deque[str] = deque(maxlen=_STDERR_LINES)
+        self._drain = asyncio.create_task(self._drain_stderr())
+
+    @property
+    def pid(self) -> int:
+        """The process id, which is also the id of its group."""
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit code, or None while it runs."""
+        return self._process.returncode
+
+    @property
+    def stderr(self) -> str:
+        """The last lines it wrote to stderr."""
+        return "\n".join(self._errors)
+
+    async def write(self, data: bytes) -> None:
+        """Write and wait until the pipe has taken most of it.
+
+        Raises:
+            ConnectionError: The child no longer reads.
+        """
+        stdin = self._process.stdin
+        assert stdin is not None  # noqa: S101 - spawned with a pipe
+        stdin.write(data)
+        await stdin.drain()
+
+    async def read_line(self) -> bytes | None:
+        """Return the next line without its newline, however long, or None when the child's output has ended."""
+        stdout = self._process.stdout
+        assert stdout is not None  # noqa: S101 - spawned with a pipe
+        while not self._unread:
+            chunk = await stdout.read(_CHUNK)
+            if not chunk:
+                return None
+            first, *rest = chunk.split(b"\n")
+            self._partial.append(first)
+            if rest:
+                self._unread.append(b"".join(self._partial))
+                self._unread.extend(rest[:-1])
+                self._partial = [rest[-1]]
+        return self._unread.popleft()
+
+    async def close(self) -> None:
+        """End the child and everything in its group, in bounded time.
+
+        It is asked first: closed input lets the CLI end its own tools and servers. Then it is made to.
+        """
+        stdin = self._process.stdin
+        assert stdin is not None  # noqa: S101 - spawned with a pipe
+        stdin.close()
+        if not await self._ended():
+            self._signal(signal.SIGTERM)
+            await self._ended()
+        self._signal(signal.SIGKILL)
+        if not await self._ended():
+            _log.error("claude[%d] does not end", self.pid)
+        self._drain.cancel()
+        await asyncio.gather(self._drain, return_exceptions=True)
+
+    async def _ended(self) -> bool:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                await self._process.wait()
+        return self._process.returncode is not None
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+
+    async def _drain_stderr(self) -> None:
+        stderr = self._process.stderr
+        assert stderr is not None  # noqa: S101 - spawned with a pipe
+        while chunk := await stderr.read(_CHUNK):
+            for line in chunk.decode(errors="replace").splitlines():
+                self._errors.append(line[:500])
+                _log.debug("claude[%d] stderr: %s", self.pid, line)
+
+
+async def spawn(argv: Sequence[str], environ: Mapping[str, str], cwd: str) -> ChildProcess:
+    """Start a child with pipes, as the leader of its own session: a Ctrl-C meant for the relay does not reach it.
+
+    Raises:
+        UnavailableError: It cannot be started.
+    """
+    options: dict[str, Any] = {"env": environ, "cwd": cwd, "start_new_session": True}
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            **options,
+        )
+    except OSError as error:
+        raise UnavailableError(f"Claude Code could not be started: {error}", code="claude_not_found") from error
+    return ChildProcess(process)

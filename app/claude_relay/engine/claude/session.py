@@ -1,0 +1,140 @@
+"""One Claude Code process as a conversation partner: get it ready, configure it, ask it, interrupt it."""
+
+import contextlib
+import itertools
+import logging
+from typing import Any
+
+import msgspec
+
+from claude_relay.engine.claude import history, wire
+from claude_relay.engine.claude.process import ChildProcess
+from claude_relay.engine.vocabulary import RunRequest
+from claude_relay.errors import UpstreamError
+from claude_relay.settings import Personality
+
+_log = logging.getLogger(__name__)
+
+
+class Session:
+    """A child process that takes one question.
+
+    Lines are read by whoever waits for them, so there is never more than one reader and no queue in between.
+
+    Args:
+        process: The child, just started.
+        personality: What it was started as.
+        model: The model it was started with.
+        client_composed: Whether it takes lines marked as plain text.
+    """
+
+    def __init__(self, process: ChildProcess, personality: Personality, model: str, *, client_composed: bool) -> None:
+        self.process = process
+        self.personality: Personality = personality
+        self.asking = False
+        self._model = model
+        self._client_composed = client_composed
+        self._ids = (f"relay-{number}" for number in itertools.count(1))
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process still runs, as far as is known."""
+        return self.process.returncode is None
+
+    async def ready(self) -> None:
+        """Wait until the CLI answers at all, which is when its start-up is over.
+
+        Raises:
+            UpstreamError: It ended instead.
+        """
+        await self._write(self._control("get_binary_version"))
+        while not isinstance(await self._next(), wire.ControlResponse):
+            pass
+
+    async def ask(self, request: RunRequest) -> None:
+        """Configure the process for a request, put the history in place, and ask.
+
+        The answer is what ``receive`` returns from here on, up to a ``Result``.
+
+        Raises:
+            UpstreamError: The process refused, or ended.
+        """
+        *past, question = history.native(request, client_composed=self._client_composed)
+        await self._write(*self._configuration(request))
+        for batch in past:
+            await self._write(*batch)
+            await self._turn_over()
+        self.asking = True
+        await self._write(*question)
+
+    async def receive(self) -> wire.Line:
+        """Return the next line of the CLI; what it asks of the relay is answered on the way.
+
+        Raises:
+            UpstreamError: The process ended, or refused its configuration.
+        """
+        match line := await self._next():
+            case wire.ControlResponse(wire.ControlReply(subtype="error", error=error)):
+                raise UpstreamError(f"Claude Code refused its configuration: {error}", code="claude_refused")
+            case wire.Other("result", reason):
+                raise UpstreamError(f"Claude Code's result could not be read: {reason}", code="claude_unreadable")
+            case wire.Result():
+                self.asking = False
+        return line
+
+    async def interrupt(self) -> None:
+        """Ask the CLI to stop its work, upstream and in tools; nothing happens if it is gone already."""
+        with contextlib.suppress(UpstreamError):
+            await self._write(self._control("interrupt"))
+
+    def _configuration(self, request: RunRequest) -> list[wire.Outgoing]:
+        """The first ``initialize`` of a process is the only one that counts."""
+        lines: list[wire.Outgoing] = [self._control("initialize", title="claude-relay", **self._prompt(request))]
+        if request.model != self._model:
+            lines.append(self._control("apply_flag_settings", settings={"model": request.model}))
+            lines.append(wire.boundary())
+        return lines
+
+    def _prompt(self, request: RunRequest) -> dict[str, Any]:
+        """In ``chat`` the caller's words are the whole system prompt, in ``agent`` they follow Claude Code's own."""
+        if self.personality == "chat":
+            return {"systemPrompt": [request.system or ""]}
+        return {"appendSystemPrompt": request.system} if request.system else {}
+
+    def _control(self, subtype: str, **fields: Any) -> wire.ControlLine:
+        return wire.control(next(self._ids), subtype, **fields)
+
+    async def _next(self) -> wire.Line:
+        while True:
+            match line := await self._read():
+                case wire.ControlRequest(request_id, question):
+                    _log.warning("claude[%d] asked for %r, which is unknown", self.process.pid, question.subtype)
+                    await self._write(wire.refusal(request_id, f"claude-relay does not know {question.subtype!r}"))
+                case _:
+                    return line
+
+    async def _turn_over(self) -> None:
+        while not isinstance(await self.receive(), wire.Result):
+            pass
+
+    async def _write(self, *lines: wire.Outgoing) -> None:
+        try:
+            await self.process.write(wire.encode(lines))
+        except ConnectionError:
+            raise self._gone() from None
+
+    async def _read(self) -> wire.Line:
+        while True:
+            raw = await self.process.read_line()
+            if raw is None:
+                raise self._gone()
+            try:
+                return wire.decode(raw)
+            except msgspec.DecodeError:
+                _log.warning("claude[%d] wrote %d bytes that are no JSON line", self.process.pid, len(raw))
+
+    def _gone(self) -> UpstreamError:
+        _log.error("claude[%d] ended unexpectedly; it last said: %s", self.process.pid, self.process.stderr or "-")
+        return UpstreamError(
+            "Claude Code ended before its answer was complete; the relay's log tells more.", code="claude_exited"
+        )

@@ -1,0 +1,173 @@
+"""CLI lines -> engine events. Pure: one ``Translator`` per run, fed line by line."""
+
+import logging
+import time
+from collections.abc import Iterator
+
+from claude_relay import errors
+from claude_relay.engine.claude import wire
+from claude_relay.engine.vocabulary import Event, RunEnd, StopReason, TextDelta, ThinkingDelta, ToolActivity, Usage
+
+_log = logging.getLogger(__name__)
+
+_LOGIN = (
+    "Claude Code is not logged in. Run `claude` and `/login` on the relay's machine, or set ANTHROPIC_API_KEY there."
+)
+_EARLY_ENDS: dict[str, StopReason] = {
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "refusal": "refusal",
+}
+"""Ends that the CLI does not accept: left alone it would ask the model again, hidden from the client."""
+_RETRY_AFTER = 5.0
+"""Seconds to wait when the upstream is overloaded and nothing better is known."""
+
+
+class Translator:
+    """What is known of one run while its lines come in."""
+
+    def __init__(self) -> None:
+        self._finished = Usage()
+        self._current = Usage()
+        self._spoken_unfinished = False
+        self._separator = ""
+        self._last_text = ""
+        self._error_code: str | None = None
+        self._resets_at: float | None = None
+
+    def feed(self, line: wire.Line) -> Iterator[Event]:
+        """Yield the events that a line stands for, most often none or one.
+
+        Raises:
+            RelayError: The line says that the run has failed.
+        """
+        match line:
+            case wire.StreamEvent(event, None):
+                yield from self._stream(event)
+            case wire.Assistant(error=str(code), parent_tool_use_id=None):
+                self._error_code = code
+            case wire.RateLimitEvent(info):
+                self._resets_at = info.resets_at
+            case wire.System("api_retry"):
+                _log.warning("upstream failed with status %s, Claude Code tries again", line.error_status)
+            case wire.Result():
+                yield self._end(line)
+            case wire.Other(kind, reason):
+                _log.debug("line of kind %r was passed over: %s", kind, reason)
+
+    def _stream(self, event: object) -> Iterator[Event]:
+        match event:
+            case wire.MessageStart(message):
+                self._begin_message(message.usage)
+            case wire.ContentBlockStart(wire.ContentBlock("tool_use", name)):
+                yield ToolActivity(name)
+            case wire.ContentBlockDelta(wire.TextPiece(text)) if text:
+                yield TextDelta(self._separated(text))
+            case wire.ContentBlockDelta(wire.ThinkingPiece(text)) if text:
+                yield ThinkingDelta(text)
+            case wire.MessageDelta(wire.MessageEnd(str(reason)), usage):
+                self._end_message(usage)
+                if reason in _EARLY_ENDS:
+                    yield RunEnd(_EARLY_ENDS[reason], self._finished)
+
+    def _begin_message(self, usage: wire.Tokens) -> None:
+        if self._spoken_unfinished:
+            raise errors.UpstreamError(
+                "The upstream broke off in the middle of its answer.", code="upstream_disconnected"
+            )
+        self._current = _merge(Usage(), usage)
+        self._separator = "\n\n" if self._last_text and not self._last_text.endswith("\n") else ""
+
+    def _end_message(self, usage: wire.Tokens) -> None:
+        """Only a stop reason ends a message: for a broken one the CLI makes up a ``message_stop``."""
+        self._spoken_unfinished = False
+        self._finished += _merge(self._current, usage)
+        self._current = Usage()
+
+    def _separated(self, text: str) -> str:
+        """Set the texts of an agent's successive messages apart, as a reader would expect."""
+        text, self._separator = self._separator + text, ""
+        self._spoken_unfinished, self._last_text = True, text
+        return text
+
+    def _end(self, result: wire.Result) -> RunEnd:
+        if result.is_error or result.api_error_status is not None:
+            raise failure(result, self._error_code, self._resets_at)
+        total = _merge(Usage(), result.usage)
+        streamed = self._finished + self._current
+        return RunEnd("end", total if total.prompt_tokens else streamed)
+
+
+def failure(result: wire.Result, code: str | None, resets_at: float | None = None) -> errors.RelayError:
+    """Return the error that a failed run is answered with.
+
+    The CLI's text is passed on where it helps the client; where the upstream itself failed it names hosts and ports
+    that are the operator's business, so the client gets our words and the log gets the CLI's.
+
+    Args:
+        result: The line that ended the run.
+        code: The error code of the CLI's last, synthetic message.
+        resets_at: When a subscription's limit is lifted, in seconds since the epoch, if known.
+    """
+    text = result.result.removeprefix("API Error: ") or f"Claude Code stopped: {result.subtype}"
+    if result.terminal_reason == "prompt_too_long":
+        return errors.InvalidRequestError(text, param="messages", code="context_length_exceeded")
+    match result.api_error_status:
+        case None:
+            return _coded_failure(text, code)
+        case 400:
+            return errors.InvalidRequestError(text)
+        case 401:
+            return errors.AuthenticationError(f"{text} ({_LOGIN})")
+        case 403:
+            return errors.PermissionDeniedError(text)
+        case 404:
+            return errors.NotFoundError(text, param="model", code="model_not_found")
+        case 413:
+            return errors.RequestTooLargeError(text, param="messages")
+        case 429:
+            return errors.RateLimitError(text, retry_after=_seconds_until(resets_at))
+        case 503 | 529:
+            return _overloaded()
+        case status:
+            return errors.UpstreamError(f"The upstream failed with status {status}.")
+
+
+def _coded_failure(text: str, code: str | None) -> errors.RelayError:
+    """The CLI failed without an HTTP status: its own error code is all there is."""
+    match code:
+        case "authentication_failed":
+            return errors.AuthenticationError(_LOGIN, code="not_logged_in")
+        case "model_not_found":
+            return errors.NotFoundError(text, param="model", code="model_not_found")
+        case "rate_limit":
+            return errors.RateLimitError(text, retry_after=_RETRY_AFTER)
+        case "invalid_request":
+            return errors.InvalidRequestError(text)
+    if "overloaded" in text.lower() or "529" in text:
+        return _overloaded()
+    if "connection" in text.lower():
+        return errors.UpstreamError("The connection to the upstream was lost.", code="upstream_disconnected")
+    return errors.UpstreamError(text)
+
+
+def _overloaded() -> errors.UnavailableError:
+    return errors.UnavailableError("The upstream is overloaded.", code="overloaded", retry_after=_RETRY_AFTER)
+
+
+def _seconds_until(moment: float | None) -> float:
+    return _RETRY_AFTER if moment is None else max(1.0, moment - time.time())
+
+
+def _merge(known: Usage, tokens: wire.Tokens) -> Usage:
+    """Take over the counts that are given; the upstream's are totals of the call so far, not increments."""
+    return Usage(
+        _either(tokens.input_tokens, known.input_tokens),
+        _either(tokens.cache_read_input_tokens, known.cache_read_tokens),
+        _either(tokens.cache_creation_input_tokens, known.cache_creation_tokens),
+        _either(tokens.output_tokens, known.output_tokens),
+    )
+
+
+def _either(given: int | None, known: int) -> int:
+    return known if given is None else given

@@ -1,0 +1,319 @@
+"""The CLI's NDJSON in both directions: Structs and codecs, no I/O.
+
+Only the fields that the relay uses are named; everything else is skipped by the decoder. What the CLI may say that
+is not named here decodes to ``Other``: new versions add lines, and none of them may stop an answer.
+"""
+
+from collections.abc import Iterable
+from typing import Any, Literal
+from uuid import uuid4
+
+import msgspec
+from msgspec import Struct, field
+
+# --- from the CLI ----------------------------------------------------------------------------------------------------
+
+
+class Tokens(Struct, frozen=True):
+    """Token counts of one model call, or of a whole run."""
+
+    input_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+class StartedMessage(Struct, frozen=True):
+    """The message a ``message_start`` announces."""
+
+    usage: Tokens = Tokens()
+
+
+class MessageStart(Struct, frozen=True, tag="message_start"):
+    """A model call begins to answer."""
+
+    message: StartedMessage
+
+
+class ContentBlock(Struct, frozen=True):
+    """The kind of a block, and the tool's name where it is a tool call."""
+
+    type: str
+    name: str = ""
+
+
+class ContentBlockStart(Struct, frozen=True, tag="content_block_start"):
+    """A block of the answer begins."""
+
+    content_block: ContentBlock
+
+
+class TextPiece(Struct, frozen=True, tag="text_delta"):
+    """More text."""
+
+    text: str
+
+
+class ThinkingPiece(Struct, frozen=True, tag="thinking_delta"):
+    """More reasoning."""
+
+    thinking: str
+
+
+class ContentBlockDelta(Struct, frozen=True, tag="content_block_delta"):
+    """More of the current block."""
+
+    delta: TextPiece | ThinkingPiece
+
+
+class MessageEnd(Struct, frozen=True):
+    """Why a model call stopped."""
+
+    stop_reason: str | None = None
+
+
+class MessageDelta(Struct, frozen=True, tag="message_delta"):
+    """A model call says why it stops, and its final counts."""
+
+    delta: MessageEnd
+    usage: Tokens = Tokens()
+
+
+class StreamEvent(Struct, frozen=True, tag="stream_event"):
+    """An event of the upstream's stream, passed on as it came.
+
+    Attributes:
+        event: The event.
+        parent_tool_use_id: Set when it belongs to a subagent, not to the answer.
+    """
+
+    event: MessageStart | ContentBlockStart | ContentBlockDelta | MessageDelta
+    parent_tool_use_id: str | None = None
+
+
+class Assistant(Struct, frozen=True, tag="assistant"):
+    """A complete block of the answer; only what it says of an error is used."""
+
+    error: str | None = None
+    parent_tool_use_id: str | None = None
+
+
+class Result(Struct, frozen=True, tag="result"):
+    """The end of a turn.
+
+    Success and failure are told by ``is_error`` and ``api_error_status``, never by ``subtype``.
+    """
+
+    subtype: str
+    is_error: bool = False
+    api_error_status: int | None = None
+    terminal_reason: str | None = None
+    stop_reason: str | None = None
+    result: str = ""
+    usage: Tokens = Tokens()
+
+
+class System(Struct, frozen=True, tag="system"):
+    """News of the CLI itself, such as ``init`` and ``api_retry``."""
+
+    subtype: str
+    attempt: int | None = None
+    retry_delay_ms: float | None = None
+    error_status: int | None = None
+
+
+class RateLimitInfo(Struct, frozen=True, rename="camel"):
+    """A subscription's limits.
+
+    Attributes:
+        status: ``allowed``, ``allowed_warning`` or ``rejected``.
+        resets_at: When the limit is lifted, in seconds since the epoch.
+    """
+
+    status: str = ""
+    resets_at: float | None = None
+
+
+class RateLimitEvent(Struct, frozen=True, tag="rate_limit_event"):
+    """The state of a subscription's limits changed."""
+
+    rate_limit_info: RateLimitInfo
+
+
+class ControlReply(Struct, frozen=True):
+    """The CLI's answer to one of our control requests."""
+
+    request_id: str
+    subtype: str
+    error: str | None = None
+
+
+class ControlResponse(Struct, frozen=True, tag="control_response"):
+    """Envelope of a ``ControlReply``."""
+
+    response: ControlReply
+
+
+class ControlQuestion(Struct, frozen=True):
+    """What the CLI wants of us."""
+
+    subtype: str
+
+
+class ControlRequest(Struct, frozen=True, tag="control_request"):
+    """The CLI asks us, and waits for an answer."""
+
+    request_id: str
+    request: ControlQuestion
+
+
+class Other(Struct, frozen=True):
+    """A line the relay does not use, or does not understand.
+
+    Attributes:
+        kind: The line's ``type``.
+        reason: Why it was not read as one of the known lines.
+    """
+
+    kind: str
+    reason: str
+
+
+Line = StreamEvent | Assistant | Result | System | RateLimitEvent | ControlResponse | ControlRequest | Other
+
+
+class _Kind(Struct, frozen=True):
+    type: str = ""
+
+
+_known = msgspec.json.Decoder(
+    StreamEvent | Assistant | Result | System | RateLimitEvent | ControlResponse | ControlRequest
+)
+_kind = msgspec.json.Decoder(_Kind)
+
+
+def decode(line: bytes) -> Line:
+    """Read one line of the CLI's output.
+
+    Raises:
+        msgspec.DecodeError: The line is not a JSON object.
+    """
+    try:
+        known: Line = _known.decode(line)
+    except msgspec.ValidationError as error:
+        return Other(_kind.decode(line).type, str(error))
+    return known
+
+
+# --- to the CLI ------------------------------------------------------------------------------------------------------
+
+
+class Say(Struct, frozen=True):
+    """The message inside a ``UserLine``."""
+
+    content: list[dict[str, Any]]
+    role: Literal["user"] = "user"
+
+
+class UserLine(Struct, frozen=True, tag="user", omit_defaults=True):
+    """A turn of the user.
+
+    Attributes:
+        message: The turn.
+        shouldQuery: False for a turn of the past: it is put into the history and nothing is asked.
+        client_composed: Takes the text as it is: no ``@path``, no ``/command``.
+        uuid: New for each line; the CLI ignores a line whose uuid it has seen.
+    """
+
+    message: Say
+    uuid: str
+    shouldQuery: bool = True  # noqa: N815 - the CLI's own name
+    client_composed: bool = False
+    session_id: str = field(default_factory=str)
+    parent_tool_use_id: str | None = None
+
+
+class PastAnswer(Struct, frozen=True):
+    """The message inside an ``AssistantLine``."""
+
+    id: str
+    model: str
+    content: list[dict[str, Any]]
+    type: Literal["message"] = "message"
+    role: Literal["assistant"] = "assistant"
+    stop_reason: str = "end_turn"
+    usage: Tokens = Tokens(input_tokens=1, output_tokens=1)
+
+
+class AssistantLine(Struct, frozen=True, tag="assistant"):
+    """A turn of the assistant in the past."""
+
+    message: PastAnswer
+    uuid: str
+    session_id: str = ""
+    parent_tool_use_id: str | None = None
+
+
+class ControlLine(Struct, frozen=True, tag="control_request"):
+    """A control request of ours."""
+
+    request_id: str
+    request: dict[str, Any]
+
+
+class BoundaryLine(Struct, frozen=True, tag="system"):
+    """Makes the CLI forget what its next request would otherwise carry along."""
+
+    uuid: str
+    subtype: Literal["compact_boundary"] = "compact_boundary"
+    compact_metadata: dict[str, Any] = field(default_factory=lambda: {"trigger": "manual", "pre_tokens": 1})
+    session_id: str = ""
+
+
+class RefusalReply(Struct, frozen=True):
+    """The message inside a ``RefusalLine``."""
+
+    request_id: str
+    error: str
+    subtype: Literal["error"] = "error"
+
+
+class RefusalLine(Struct, frozen=True, tag="control_response"):
+    """Our answer to a control request we cannot serve."""
+
+    response: RefusalReply
+
+
+Outgoing = UserLine | AssistantLine | ControlLine | BoundaryLine | RefusalLine
+
+_encoder = msgspec.json.Encoder()
+
+
+def encode(lines: Iterable[Outgoing]) -> bytes:
+    """Write lines as the CLI reads them: one JSON object each, and a newline."""
+    return b"".join(_encoder.encode(line) + b"\n" for line in lines)
+
+
+def boundary() -> BoundaryLine:
+    """Return a boundary with an id of its own."""
+    return BoundaryLine(uuid=str(uuid4()))
+
+
+def control(request_id: str, subtype: str, **fields: Any) -> ControlLine:
+    """Return a control request, such as ``initialize`` or ``interrupt``."""
+    return ControlLine(request_id, {"subtype": subtype, **fields})
+
+
+def user(content: list[dict[str, Any]], *, asks: bool, client_composed: bool) -> UserLine:
+    """Return a turn of the user that asks, or one of the past."""
+    return UserLine(Say(content), uuid=str(uuid4()), shouldQuery=asks, client_composed=client_composed)
+
+
+def assistant(content: list[dict[str, Any]], model: str) -> AssistantLine:
+    """Return a past turn of the assistant; without ids of their own the CLI would merge turns."""
+    return AssistantLine(PastAnswer(id=f"msg_{uuid4().hex}", model=model, content=content), uuid=str(uuid4()))
+
+
+def refusal(request_id: str, error: str) -> RefusalLine:
+    """Return the answer to a control request that cannot be served."""
+    return RefusalLine(RefusalReply(request_id, error))

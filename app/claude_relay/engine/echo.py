@@ -1,0 +1,122 @@
+"""An offline runner: it says back what it was told, the same way every time, and fails on demand.
+
+It lets people test their OpenAI client without an account. A first line ``!echo key=value ...`` of the last user
+message is its script; everything after that line is echoed. The keys:
+
+========== ===================================================================
+delay      seconds before the first delta
+interval   seconds between two deltas
+repeat     how many times the text is said
+stop       why the answer ends: end, length or refusal
+error      HTTP status to fail with: 400, 401, 403, 404, 413, 429, 502 or 503
+after      number of deltas before that failure (0: before anything is sent)
+========== ===================================================================
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator
+
+import msgspec
+from msgspec import Struct
+
+from claude_relay import errors
+from claude_relay.engine.runner import RunnerHealth
+from claude_relay.engine.vocabulary import Event, RunEnd, RunRequest, StopReason, TextDelta, Usage
+
+_FAILURES: dict[int, type[errors.RelayError]] = {
+    failure.status: failure
+    for failure in (
+        errors.InvalidRequestError,
+        errors.AuthenticationError,
+        errors.PermissionDeniedError,
+        errors.NotFoundError,
+        errors.RequestTooLargeError,
+        errors.RateLimitError,
+        errors.UpstreamError,
+        errors.UnavailableError,
+    )
+}
+_PIECE = re.compile(r"\S+\s*|\s+")
+_COMMAND = "!echo"
+
+
+class Script(Struct, frozen=True, forbid_unknown_fields=True):
+    """How one answer behaves; the module's text says what each field means."""
+
+    delay: float = 0.0
+    interval: float = 0.0
+    repeat: int = 1
+    stop: StopReason = "end"
+    error: int | None = None
+    after: int = 0
+
+
+class EchoRunner:
+    """A ``ClaudeRunner`` that needs neither Claude nor a network."""
+
+    name = "echo"
+    models: tuple[str, ...] = ("echo",)
+
+    async def start(self) -> None:
+        """Nothing to get ready."""
+
+    async def stop(self) -> None:
+        """Nothing to stop."""
+
+    def health(self) -> RunnerHealth:
+        """Say that this is no real model."""
+        return RunnerHealth("ok", {"note": "offline echo runner: answers repeat the question, no model is asked"})
+
+    async def run(self, request: RunRequest) -> AsyncGenerator[Event, None]:
+        """Answer with the last user message, one word a delta.
+
+        Raises:
+            InvalidRequestError: The message's ``!echo`` line cannot be understood.
+            RelayError: The failure that the line asks for.
+        """
+        script, text = parse(said(request))
+        pieces = _PIECE.findall(text) * script.repeat
+        await asyncio.sleep(script.delay)
+        for sent, piece in enumerate(pieces):
+            _fail_if_due(script, sent)
+            yield TextDelta(piece)
+            await asyncio.sleep(script.interval)
+        _fail_if_due(script, max(script.after, len(pieces)))
+        yield RunEnd(script.stop, Usage(input_tokens=count_tokens(request), output_tokens=len(pieces)))
+
+
+def said(request: RunRequest) -> str:
+    """Return the text of the last turn."""
+    return "\n".join(piece.text for piece in request.turns[-1].content)
+
+
+def count_tokens(request: RunRequest) -> int:
+    """Count the words of the whole prompt: the echo runner's tokens."""
+    texts = [piece.text for turn in request.turns for piece in turn.content]
+    return sum(len(text.split()) for text in (request.system or "", *texts))
+
+
+def parse(text: str) -> tuple[Script, str]:
+    """Split a message into its script and the text to echo.
+
+    Raises:
+        InvalidRequestError: The script has an unknown key or a bad value.
+    """
+    first, _, rest = text.partition("\n")
+    words = first.split()
+    if words[:1] != [_COMMAND]:
+        return Script(), text
+    fields = dict(word.partition("=")[::2] for word in words[1:])
+    try:
+        script = msgspec.convert(fields, Script, strict=False)
+    except msgspec.ValidationError as error:
+        raise errors.InvalidRequestError(f"Bad {_COMMAND} line: {error}", param="messages") from None
+    if script.error is not None and script.error not in _FAILURES:
+        raise errors.InvalidRequestError(f"{_COMMAND} cannot fail with status {script.error}", param="messages")
+    return script, rest
+
+
+def _fail_if_due(script: Script, sent: int) -> None:
+    if script.error is not None and sent >= script.after:
+        raise _FAILURES[script.error](f"The echo runner was told to fail with status {script.error}")

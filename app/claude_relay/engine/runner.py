@@ -1,0 +1,81 @@
+"""What a runner is, and what a run is."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from msgspec import Struct, field
+
+from claude_relay.engine.vocabulary import Event, RunRequest
+
+
+class RunnerHealth(Struct, frozen=True):
+    """How a runner is.
+
+    Attributes:
+        status: ``ok``, or ``degraded`` when requests will fail.
+        detail: Facts about the runner for the operator, in plain JSON types.
+        reason: Why it is degraded.
+        remedy: What the operator can do about it.
+    """
+
+    status: Literal["ok", "degraded"]
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    reason: str | None = None
+    remedy: str | None = None
+
+
+@runtime_checkable
+class ClaudeRunner(Protocol):
+    """Answers requests. Endpoint families know this and never a concrete runner."""
+
+    name: str
+    models: tuple[str, ...]
+
+    async def start(self) -> None:
+        """Get ready, without waiting for anything slow."""
+
+    async def stop(self) -> None:
+        """Stop all runs and leave no process behind."""
+
+    def run(self, request: RunRequest) -> AsyncGenerator[Event, None]:
+        """Answer a request with events, the last of them a ``RunEnd``.
+
+        Closing the generator stops the work, at any point.
+
+        Raises:
+            RelayError: From the generator, when the run fails.
+        """
+
+    def health(self) -> RunnerHealth:
+        """Say how the runner is, at once."""
+
+
+class Run:
+    """A run whose first event has arrived: from here on it streams.
+
+    Attributes:
+        events: All events of the run, the first included. To be iterated once.
+    """
+
+    def __init__(self, first: Event, rest: AsyncGenerator[Event, None]) -> None:
+        self._rest = rest
+        self.events = self._all(first)
+
+    async def _all(self, first: Event) -> AsyncIterator[Event]:
+        yield first
+        async for event in self._rest:
+            yield event
+
+    async def aclose(self) -> None:
+        """Stop the work if it still goes on. May be called more than once."""
+        await self._rest.aclose()
+
+
+async def open_run(runner: ClaudeRunner, request: RunRequest) -> Run:
+    """Start a run and wait for its first event, so that early failures are raised here.
+
+    Raises:
+        RelayError: The run failed before its first event.
+    """
+    events = runner.run(request)
+    return Run(await anext(events), events)

@@ -1,0 +1,119 @@
+"""Everything that can go wrong, as one small tree.
+
+Each class carries the HTTP status and the OpenAI ``type`` it is answered with; ``claude_relay.web.errors`` turns an
+instance into a response. Nothing in here knows an HTTP framework.
+"""
+
+from typing import ClassVar
+
+
+class RelayError(Exception):
+    """A failure with words for the client.
+
+    Args:
+        message: What went wrong and what to do, for the person who reads the client's log.
+        param: The request parameter at fault, as a path such as ``messages[0].content``.
+        code: A stable word for programs, such as ``model_not_found``; the class's own when not given.
+        retry_after: Seconds after which asking again makes sense.
+        should_retry: Overrides the client SDK's own choice (header ``x-should-retry``).
+    """
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "server_error"
+    default_code: ClassVar[str | None] = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        retry_after: float | None = None,
+        should_retry: bool | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.code = code if code is not None else self.default_code
+        self.retry_after = retry_after
+        self.should_retry = should_retry
+
+
+class SettingsError(RelayError):
+    """A setting of the operator has a bad value; raised before any server runs."""
+
+
+class InvalidRequestError(RelayError):
+    """The request cannot be served as it stands."""
+
+    status = 400
+    type = "invalid_request_error"
+
+
+class AuthenticationError(RelayError):
+    """Claude Code, or its upstream, does not accept the login."""
+
+    status = 401
+    type = "authentication_error"
+    default_code = "invalid_api_key"
+
+
+class PermissionDeniedError(RelayError):
+    """The login is known but may not do this."""
+
+    status = 403
+    type = "permission_error"
+    default_code = "permission_denied"
+
+
+class NotFoundError(RelayError):
+    """There is no such model or path."""
+
+    status = 404
+    type = "invalid_request_error"
+    default_code = "not_found"
+
+
+class MethodNotAllowedError(RelayError):
+    """The path exists, but not for this HTTP method."""
+
+    status = 405
+    type = "invalid_request_error"
+    default_code = "method_not_allowed"
+
+
+class RequestTooLargeError(RelayError):
+    """The request's body is larger than the relay or its upstream takes."""
+
+    status = 413
+    type = "invalid_request_error"
+    default_code = "request_too_large"
+
+
+class RateLimitError(RelayError):
+    """The upstream asks to slow down."""
+
+    status = 429
+    type = "rate_limit_error"
+    default_code = "rate_limit_exceeded"
+
+
+class ClientDisconnectedError(RelayError):
+    """The client left before its answer was ready; nobody reads this."""
+
+    status = 499
+    default_code = "client_disconnected"
+
+
+class UpstreamError(RelayError):
+    """Claude Code, or the service behind it, failed."""
+
+    status = 502
+    default_code = "upstream_error"
+
+
+class UnavailableError(RelayError):
+    """The relay, or what it needs, cannot serve requests now."""
+
+    status = 503
+    default_code = "service_unavailable"

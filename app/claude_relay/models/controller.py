@@ -1,0 +1,25 @@
+"""The routes of ``/models``."""
+
+from litestar import get
+
+from claude_relay.engine.runner import ClaudeRunner
+from claude_relay.models import outbound
+from claude_relay.models.schemas import Model, ModelList
+from claude_relay.web.controller import WireController
+
+
+class ModelsController(WireController):
+    """Which models can be asked. Neither route starts a process."""
+
+    path = "/models"
+    tags = ("Models",)
+
+    @get(operation_id="listModels", summary="List models")
+    async def list_models(self, runner: ClaudeRunner) -> ModelList:
+        """List the names that always work. Any other model name is passed on to Claude Code as it is."""
+        return outbound.listed(runner)
+
+    @get("/{model:path}", operation_id="retrieveModel", summary="Retrieve a model")
+    async def retrieve_model(self, model: str, runner: ClaudeRunner) -> Model:
+        """Describe a model by its name. Whether the upstream knows it shows when it is asked."""
+        return outbound.described(model.removeprefix("/"), runner)

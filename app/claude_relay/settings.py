@@ -1,0 +1,176 @@
+"""What the operator chooses: one frozen Struct, and the only reader of the environment.
+
+Each field is at once a flag of ``claude-relay serve``, a variable ``CLAUDE_RELAY_*`` and a line of ``.env``.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from dotenv import dotenv_values
+from msgspec import Meta
+
+from claude_relay.errors import SettingsError
+
+PREFIX = "CLAUDE_RELAY_"
+
+Personality = Literal["agent", "chat"]
+PermissionMode = Literal["default", "acceptEdits", "auto", "dontAsk", "plan", "bypassPermissions"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The operator's choices, checked."""
+
+    host: Annotated[str, Meta(description="Address to listen on.")] = "0.0.0.0"  # noqa: S104 - as documented
+    port: Annotated[int, Meta(ge=1, le=65535, description="Port to listen on.")] = 8082
+    personality: Annotated[
+        Personality,
+        Meta(
+            description="What answers: 'agent' is your own Claude Code with its tools, settings and MCP servers, "
+            "'chat' a plain isolated model."
+        ),
+    ] = "agent"
+    runner: Annotated[
+        Literal["claude", "echo"],
+        Meta(description="The engine: Claude Code, or the offline 'echo' for testing clients."),
+    ] = "claude"
+    model: Annotated[
+        str, Meta(min_length=1, description="Model for which processes are kept ready; any other works too.")
+    ] = "sonnet"
+    cwd: Annotated[
+        str | None,
+        Meta(description="Directory the 'agent' personality works in.  [default: the current one]"),
+    ] = None
+    claude_path: Annotated[
+        str | None,
+        Meta(
+            description="The Claude Code executable.  "
+            "[default: 'claude' on PATH, then the one bundled with claude-agent-sdk]"
+        ),
+    ] = None
+    permission_mode: Annotated[
+        PermissionMode | None,
+        Meta(description="Claude Code's permission mode for 'agent'.  [default: what your Claude Code settings say]"),
+    ] = None
+    warm: Annotated[int, Meta(ge=0, le=64, description="Processes kept ready for each personality in use.")] = 1
+    workers: Annotated[
+        int, Meta(ge=1, le=64, description="Server processes; each keeps Claude processes of its own.")
+    ] = 1
+    reload: Annotated[bool, Meta(description="Restart the server when its code changes (for development).")] = False
+    drain_timeout: Annotated[
+        float, Meta(ge=0, description="Seconds that running answers get to finish when the server stops.")
+    ] = 5.0
+    log_level: Annotated[LogLevel, Meta(description="The least important messages that are logged.")] = "info"
+
+
+class Option(msgspec.Struct, frozen=True):
+    """One setting as documentation shows it.
+
+    Attributes:
+        name: The field.
+        description: What it means.
+        default: Its default; None where the description tells it.
+        choices: The values it takes, where there are few.
+        switch: Whether it is on or off.
+    """
+
+    name: str
+    description: str
+    default: object
+    choices: tuple[str, ...]
+    switch: bool
+
+    @property
+    def variable(self) -> str:
+        """The environment variable, such as ``CLAUDE_RELAY_PORT``."""
+        return PREFIX + self.name.upper()
+
+    @property
+    def flag(self) -> str:
+        """The command line flag, such as ``--log-level``."""
+        return "--" + self.name.replace("_", "-")
+
+
+def options() -> tuple[Option, ...]:
+    """Return all settings, in the order of their fields."""
+    return tuple(map(_option, msgspec.structs.fields(Settings)))
+
+
+def _option(field: msgspec.structs.FieldInfo) -> Option:
+    info = msgspec.inspect.type_info(field.type)
+    assert isinstance(info, msgspec.inspect.Metadata)  # noqa: S101 - every field has a description
+    members = info.type.types if isinstance(info.type, msgspec.inspect.UnionType) else (info.type,)
+    literals = [member for member in members if isinstance(member, msgspec.inspect.LiteralType)]
+    return Option(
+        field.name,
+        (info.extra_json_schema or {})["description"],
+        field.default,
+        tuple(str(value) for literal in literals for value in literal.values),
+        switch=isinstance(info.type, msgspec.inspect.BoolType),
+    )
+
+
+def load(
+    flags: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+    dotenv: Path = Path(".env"),
+) -> Settings:
+    """Gather the settings: flag over environment over ``.env`` over default.
+
+    Args:
+        flags: Values by field name, as given on the command line; None means not given.
+        environ: The environment; the process's own when not given.
+        dotenv: The ``.env`` file; it need not exist.
+
+    Raises:
+        SettingsError: A value is not what its setting expects; the message names the flag or variable.
+    """
+    variables = {**_read_dotenv(dotenv), **(environment() if environ is None else environ)}
+    chosen: dict[str, Any] = {}
+    for option, field in zip(options(), msgspec.structs.fields(Settings), strict=True):
+        name, given = option.flag, (flags or {}).get(option.name)
+        if given is None:
+            name, given = option.variable, variables.get(option.variable) or None
+        if given is not None:
+            chosen[option.name] = _converted(given, field.type, option.choices, name)
+    return _checked(Settings(**chosen))
+
+
+def export(settings: Settings) -> dict[str, str]:
+    """Return the settings as variables, for the worker processes that load them again."""
+    values = {option.variable: getattr(settings, option.name) for option in options()}
+    return {name: str(value) for name, value in values.items() if value is not None}
+
+
+def environment() -> dict[str, str]:
+    """Return a copy of the environment the relay was started in."""
+    return dict(os.environ)
+
+
+def publish(variables: Mapping[str, str]) -> None:
+    """Put variables into the process's environment, where its workers find them."""
+    os.environ.update(variables)
+
+
+def _read_dotenv(path: Path) -> dict[str, str]:
+    return {name: value for name, value in dotenv_values(path).items() if value is not None}
+
+
+def _converted(value: object, type_: Any, choices: tuple[str, ...], name: str) -> Any:
+    try:
+        return msgspec.convert(value, type_, strict=False)
+    except msgspec.ValidationError as error:
+        expected = f"Expected one of {', '.join(choices)}" if choices else str(error)
+        raise SettingsError(f"{name}: {expected[:1].lower()}{expected[1:]}; got {value!r}") from None
+
+
+def _checked(settings: Settings) -> Settings:
+    path = settings.claude_path
+    if settings.cwd is not None and not Path(settings.cwd).is_dir():
+        raise SettingsError(f"{PREFIX}CWD (--cwd): expected a directory; got {settings.cwd!r}")
+    if path is not None and not (Path(path).is_file() and os.access(path, os.X_OK)):
+        raise SettingsError(f"{PREFIX}CLAUDE_PATH (--claude-path): expected an executable file; got {path!r}")
+    return settings

@@ -1,0 +1,1 @@
+"""How we speak HTTP. No endpoint family is named in here."""

@@ -1,0 +1,39 @@
+"""Work for a client who may leave before it is done."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from litestar import Request
+
+from claude_relay.errors import ClientDisconnectedError
+
+T = TypeVar("T")
+
+
+async def while_connected(request: Request[Any, Any, Any], work: Callable[[], Awaitable[T]]) -> T:
+    """Do some work, and stop it the moment the client is gone.
+
+    Args:
+        request: The client's request; its body must have been read.
+        work: Starts the work; it is cancelled when nobody waits for it any more.
+
+    Raises:
+        ClientDisconnectedError: The client left first.
+    """
+    working = asyncio.ensure_future(work())
+    leaving = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise ClientDisconnectedError("The client closed the connection.")
+    finally:
+        for task in (working, leaving):
+            task.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)
+
+
+async def _disconnected(request: Request[Any, Any, Any]) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

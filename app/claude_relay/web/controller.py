@@ -1,0 +1,28 @@
+"""The base of the controllers: which DTO reads bodies, and what errors are documented."""
+
+from collections.abc import Mapping
+
+from litestar import Controller
+from litestar.openapi.datastructures import ResponseSpec
+
+from claude_relay.web.dto import WireDTO
+from claude_relay.web.errors import ErrorResponse
+
+
+class WireController(Controller):
+    """Bodies are decoded strictly, and answers are encoded as they are."""
+
+    dto = WireDTO
+    return_dto = None
+
+
+def failures(**meanings: str) -> Mapping[int, ResponseSpec]:
+    """Document error responses.
+
+    Args:
+        meanings: What each status means, by names such as ``s404``.
+    """
+    return {
+        int(name[1:]): ResponseSpec(ErrorResponse, generate_examples=False, description=meaning)
+        for name, meaning in meanings.items()
+    }

@@ -1,0 +1,90 @@
+"""One renderer: any exception becomes OpenAI's error body, for the HTTP response and for the frame inside a stream."""
+
+import logging
+import math
+from http import HTTPStatus
+from typing import Any
+
+from litestar import MediaType, Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+from msgspec import Struct
+
+from claude_relay import errors
+
+_log = logging.getLogger(__name__)
+
+_INTERNAL = "The relay made a mistake; its log tells more under this request's x-request-id."
+_BY_STATUS: dict[int, type[errors.RelayError]] = {
+    404: errors.NotFoundError,
+    405: errors.MethodNotAllowedError,
+    413: errors.RequestTooLargeError,
+}
+
+
+class ErrorDetail(Struct, frozen=True):
+    """What went wrong.
+
+    Attributes:
+        message: For people.
+        type: The kind of error, in OpenAI's words.
+        param: The request parameter at fault, or null.
+        code: A stable word for programs, or null.
+    """
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorResponse(Struct, frozen=True):
+    """The body of every error."""
+
+    error: ErrorDetail
+
+
+def render(error: errors.RelayError) -> ErrorResponse:
+    """Return the body that tells a client of an error."""
+    return ErrorResponse(ErrorDetail(error.message, error.type, error.param, error.code))
+
+
+def understand(exception: Exception, path: str = "") -> errors.RelayError:
+    """Return the relay's own error for any exception; one that nobody expected is logged and told of in one sentence.
+
+    Args:
+        exception: What was raised.
+        path: The path that was asked for.
+    """
+    match exception:
+        case errors.RelayError():
+            return exception
+        case ValidationException():
+            return errors.InvalidRequestError("A JSON body is required.", code="invalid_json")
+        case HTTPException(status_code=status) if status in _BY_STATUS:
+            return _BY_STATUS[status](f"{exception.detail}: {path}")
+        case HTTPException(status_code=status) if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            return errors.InvalidRequestError(exception.detail)
+    _log.error("unexpected error", exc_info=exception)
+    return errors.RelayError(_INTERNAL, code="internal_error")
+
+
+def headers(error: errors.RelayError) -> dict[str, str]:
+    """Return the response headers that tell an SDK whether, and when, to try again."""
+    found: dict[str, str] = {}
+    if error.retry_after is not None:
+        found["retry-after"] = str(math.ceil(error.retry_after))
+    if error.should_retry is not None:
+        found["x-should-retry"] = str(error.should_retry).lower()
+    return found
+
+
+def respond(request: Request[Any, Any, Any], exception: Exception) -> Response[ErrorResponse]:
+    """Answer a request with an error; Litestar calls this for whatever was raised."""
+    error = understand(exception, request.url.path)
+    kept = exception.headers if isinstance(exception, HTTPException) and exception.headers else {}
+    return Response(
+        render(error),
+        status_code=error.status,
+        headers={**kept, **headers(error)},
+        media_type=MediaType.JSON,
+    )

@@ -1,0 +1,44 @@
+"""The OpenAPI document, and a Swagger UI whose files we serve ourselves: it works without internet."""
+
+from pathlib import Path
+
+import litestar_offline_docs
+from litestar import Router
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import SwaggerRenderPlugin
+from litestar.openapi.spec import License, Server
+from litestar.static_files import create_static_files_router
+
+from claude_relay import __version__
+
+_ASSETS = "/schema/assets"
+
+
+def config() -> OpenAPIConfig:
+    """Return the configuration of the document and its page at ``/schema/swagger``."""
+    return OpenAPIConfig(
+        title="claude-relay",
+        version=__version__,
+        summary="Claude Code behind OpenAI's API",
+        description=(
+            "A drop-in OpenAI-compatible API whose engine is your own Claude Code CLI. "
+            "Every path also works without the `/v1` prefix."
+        ),
+        license=License(name="MIT", identifier="MIT"),
+        servers=[Server(url="/")],
+        use_handler_docstrings=True,
+        render_plugins=[
+            SwaggerRenderPlugin(
+                js_url=f"{_ASSETS}/swagger-ui-bundle.js",
+                css_url=f"{_ASSETS}/swagger-ui.css",
+                standalone_preset_js_url=f"{_ASSETS}/swagger-ui-standalone-preset.js",
+                favicon='<link rel="icon" href="data:,">',
+            )
+        ],
+    )
+
+
+def assets() -> Router:
+    """Return the route of the page's scripts and styles."""
+    files = Path(litestar_offline_docs.__file__).parent / "static"
+    return create_static_files_router(_ASSETS, [files], include_in_schema=False)
