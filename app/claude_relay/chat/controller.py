@@ -6,6 +6,8 @@ from typing import Any
 from uuid import uuid4
 
 from litestar import Request, Response, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
 
 from claude_relay.chat import inbound, outbound
 from claude_relay.chat.operation import ChatOperation
@@ -39,7 +41,11 @@ class ChatController(WireController):
         ),
     )
     async def create_chat_completion(
-        self, data: ChatCompletionRequest, request: Request[Any, Any, Any], runner: ClaudeRunner, settings: Settings
+        self,
+        data: JSONBody[ChatCompletionRequest],
+        request: Request[Any, Any, Any],
+        runner: NamedDependency[ClaudeRunner],
+        settings: NamedDependency[Settings],
     ) -> Response[ChatCompletion]:
         """Ask Claude Code. With `stream: true` the answer comes as server-sent events."""
         question = inbound.to_run_request(data, settings.model, settings.personality)

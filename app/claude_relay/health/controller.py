@@ -1,6 +1,7 @@
 """The route of ``/health``."""
 
 from litestar import get
+from litestar.di import NamedDependency
 
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.health import outbound
@@ -15,6 +16,6 @@ class HealthController(WireController):
     tags = ("Health",)
 
     @get(operation_id="getHealth", summary="Check health")
-    async def get_health(self, runner: ClaudeRunner) -> Health:
+    async def get_health(self, runner: NamedDependency[ClaudeRunner]) -> Health:
         """Tell whether requests can be served. The HTTP status is 200 as long as the relay itself runs."""
         return outbound.reported(runner.name, runner.health())

@@ -1,6 +1,8 @@
 """The routes of ``/models``."""
 
 from litestar import get
+from litestar.di import NamedDependency
+from litestar.params import FromPath
 
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.models import outbound
@@ -15,11 +17,11 @@ class ModelsController(WireController):
     tags = ("Models",)
 
     @get(operation_id="listModels", summary="List models")
-    async def list_models(self, runner: ClaudeRunner) -> ModelList:
+    async def list_models(self, runner: NamedDependency[ClaudeRunner]) -> ModelList:
         """List the names that always work. Any other model name is passed on to Claude Code as it is."""
         return outbound.listed(runner)
 
     @get("/{model:path}", operation_id="retrieveModel", summary="Retrieve a model")
-    async def retrieve_model(self, model: str, runner: ClaudeRunner) -> Model:
+    async def retrieve_model(self, model: FromPath[str], runner: NamedDependency[ClaudeRunner]) -> Model:
         """Describe a model by its name. Whether the upstream knows it shows when it is asked."""
         return outbound.described(model.removeprefix("/"), runner)

@@ -24,10 +24,11 @@ Open = Callable[[Personality], Awaitable[Session]]
 
 
 class Counts(Struct, frozen=True):
-    """Processes by what they do: ready for a request, or serving one."""
+    """Processes by what they do: ready for a request, serving one, or on their way out."""
 
     spare: int
     busy: int
+    ending: int
 
 
 class Pool:
@@ -51,7 +52,7 @@ class Pool:
     @property
     def counts(self) -> Counts:
         """How many processes there are."""
-        return Counts(spare=sum(map(len, self._spares.values())), busy=len(self._busy))
+        return Counts(spare=sum(map(len, self._spares.values())), busy=len(self._busy), ending=len(self._ending))
 
     def start(self, personality: Personality) -> None:
         """Begin to keep spares, first of all for one personality."""

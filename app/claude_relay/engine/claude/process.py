@@ -72,6 +72,10 @@ class ChildProcess:
                 self._partial = [rest[-1]]
         return self._unread.popleft()
 
+    def kill(self) -> None:
+        """End the child and its group at once. ``close`` it all the same."""
+        self._signal(signal.SIGKILL)
+
     async def close(self) -> None:
         """End the child and everything in its group, in bounded time.
 
@@ -83,7 +87,7 @@ class ChildProcess:
         if not await self._ended():
             self._signal(signal.SIGTERM)
             await self._ended()
-        self._signal(signal.SIGKILL)
+        self.kill()
         if not await self._ended():
             _log.error("claude[%d] does not end", self.pid)
         self._drain.cancel()

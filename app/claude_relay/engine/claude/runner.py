@@ -6,6 +6,8 @@ import tempfile
 from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 
+import msgspec
+
 from claude_relay.engine.claude import command, process
 from claude_relay.engine.claude.discovery import REMEDY, Installation, discover
 from claude_relay.engine.claude.pool import Pool
@@ -56,13 +58,12 @@ class ClaudeCodeRunner:
         """Tell the CLI's version and how many processes there are."""
         if self._installation is None:
             return RunnerHealth("degraded", reason=self._missing or "not started yet", remedy=REMEDY)
-        counts = self._pool.counts
         return RunnerHealth(
             "ok",
             {
                 "claude_version": self._installation.version_text,
                 "personality": self._settings.personality,
-                "processes": {"spare": counts.spare, "busy": counts.busy},
+                "processes": msgspec.structs.asdict(self._pool.counts),
             },
         )
 
@@ -79,9 +80,11 @@ class ClaudeCodeRunner:
             translator = Translator()
             while True:
                 for event in translator.feed(await session.receive()):
-                    yield event
                     if isinstance(event, RunEnd):
+                        await session.cut_short()
+                        yield event
                         return
+                    yield event
         finally:
             self._pool.retire(session)
 

@@ -82,6 +82,16 @@ class Session:
                 self.asking = False
         return line
 
+    async def cut_short(self) -> None:
+        """See to it that nothing more is asked upstream, where the answer ended before the CLI's own turn did.
+
+        Only a kill is quick enough to be sure; an agent, which may have tools running, is interrupted instead.
+        """
+        if self.asking and self.personality == "chat":
+            self.process.kill()
+        elif self.asking:
+            await self.interrupt()
+
     async def interrupt(self) -> None:
         """Ask the CLI to stop its work, upstream and in tools; nothing happens if it is gone already."""
         with contextlib.suppress(UpstreamError):

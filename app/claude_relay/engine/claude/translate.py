@@ -109,7 +109,7 @@ def failure(result: wire.Result, code: str | None, resets_at: float | None = Non
         code: The error code of the CLI's last, synthetic message.
         resets_at: When a subscription's limit is lifted, in seconds since the epoch, if known.
     """
-    text = result.result.removeprefix("API Error: ") or f"Claude Code stopped: {result.subtype}"
+    text = result.result.replace("API Error: ", "") or f"Claude Code stopped: {result.subtype}"
     if result.terminal_reason == "prompt_too_long":
         return errors.InvalidRequestError(text, param="messages", code="context_length_exceeded")
     match result.api_error_status:

@@ -1,0 +1,121 @@
+"""A relay for tests: a real server on a real socket, with the real CLI in a clean environment behind it."""
+
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import uvicorn
+from openai import OpenAI
+
+from claude_relay.asgi import create_app
+from claude_relay.engine.claude.runner import ClaudeCodeRunner
+from claude_relay.engine.runner import ClaudeRunner
+from claude_relay.settings import Settings
+from tests.upstream import FakeUpstream
+
+
+def clean_environment(home: Path, upstream: FakeUpstream | None = None) -> dict[str, str]:
+    """Return all that the CLI may see of this machine in a test."""
+    environ = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        "DISABLE_AUTOUPDATER": "1",
+        "DISABLE_TELEMETRY": "1",
+        "DISABLE_ERROR_REPORTING": "1",
+    }
+    if upstream is not None:
+        environ |= {"ANTHROPIC_API_KEY": "dummy", "ANTHROPIC_BASE_URL": upstream.url}
+    return environ
+
+
+class Relay:
+    """A running relay.
+
+    Attributes:
+        url: Where it listens.
+        home: The HOME of its CLI processes, and of nobody else's.
+    """
+
+    def __init__(self, url: str, home: Path) -> None:
+        self.url = url
+        self.home = home
+        self.http = httpx.Client(base_url=url, timeout=60)
+        self.openai = OpenAI(base_url=f"{url}/v1", api_key="unused", max_retries=0)
+
+    def chat(self, text: str, **fields: Any) -> httpx.Response:
+        """Ask one question."""
+        return self.post(messages=[{"role": "user", "content": text}], **fields)
+
+    def post(self, **body: Any) -> httpx.Response:
+        """Send a chat request."""
+        return self.http.post("/v1/chat/completions", json={"model": "sonnet", **body})
+
+    def processes(self) -> dict[str, int]:
+        """Return how many Claude processes there are, by what they do."""
+        found: dict[str, int] = self.http.get("/health").json()["detail"]["processes"]
+        return found
+
+    def settle(self) -> None:
+        """Wait until nothing that an earlier request began goes on."""
+        self.wait_until(lambda: self.processes()["busy"] == self.processes()["ending"] == 0)
+
+    def wait_for_spare(self, timeout: float = 20) -> None:
+        """Wait until a process is kept ready, so that a test does not depend on start-up times."""
+        self.wait_until(lambda: self.processes()["spare"] > 0, timeout)
+
+    @staticmethod
+    def wait_until(condition: Any, timeout: float = 5) -> None:
+        """Wait until something is true."""
+        deadline = time.monotonic() + timeout
+        while not condition():
+            assert time.monotonic() < deadline, "it never became true"
+            time.sleep(0.02)
+
+
+def processes_with_home(home: Path) -> list[psutil.Process]:
+    """Return the running processes whose HOME is this directory, whoever started them."""
+    return [process for process in psutil.process_iter() if _home_of(process) == str(home)]
+
+
+def _home_of(process: psutil.Process) -> str | None:
+    try:
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.environ().get("HOME")
+    except (psutil.Error, OSError):
+        return None
+
+
+@contextmanager
+def relay(home: Path, environ: Mapping[str, str], **choices: Any) -> Iterator[Relay]:
+    """Run a relay with the real CLI until the block ends; then no process of its may be left."""
+    settings = Settings(**{"host": "127.0.0.1", "cwd": str(home), **choices})
+    with serving(home, settings, ClaudeCodeRunner(settings, environ)) as running:
+        yield running
+    assert processes_with_home(home) == []
+
+
+@contextmanager
+def serving(home: Path, settings: Settings, runner: ClaudeRunner) -> Iterator[Relay]:
+    """Serve a runner on a free port, in a thread."""
+    config = uvicorn.Config(
+        create_app(settings, runner), host=settings.host, port=0, log_config=None, timeout_graceful_shutdown=2
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        Relay.wait_until(lambda: server.started or not thread.is_alive(), 20)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        running = Relay(f"http://127.0.0.1:{port}", home)
+        yield running
+        running.http.close()
+        running.openai.close()
+    finally:
+        server.should_exit = True
+        thread.join(20)
