@@ -1,6 +1,9 @@
 """A relay for tests: a real server on a real socket, with the real CLI in a clean environment behind it."""
 
 import os
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -119,3 +122,32 @@ def serving(home: Path, settings: Settings, runner: ClaudeRunner) -> Iterator[Re
     finally:
         server.should_exit = True
         thread.join(20)
+
+
+@contextmanager
+def served_by_command(
+    home: Path, environ: Mapping[str, str], claude_path: str, *options: str
+) -> Iterator[tuple[Relay, subprocess.Popen[bytes]]]:
+    """Run ``claude-relay serve`` as a user would."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "claude_relay", "serve", "--port", str(port), "--claude-path", claude_path]
+    relay = Relay(f"http://127.0.0.1:{port}", home)
+    with (home / "output").open("wb") as output:
+        server = subprocess.Popen([*command, *options], env=environ, cwd=home, stdout=output, stderr=output)
+        try:
+            relay.wait_until(lambda: _answers(relay), 20)
+            yield relay, server
+        finally:
+            server.kill()
+            server.wait()
+            relay.http.close()
+            relay.openai.close()
+    relay.wait_until(lambda: processes_with_home(home) == [])
+
+
+def _answers(relay: Relay) -> bool:
+    try:
+        return relay.http.get("/health").status_code == 200
+    except httpx.TransportError:
+        return False

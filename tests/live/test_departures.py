@@ -3,18 +3,14 @@
 import json
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.live.relay import Relay, clean_environment, processes_with_home
+from tests.live.relay import Relay, clean_environment, processes_with_home, served_by_command
 from tests.upstream import FakeUpstream, Recorded, stall_after, text
 
 
@@ -55,42 +51,14 @@ def test_when_the_client_is_gone_the_work_stops_within_a_second(
     assert len(processes_with_home(either.home)) <= 1, "only a spare may be there"
 
 
-@contextmanager
-def _serving(
-    home: Path, upstream: FakeUpstream, claude_path: str, *options: str
-) -> Iterator[tuple[Relay, subprocess.Popen[bytes]]]:
-    """Run ``claude-relay serve`` as a user would."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "claude_relay", "serve", "--port", str(port), "--claude-path", claude_path]
-    environ = clean_environment(home, upstream)
-    relay = Relay(f"http://127.0.0.1:{port}", home)
-    with (home / "output").open("wb") as output:
-        server = subprocess.Popen([*command, *options], env=environ, cwd=home, stdout=output, stderr=output)
-        try:
-            relay.wait_until(lambda: _answers(relay), 20)
-            yield relay, server
-        finally:
-            server.kill()
-            server.wait()
-            relay.http.close()
-            relay.openai.close()
-    relay.wait_until(lambda: processes_with_home(home) == [])
-
-
-def _answers(relay: Relay) -> bool:
-    try:
-        return relay.http.get("/health").status_code == 200
-    except httpx.TransportError:
-        return False
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_server_and_every_process(
     home: Path, upstream: FakeUpstream, claude_path: str, number: int
 ) -> None:
     upstream.replies(stall_after(1))
-    with _serving(home, upstream, claude_path, "--drain-timeout", "1", "--personality", "chat") as (relay, server):
+    with served_by_command(
+        home, clean_environment(home, upstream), claude_path, "--drain-timeout", "1", "--personality", "chat"
+    ) as (relay, server):
         relay.wait_for_spare()
         thread, ended = _stream_in_background(relay)
         upstream.wait_for(1)
@@ -105,7 +73,9 @@ def test_a_running_answer_may_finish_before_the_server_stops(
     home: Path, upstream: FakeUpstream, claude_path: str
 ) -> None:
     upstream.replies(text("one two", chunks=("one ", "two"), interval=0.8))
-    with _serving(home, upstream, claude_path, "--personality", "chat", "--warm", "0") as (relay, server):
+    with served_by_command(
+        home, clean_environment(home, upstream), claude_path, "--personality", "chat", "--warm", "0"
+    ) as (relay, server):
         received: list[str] = []
         with relay.http.stream("POST", "/v1/chat/completions", json=_question()) as response:
             server.send_signal(signal.SIGTERM)
@@ -136,7 +106,7 @@ def _question() -> dict[str, object]:
 
 
 def test_serve_says_where_it_is_and_what_answers(home: Path, upstream: FakeUpstream, claude_path: str) -> None:
-    with _serving(home, upstream, claude_path, "--runner", "echo") as (relay, server):
+    with served_by_command(home, clean_environment(home, upstream), claude_path, "--runner", "echo") as (relay, server):
         assert relay.chat("hello there").json()["choices"][0]["message"]["content"] == "hello there"
         server.terminate()
         server.wait(10)
