@@ -60,7 +60,7 @@ def serve(**flags: object) -> None:
         workers=chosen.workers,
         reload=chosen.reload,
         log_config=logs.config(chosen.log_level),
-        timeout_graceful_shutdown=int(chosen.drain_timeout),
+        timeout_graceful_shutdown=chosen.drain_timeout,
         server_header=False,
     )
 

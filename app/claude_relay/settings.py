@@ -61,8 +61,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 1
     reload: Annotated[bool, Meta(description="Restart the server when its code changes (for development).")] = False
     drain_timeout: Annotated[
-        float, Meta(ge=0, description="Seconds that running answers get to finish when the server stops.")
-    ] = 5.0
+        int, Meta(ge=0, description="Seconds that running answers get to finish when the server stops.")
+    ] = 5
     log_level: Annotated[LogLevel, Meta(description="The least important messages that are logged.")] = "info"
 
 

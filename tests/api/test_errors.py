@@ -1,0 +1,101 @@
+"""One error shape over all doors."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import httpx
+import pytest
+
+from claude_relay import errors
+from claude_relay.web.plugin import MAX_BODY_BYTES
+from tests.api.conftest import Client
+
+HELLO = {"messages": [{"role": "user", "content": "hi"}]}
+Failing = Callable[[Exception], AbstractContextManager[Client]]
+
+
+def assert_openai_error(response: httpx.Response, status: int) -> dict[str, str | None]:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"].startswith("application/json")
+    assert response.headers["x-request-id"].startswith("req_")
+    assert set(response.json()) == {"error"}
+    error: dict[str, str | None] = response.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert error["message"]
+    assert error["type"]
+    return error
+
+
+@pytest.mark.parametrize("prefix", ["", "/v1"])
+def test_unknown_paths_and_methods(client: Client, prefix: str) -> None:
+    assert "/nothing" in (assert_openai_error(client.get(f"{prefix}/nothing"), 404)["message"] or "")
+    assert_openai_error(client.get(f"{prefix}/chat/completions"), 405)
+    assert_openai_error(client.delete(f"{prefix}/models"), 405)
+    assert_openai_error(client.post(f"{prefix}/health"), 405)
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({}, "messages"),
+        ({"messages": []}, "messages"),
+        ({"messages": "hi"}, "messages"),
+        ({"messages": [{"content": "hi"}]}, "messages[0].role"),
+        ({"messages": [{"role": "robot", "content": "hi"}]}, "messages[0].role"),
+        ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content"),
+        ({"messages": [{"role": "user", "content": [{"type": "smell"}]}]}, "messages[0].content[0].type"),
+        ({**HELLO, "stream": "true"}, "stream"),
+        ({**HELLO, "temperature": 3}, "temperature"),
+        ({**HELLO, "temperature": "hot"}, "temperature"),
+        ({**HELLO, "max_tokens": -1}, "max_tokens"),
+        ({**HELLO, "model": 4}, "model"),
+        ({**HELLO, "stream_options": {"include_usage": "yes"}}, "stream_options.include_usage"),
+    ],
+)
+def test_bad_input_names_the_parameter(client: Client, body: object, param: str) -> None:
+    error = assert_openai_error(client.post("/v1/chat/completions", json=body), 400)
+    assert error["param"] == param
+    assert error["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[" * 100_000, b"null", b'{"messages":[{"role":"user","content":"\xff"}]}', b"\x00"]
+)
+def test_what_is_no_json_is_a_400(client: Client, body: bytes) -> None:
+    assert_openai_error(client.post("/v1/chat/completions", content=body), 400)
+
+
+def test_a_body_over_the_limit_is_a_413(client: Client) -> None:
+    response = client.post("/v1/chat/completions", content=b" " * (MAX_BODY_BYTES + 1))
+    assert_openai_error(response, 413)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("failure", "status"),
+    [
+        (errors.AuthenticationError("log in"), 401),
+        (errors.RateLimitError("slow down", retry_after=1.2, should_retry=False), 429),
+        (errors.UpstreamError("it broke"), 502),
+        (errors.UnavailableError("nobody there"), 503),
+        (errors.RelayError("ours"), 500),
+    ],
+)
+def test_a_runners_failure_has_its_own_status(
+    failing: Failing, failure: errors.RelayError, status: int, stream: bool
+) -> None:
+    with failing(failure) as client:
+        response = client.post("/v1/chat/completions", json={**HELLO, "stream": stream})
+    assert assert_openai_error(response, status)["message"] == failure.message
+    if status == 429:
+        assert response.headers["retry-after"] == "2"
+        assert response.headers["x-should-retry"] == "false"
+
+
+def test_a_mistake_of_ours_is_told_in_one_sentence_and_logged(
+    failing: Failing, caplog: pytest.LogCaptureFixture
+) -> None:
+    with failing(ZeroDivisionError("secret detail")) as client:
+        error = assert_openai_error(client.post("/v1/chat/completions", json=HELLO), 500)
+    assert "secret" not in (error["message"] or "")
+    assert "secret detail" in caplog.text

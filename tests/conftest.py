@@ -1,0 +1,34 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from claude_relay.engine.claude.discovery import bundled
+from tests.upstream import FakeUpstream
+
+
+@pytest.fixture(scope="session")
+def claude_path() -> str:
+    """The CLI of the dev dependency, never the one on PATH."""
+    path = bundled()
+    assert path is not None, "the dev dependency claude-agent-sdk brings the CLI along"
+    return path
+
+
+@pytest.fixture(scope="session")
+def shared_upstream() -> Iterator[FakeUpstream]:
+    with FakeUpstream() as running:
+        yield running
+
+
+@pytest.fixture
+def upstream(shared_upstream: FakeUpstream) -> FakeUpstream:
+    shared_upstream.clear()
+    return shared_upstream
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A HOME of one test."""
+    (tmp_path / "home").mkdir()
+    return tmp_path / "home"

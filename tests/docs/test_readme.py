@@ -1,0 +1,71 @@
+"""What the README and the docs promise is true, word for word."""
+
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from claude_relay.settings import options
+from tests.live.relay import Relay, clean_environment, relay
+from tests.upstream import FakeUpstream
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+PROMISED = "http://localhost:8082"
+
+
+def _block(language: str, containing: str) -> str:
+    blocks = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    (found,) = [block for block in blocks if containing in block]
+    return str(found)
+
+
+@pytest.fixture(scope="module")
+def running(
+    shared_upstream: FakeUpstream, claude_path: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Relay]:
+    home = tmp_path_factory.mktemp("readme")
+    with relay(home, clean_environment(home, shared_upstream), claude_path=claude_path) as found:
+        yield found
+
+
+def test_the_python_example_works_as_it_stands(running: Relay, capsys: pytest.CaptureFixture[str]) -> None:
+    exec(_block("python", "OpenAI").replace(PROMISED, running.url), {})
+    assert capsys.readouterr().out == "Hello from fake upstream." * 2 + "\n"
+
+
+def test_the_curl_example_works_as_it_stands(running: Relay) -> None:
+    command = shlex.split(_block("console", "curl").replace(PROMISED, running.url))
+    answer = subprocess.run([*command, "--silent"], check=True, capture_output=True, text=True, timeout=60).stdout
+    assert answer.count("data: ") == 6
+    assert answer.endswith("data: [DONE]\n\n")
+
+
+def test_the_two_commands_stand_at_the_top() -> None:
+    commands = [line.split("#")[0].strip() for line in _block("console", "pytest").splitlines()]
+    assert commands == ["uv run claude-relay serve", "uv run pytest"]
+
+
+@pytest.mark.parametrize("page", [".env.example", "docs/configuration.md"])
+def test_every_setting_is_documented_with_its_meaning(page: str) -> None:
+    text = re.sub(r"\s*\n# ?", " ", (ROOT / page).read_text())
+    for option in options():
+        assert option.variable in text, option.variable
+        assert option.description in text, option.description
+        for choice in option.choices:
+            assert choice in text
+
+
+def test_no_setting_is_documented_that_does_not_exist() -> None:
+    known = {option.variable for option in options()}
+    for page in [ROOT / ".env.example", ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        assert set(re.findall(r"CLAUDE_RELAY_[A-Z_]+[A-Z]", page.read_text())) <= known, page
+
+
+def test_every_link_between_pages_leads_somewhere() -> None:
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\((?!http|#)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
