@@ -30,6 +30,7 @@ class ChatController(WireController):
         operation_id="createChatCompletion",
         operation_class=ChatOperation,
         summary="Create a chat completion",
+        response_description="The answer: whole, or as it is written.",
         responses=failures(
             s400="The request cannot be served as it stands; `param` names what to change.",
             s401="Claude Code is not logged in.",

@@ -15,7 +15,7 @@ class HealthController(WireController):
     path = "/health"
     tags = ("Health",)
 
-    @get(operation_id="getHealth", summary="Check health")
+    @get(operation_id="getHealth", summary="Check health", response_description="How the relay is.")
     async def get_health(self, runner: NamedDependency[ClaudeRunner]) -> Health:
         """Tell whether requests can be served. The HTTP status is 200 as long as the relay itself runs."""
         return outbound.reported(runner.name, runner.health())

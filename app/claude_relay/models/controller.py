@@ -16,12 +16,12 @@ class ModelsController(WireController):
     path = "/models"
     tags = ("Models",)
 
-    @get(operation_id="listModels", summary="List models")
+    @get(operation_id="listModels", summary="List models", response_description="The models.")
     async def list_models(self, runner: NamedDependency[ClaudeRunner]) -> ModelList:
         """List the names that always work. Any other model name is passed on to Claude Code as it is."""
         return outbound.listed(runner)
 
-    @get("/{model:path}", operation_id="retrieveModel", summary="Retrieve a model")
+    @get("/{model:path}", operation_id="retrieveModel", summary="Retrieve a model", response_description="The model.")
     async def retrieve_model(self, model: FromPath[str], runner: NamedDependency[ClaudeRunner]) -> Model:
         """Describe a model by its name. Whether the upstream knows it shows when it is asked."""
         return outbound.described(model.removeprefix("/"), runner)
