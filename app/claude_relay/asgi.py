@@ -12,6 +12,9 @@ from claude_relay.models.plugin import ModelsPlugin
 from claude_relay.settings import Settings, environment, load
 from claude_relay.web.plugin import WebPlugin
 
+MAX_BODY_BYTES = 32 * 1024 * 1024
+"""Larger requests get 413."""
+
 
 def create_app(settings: Settings | None = None, runner: ClaudeRunner | None = None) -> Litestar:
     """Build the application.
@@ -26,8 +29,12 @@ def create_app(settings: Settings | None = None, runner: ClaudeRunner | None = N
     settings = settings or load()
     engine = runner or create_runner(settings)
     return Litestar(
-        plugins=[WebPlugin(), ChatPlugin(settings), ModelsPlugin(), HealthPlugin()],
-        dependencies={"runner": Provide(lambda: engine, sync_to_thread=False)},
+        request_max_body_size=MAX_BODY_BYTES,
+        plugins=[WebPlugin(), ChatPlugin(), ModelsPlugin(), HealthPlugin()],
+        dependencies={
+            "runner": Provide(lambda: engine, sync_to_thread=False),
+            "settings": Provide(lambda: settings, sync_to_thread=False),
+        },
         on_startup=[engine.start],
         on_shutdown=[engine.stop],
     )

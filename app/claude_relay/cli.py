@@ -25,12 +25,17 @@ def main() -> None:
 def _setting_options(command: Command) -> Command:
     """Give a command one option for each setting; values are checked where all settings are."""
     for option in reversed(settings.options()):
-        default = "" if option.default in (None, False) else f"  [default: {option.default}]"
+        default = f"  [default: {option.default_text}]" if option.default_text and not option.switch else ""
         names = f"{option.flag}/--no-{option.flag[2:]}" if option.switch else option.flag
-        kind = {"is_flag": True} if option.switch else {"metavar": "|".join(option.choices) or "VALUE"}
-        add = click.option(names, option.name, default=None, help=option.description + default, **kind)
+        add = click.option(names, option.name, default=None, help=option.description + default, **_kind(option))
         command = add(command)
     return command
+
+
+def _kind(option: settings.Option) -> dict[str, Any]:
+    if option.switch:
+        return {"is_flag": True}
+    return {"metavar": "|".join(option.choices) or "VALUE", "multiple": option.many}
 
 
 @main.command()

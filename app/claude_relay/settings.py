@@ -55,6 +55,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         PermissionMode | None,
         Meta(description="Claude Code's permission mode for 'agent'.  [default: what your Claude Code settings say]"),
     ] = None
+    history: Annotated[
+        Literal["native", "verbatim"],
+        Meta(
+            description="How 'chat' hands a conversation to Claude Code: as turns of its own, or as the upstream's "
+            "messages, word for word (for API keys and gateways of your own)."
+        ),
+    ] = "native"
+    alias: Annotated[
+        tuple[str, ...],
+        Meta(description="Another name for a model, such as gpt-4o=sonnet. Several: repeat the flag, or use commas."),
+    ] = ()
+    strict: Annotated[
+        bool, Meta(description="Refuse requests with parameters that have no effect, instead of naming them.")
+    ] = False
+    reasoning: Annotated[bool, Meta(description="Show the model's thinking as reasoning_content.")] = True
+    show_activity: Annotated[
+        bool, Meta(description="Show what tools an agent uses, one line each, as reasoning_content.")
+    ] = False
     warm: Annotated[int, Meta(ge=0, le=64, description="Processes kept ready for each personality in use.")] = 1
     workers: Annotated[
         int, Meta(ge=1, le=64, description="Server processes; each keeps Claude processes of its own.")
@@ -64,6 +82,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, Meta(ge=0, description="Seconds that running answers get to finish when the server stops.")
     ] = 5
     log_level: Annotated[LogLevel, Meta(description="The least important messages that are logged.")] = "info"
+
+    @property
+    def aliases(self) -> dict[str, str]:
+        """Models by the other names they have."""
+        return dict(_pair(alias) for alias in self.alias)
 
 
 class Option(msgspec.Struct, frozen=True):
@@ -75,6 +98,7 @@ class Option(msgspec.Struct, frozen=True):
         default: Its default; None where the description tells it.
         choices: The values it takes, where there are few.
         switch: Whether it is on or off.
+        many: Whether it takes several values.
     """
 
     name: str
@@ -82,6 +106,14 @@ class Option(msgspec.Struct, frozen=True):
     default: object
     choices: tuple[str, ...]
     switch: bool
+    many: bool
+
+    @property
+    def default_text(self) -> str:
+        """The default as it would be written, empty if there is none."""
+        if self.default is None or self.default == ():
+            return ""
+        return str(self.default).lower() if self.switch else str(self.default)
 
     @property
     def variable(self) -> str:
@@ -110,6 +142,7 @@ def _option(field: msgspec.structs.FieldInfo) -> Option:
         field.default,
         tuple(str(value) for literal in literals for value in literal.values),
         switch=isinstance(info.type, msgspec.inspect.BoolType),
+        many=isinstance(info.type, msgspec.inspect.VarTupleType),
     )
 
 
@@ -134,6 +167,8 @@ def load(
         name, given = option.flag, (flags or {}).get(option.name)
         if given is None:
             name, given = option.variable, variables.get(option.variable) or None
+        if option.many and isinstance(given, str):
+            given = [part.strip() for part in given.split(",") if part.strip()]
         if given is not None:
             chosen[option.name] = _converted(given, field.type, option.choices, name)
     return _checked(Settings(**chosen))
@@ -142,7 +177,7 @@ def load(
 def export(settings: Settings) -> dict[str, str]:
     """Return the settings as variables, for the worker processes that load them again."""
     values = {option.variable: getattr(settings, option.name) for option in options()}
-    return {name: str(value) for name, value in values.items() if value is not None}
+    return {name: _written(value) for name, value in values.items() if value is not None}
 
 
 def environment() -> dict[str, str]:
@@ -167,8 +202,21 @@ def _converted(value: object, type_: Any, choices: tuple[str, ...], name: str) -
         raise SettingsError(f"{name}: {expected[:1].lower()}{expected[1:]}; got {value!r}") from None
 
 
+def _written(value: object) -> str:
+    return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+def _pair(alias: str) -> tuple[str, str]:
+    name, _, model = (part.strip() for part in alias.partition("="))
+    if not name or not model:
+        raise SettingsError(f"{PREFIX}ALIAS (--alias): expected NAME=MODEL; got {alias!r}")
+    return name, model
+
+
 def _checked(settings: Settings) -> Settings:
     path = settings.claude_path
+    for alias in settings.alias:
+        _pair(alias)
     if settings.cwd is not None and not Path(settings.cwd).is_dir():
         raise SettingsError(f"{PREFIX}CWD (--cwd): expected a directory; got {settings.cwd!r}")
     if path is not None and not (Path(path).is_file() and os.access(path, os.X_OK)):

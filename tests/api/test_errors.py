@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from claude_relay import errors
-from claude_relay.web.plugin import MAX_BODY_BYTES
+from claude_relay.asgi import MAX_BODY_BYTES
 from tests.api.conftest import Client
 
 HELLO = {"messages": [{"role": "user", "content": "hi"}]}
@@ -63,6 +63,11 @@ def test_bad_input_names_the_parameter(client: Client, body: object, param: str)
 )
 def test_what_is_no_json_is_a_400(client: Client, body: bytes) -> None:
     assert_openai_error(client.post("/v1/chat/completions", content=body), 400)
+
+
+def test_a_body_of_the_limit_is_read(client: Client) -> None:
+    body = b'{"messages":[{"role":"user","content":"hi"}]}'
+    assert client.post("/v1/chat/completions", content=body.ljust(MAX_BODY_BYTES)).status_code == 200
 
 
 def test_a_body_over_the_limit_is_a_413(client: Client) -> None:

@@ -3,33 +3,39 @@ from contextlib import ExitStack
 
 import pytest
 
-from claude_relay.settings import Personality
 from tests.live.relay import Relay, clean_environment, relay
 from tests.upstream import FakeUpstream
+
+
+KINDS: dict[str, dict[str, str]] = {
+    "chat": {"personality": "chat"},
+    "agent": {"personality": "agent"},
+    "verbatim": {"personality": "chat", "history": "verbatim"},
+}
 
 
 @pytest.fixture(scope="session")
 def relay_of(
     shared_upstream: FakeUpstream, claude_path: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[Personality], Relay]]:
-    """Returns the one relay of a personality that all tests share."""
-    started: dict[Personality, Relay] = {}
+) -> Iterator[Callable[[str], Relay]]:
+    """Returns the one relay of its kind that all tests share."""
+    started: dict[str, Relay] = {}
     with ExitStack() as stack:
 
-        def get(personality: Personality) -> Relay:
-            if personality not in started:
-                home = tmp_path_factory.mktemp(personality)
+        def get(kind: str) -> Relay:
+            if kind not in started:
+                home = tmp_path_factory.mktemp(kind)
                 environ = clean_environment(home, shared_upstream)
-                running = relay(home, environ, personality=personality, claude_path=claude_path)
-                started[personality] = stack.enter_context(running)
-            started[personality].settle()
-            return started[personality]
+                running = relay(home, environ, claude_path=claude_path, **KINDS[kind])
+                started[kind] = stack.enter_context(running)
+            started[kind].settle()
+            return started[kind]
 
         yield get
 
 
 @pytest.fixture
-def chat(relay_of: Callable[[Personality], Relay], upstream: FakeUpstream) -> Relay:
+def chat(relay_of: Callable[[str], Relay], upstream: FakeUpstream) -> Relay:
     """A relay of the isolated personality."""
     running = relay_of("chat")
     upstream.clear()
@@ -37,11 +43,27 @@ def chat(relay_of: Callable[[Personality], Relay], upstream: FakeUpstream) -> Re
 
 
 @pytest.fixture
-def agent(relay_of: Callable[[Personality], Relay], upstream: FakeUpstream) -> Relay:
+def agent(relay_of: Callable[[str], Relay], upstream: FakeUpstream) -> Relay:
     """A relay of the personality that is the user's own Claude Code."""
     running = relay_of("agent")
     upstream.clear()
     return running
+
+
+@pytest.fixture
+def verbatim(relay_of: Callable[[str], Relay], upstream: FakeUpstream) -> Relay:
+    """A relay that hands conversations over word for word."""
+    running = relay_of("verbatim")
+    upstream.clear()
+    return running
+
+
+@pytest.fixture(params=["chat", "agent", "verbatim"])
+def each(request: pytest.FixtureRequest) -> Relay:
+    """Each way to hand a conversation over."""
+    found = request.getfixturevalue(request.param)
+    assert isinstance(found, Relay)
+    return found
 
 
 @pytest.fixture(params=["chat", "agent"])

@@ -15,18 +15,18 @@ def _messages(turns: int) -> list[dict[str, str]]:
     return [{"role": roles[index % 2], "content": f"turn {index}: ünïcödé\n  kept"} for index in range(turns)]
 
 
-@pytest.mark.parametrize("turns", [3, 11])
-def test_past_turns_reach_the_upstream_as_turns(either: Relay, upstream: FakeUpstream, turns: int) -> None:
+@pytest.mark.parametrize("turns", [1, 3, 39])
+def test_past_turns_reach_the_upstream_as_turns(each: Relay, upstream: FakeUpstream, turns: int) -> None:
     messages = _messages(turns)
-    assert either.post(messages=messages).status_code == 200
+    assert each.post(messages=messages).status_code == 200
     (request,) = upstream.messages_requests
     assert request.body is not None
     assert conversation(request.body) == [(message["role"], [message["content"]]) for message in messages]
 
 
-def test_history_is_right_for_another_model_too(either: Relay, upstream: FakeUpstream) -> None:
+def test_history_is_right_for_another_model_too(each: Relay, upstream: FakeUpstream) -> None:
     messages = _messages(5)
-    assert either.post(messages=messages, model="haiku").status_code == 200
+    assert each.post(messages=messages, model="haiku").status_code == 200
     (request,) = upstream.messages_requests
     assert request.body is not None
     assert request.body["model"].startswith("claude-haiku")
@@ -41,8 +41,78 @@ def test_all_text_parts_count_in_order(chat: Relay, upstream: FakeUpstream) -> N
     assert conversation(body) == [("user", ["first", "second", "third"])]
 
 
-def test_messages_of_one_role_in_a_row_become_one_turn(chat: Relay, upstream: FakeUpstream) -> None:
-    chat.post(
+@pytest.mark.parametrize("kind", ["chat", "verbatim"])
+def test_two_hundred_turns_arrive_whole(request: pytest.FixtureRequest, upstream: FakeUpstream, kind: str) -> None:
+    running: Relay = request.getfixturevalue(kind)
+    messages = _messages(201)
+    assert running.post(messages=messages).status_code == 200
+    (recorded,) = upstream.messages_requests
+    assert recorded.body is not None
+    assert conversation(recorded.body) == [(message["role"], [message["content"]]) for message in messages]
+
+
+def test_the_same_conversation_begins_the_same_way_each_time(each: Relay, upstream: FakeUpstream) -> None:
+    messages = [{"role": "system", "content": "Be kind."}, *_messages(5)]
+    for more in ([], _messages(7)[5:]):
+        assert each.post(messages=[*messages, *more]).status_code == 200
+    first, second = (request.body for request in upstream.messages_requests)
+    assert first is not None
+    assert second is not None
+    assert first["tools"] == second["tools"]
+    # the first system block names the version and a mark of the first text; it is the same here too
+    assert first["system"] == second["system"]
+    assert conversation(second)[:5] == conversation(first)
+
+
+def test_tool_calls_and_results_of_the_past_arrive_as_blocks(each: Relay, upstream: FakeUpstream) -> None:
+    call = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Oslo"}'}}
+    other = {"id": "call_2", "type": "function", "function": {"name": "time", "arguments": ""}}
+    each.post(
+        messages=[
+            {"role": "user", "content": "Weather?"},
+            {"role": "assistant", "content": None, "tool_calls": [call, other]},
+            {"role": "tool", "tool_call_id": "call_2", "content": "noon"},
+            {"role": "tool", "tool_call_id": "call_1", "content": [{"type": "text", "text": "rain"}]},
+            {"role": "assistant", "content": "Rain."},
+            {"role": "user", "content": "And now?"},
+        ]
+    )
+    body = upstream.messages_requests[0].body
+    assert body is not None
+    turns = [message for message in body["messages"] if message["role"] != "system"]
+    assert turns[1]["content"] == [
+        {"type": "tool_use", "id": "call_1", "name": "weather", "input": {"city": "Oslo"}},
+        {"type": "tool_use", "id": "call_2", "name": "time", "input": {}},
+    ]
+    assert [(block["tool_use_id"], block["content"]) for block in turns[2]["content"]] == [
+        ("call_2", [{"type": "text", "text": "noon"}]),
+        ("call_1", [{"type": "text", "text": "rain"}]),
+    ]
+    assert turns[3]["content"] == [{"type": "text", "text": "Rain."}]
+
+
+def test_an_answer_that_was_begun_is_continued_where_the_upstream_allows(
+    verbatim: Relay, upstream: FakeUpstream
+) -> None:
+    begun = [{"role": "user", "content": "Count."}, {"role": "assistant", "content": "One, two,"}]
+    upstream.replies(text(" three."))
+    assert verbatim.post(messages=begun).json()["choices"][0]["message"]["content"] == " three."
+    body = upstream.messages_requests[0].body
+    assert body is not None
+    assert conversation(body) == [("user", ["Count."]), ("assistant", ["One, two,"])]
+
+
+def test_otherwise_it_is_a_clear_400(either: Relay, upstream: FakeUpstream) -> None:
+    begun = [{"role": "user", "content": "Count."}, {"role": "assistant", "content": "One, two,"}]
+    response = either.post(messages=begun)
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == "messages"
+    assert "--history verbatim" in response.json()["error"]["message"]
+    assert upstream.messages_requests == []
+
+
+def test_messages_of_one_role_in_a_row_become_one_turn(each: Relay, upstream: FakeUpstream) -> None:
+    each.post(
         messages=[
             {"role": "assistant", "content": "Welcome!"},
             {"role": "user", "content": "a"},
@@ -56,9 +126,9 @@ def test_messages_of_one_role_in_a_row_become_one_turn(chat: Relay, upstream: Fa
     assert conversation(body) == [("user", ["."]), ("assistant", ["Welcome!"]), ("user", ["a", "b", "c"])]
 
 
-def test_a_megabyte_of_text_arrives_whole(either: Relay, upstream: FakeUpstream) -> None:
+def test_a_megabyte_of_text_arrives_whole(each: Relay, upstream: FakeUpstream) -> None:
     long = "0123456789abcde\n" * 65536
-    assert either.chat(long).status_code == 200
+    assert each.chat(long).status_code == 200
     body = upstream.messages_requests[0].body
     assert body is not None
     assert conversation(body) == [("user", [long])]

@@ -9,10 +9,10 @@ from litestar import Request, Response, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
-from claude_relay.chat import inbound, outbound
+from claude_relay.chat import answers, inbound, outbound, parameters
 from claude_relay.chat.operation import ChatOperation
-from claude_relay.chat.schemas import ChatCompletion, ChatCompletionRequest
-from claude_relay.engine.runner import ClaudeRunner, Run, open_run
+from claude_relay.chat.schemas import ChatCompletion, ChatCompletionRequest, JsonObjectFormat, JsonSchemaFormat
+from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.settings import Settings
 from claude_relay.web import sse
 from claude_relay.web.connection import while_connected
@@ -49,21 +49,45 @@ class ChatController(WireController):
         settings: NamedDependency[Settings],
     ) -> Response[ChatCompletion]:
         """Ask Claude Code. With `stream: true` the answer comes as server-sent events."""
-        question = inbound.to_run_request(data, settings.model, settings.personality)
-        envelope = outbound.Envelope(f"chatcmpl-{uuid4().hex}", int(time.time()), data.model or settings.model)
-        headers = {"x-claude-relay-ignored": ", ".join(ignored)} if (ignored := inbound.ignored(data)) else {}
-        run = await while_connected(request, lambda: open_run(runner, question))
+        unknown = parameters.unknown_fields(await request.body())
+        question = inbound.understand(data, _defaults(settings), unknown)
+        show = _presentation(data, settings)
+        asked = await while_connected(request, lambda: answers.opened(runner, question.run, show.answers))
+        headers = _headers(question, asked.dropped)
         if data.stream:
-            wants_usage = bool(data.stream_options and data.stream_options.include_usage)
-            return sse.EventStream(_frames(envelope, run, wants_usage=wants_usage), run.aclose, headers)  # type: ignore[return-value]
+            return sse.EventStream(_frames(show, asked), asked.aclose, headers)  # type: ignore[return-value]
         try:
-            answer = await while_connected(request, lambda: outbound.completion(envelope, run.events))
+            answer = await while_connected(request, lambda: outbound.completion(show, asked.events()))
         finally:
-            await run.aclose()
+            await asked.aclose()
         return Response(answer, headers=headers)
 
 
-async def _frames(envelope: outbound.Envelope, run: Run, *, wants_usage: bool) -> AsyncIterator[bytes]:
-    async for chunk in outbound.chunks(envelope, run.events, include_usage=wants_usage):
+async def _frames(show: outbound.Presentation, asked: answers.Answers) -> AsyncIterator[bytes]:
+    async for chunk in outbound.chunks(show, asked.events()):
         yield sse.frame(chunk)
     yield sse.DONE
+
+
+def _defaults(settings: Settings) -> inbound.Defaults:
+    return inbound.Defaults(settings.model, settings.personality, settings.aliases, settings.strict)
+
+
+def _presentation(data: ChatCompletionRequest, settings: Settings) -> outbound.Presentation:
+    return outbound.Presentation(
+        id=f"chatcmpl-{uuid4().hex}",
+        created=int(time.time()),
+        model=data.model or settings.model,
+        answers=data.n or 1,
+        usage=bool(data.stream_options and data.stream_options.include_usage),
+        reasoning=settings.reasoning,
+        activity=settings.show_activity,
+        structured=isinstance(data.response_format, JsonObjectFormat | JsonSchemaFormat),
+    )
+
+
+def _headers(question: inbound.Question, dropped: tuple[str, ...]) -> dict[str, str]:
+    headers: dict[str, str] = {"x-claude-relay-personality": question.run.personality}
+    if ignored := (*question.ignored, *dropped):
+        headers["x-claude-relay-ignored"] = ", ".join(ignored)
+    return headers

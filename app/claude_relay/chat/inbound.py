@@ -1,140 +1,169 @@
 """Chat request -> neutral request. Pure; what cannot be served is refused with the parameter's name."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Mapping
+from typing import Any
 
-from claude_relay.chat import schemas
-from claude_relay.engine.vocabulary import RunRequest, Text, Turn
+from jsonschema import Draft202012Validator, SchemaError
+from msgspec import Struct
+from msgspec.structs import replace
+
+from claude_relay.chat import conversation, parameters, schemas
+from claude_relay.engine.vocabulary import Effort, JsonOutput, RunRequest, Sampling, Text, Turn
 from claude_relay.errors import InvalidRequestError
 from claude_relay.settings import Personality
 
 _PERSONALITIES: dict[str, Personality] = {"agent": "agent", "chat": "chat"}
-_REFUSED = ("tools", "functions", "response_format")
-_IGNORED = (
-    "max_tokens",
-    "max_completion_tokens",
-    "temperature",
-    "top_p",
-    "stop",
-    "seed",
-    "presence_penalty",
-    "frequency_penalty",
-    "logit_bias",
-    "logprobs",
-    "top_logprobs",
-    "reasoning_effort",
-)
+_WORDING = ("temperature", "top_p", "top_k")
+_ANY_OBJECT: dict[str, Any] = {"type": "object"}
 
 
-def to_run_request(
-    request: schemas.ChatCompletionRequest, default_model: str, default_personality: Personality
-) -> RunRequest:
-    """Return the neutral request.
+class Defaults(Struct, frozen=True):
+    """What the operator chose for requests that do not say.
+
+    Attributes:
+        model: The model when the client names none.
+        personality: What answers when the model's name does not say.
+        aliases: Models by the names that clients use for them.
+        strict: Whether a parameter without effect is an error.
+    """
+
+    model: str
+    personality: Personality
+    aliases: Mapping[str, str]
+    strict: bool = False
+
+
+class Question(Struct, frozen=True):
+    """A chat request, understood.
+
+    Attributes:
+        run: What to ask.
+        ignored: What was given and has no effect.
+    """
+
+    run: RunRequest
+    ignored: tuple[str, ...]
+
+
+def understand(
+    request: schemas.ChatCompletionRequest, defaults: Defaults, unknown: frozenset[str] = frozenset()
+) -> Question:
+    """Return the neutral request, and what of the client's wishes it leaves out.
 
     Args:
         request: What the client sent.
-        default_model: The model when the client names none.
-        default_personality: What answers when the model's name does not say.
+        defaults: The operator's choices.
+        unknown: Fields of the body that are no parameters.
 
     Raises:
         InvalidRequestError: The request asks for what the relay cannot do.
     """
-    _refuse(request)
-    model, personality = split_model(request.model or default_model, default_personality)
-    system = "\n\n".join(_instructions(request.messages)) or None
-    turns = tuple(_turns(request.messages))
-    if system and not turns:
-        # a lone system message is a question all the same
-        return RunRequest(model, personality, None, (Turn("user", (Text(system),)),))
-    return RunRequest(model, personality, system, _checked(turns))
+    model, personality = resolve(request.model or defaults.model, defaults)
+    ignored = (
+        *parameters.unsupported(request, personality, unknown),
+        *_excluded(request),
+        *conversation.passed_over(request.messages),
+    )
+    if ignored and defaults.strict:
+        raise InvalidRequestError(
+            f"These have no effect here: {', '.join(dict.fromkeys(ignored))}.",
+            param=ignored[0],
+            code="unsupported_parameter",
+        )
+    system, turns = _said(request)
+    run = RunRequest(
+        model,
+        personality,
+        system,
+        turns,
+        _sampling(request, personality),
+        _effort(request),
+        _output(request, personality),
+    )
+    return Question(run, tuple(dict.fromkeys(ignored)))
 
 
-def split_model(name: str, default: Personality) -> tuple[str, Personality]:
-    """Split ``sonnet:chat`` into the CLI's model and a personality."""
+def resolve(name: str, defaults: Defaults) -> tuple[str, Personality]:
+    """Return the CLI's model and the personality that a client's model name stands for.
+
+    ``sonnet:chat`` names both; an alias may name both too, and the client's own suffix wins.
+    """
+    if name in defaults.aliases:
+        return _split(defaults.aliases[name], defaults.personality)
+    model, personality = _split(name, defaults.personality)
+    if model in defaults.aliases:
+        return _split(defaults.aliases[model], personality)[0], personality
+    return model, personality
+
+
+def _split(name: str, default: Personality) -> tuple[str, Personality]:
     model, _, suffix = name.rpartition(":")
     if model and suffix in _PERSONALITIES:
         return model, _PERSONALITIES[suffix]
     return name, default
 
 
-def ignored(request: schemas.ChatCompletionRequest) -> list[str]:
-    """Name the parameters that were given and have no effect."""
-    return [name for name in _IGNORED if getattr(request, name) is not None]
+def _said(request: schemas.ChatCompletionRequest) -> tuple[str | None, tuple[Turn, ...]]:
+    system, turns = conversation.system_prompt(request.messages), conversation.turns(request.messages)
+    if turns:
+        return system, turns
+    if system:
+        # a lone system message is a question all the same
+        return None, (Turn("user", (Text(system),)),)
+    raise InvalidRequestError("The messages say nothing.", param="messages", code="invalid_value")
 
 
-def _refuse(request: schemas.ChatCompletionRequest) -> None:
-    for name in _REFUSED:
-        value = getattr(request, name)
-        if value and value != {"type": "text"}:
-            raise _unsupported(f"'{name}' is not supported yet.", name)
-    if (request.n or 1) > 1:
-        raise _unsupported("Only one answer for each request is supported yet: 'n' must be 1.", "n")
+def _effort(request: schemas.ChatCompletionRequest) -> Effort | None:
+    """Thinking excludes a choice of words upstream: who chooses words, and asks for no thinking, gets none."""
+    if request.reasoning_effort is None:
+        return "none" if _chooses_words(request) else None
+    return "low" if request.reasoning_effort == "minimal" else request.reasoning_effort
 
 
-def _instructions(messages: Iterable[schemas.Message]) -> Iterator[str]:
-    for message in messages:
-        if isinstance(message, schemas.SystemMessage | schemas.DeveloperMessage):
-            yield from (piece.text for piece in _texts(message.content, ""))
+def _excluded(request: schemas.ChatCompletionRequest) -> tuple[str, ...]:
+    """Name the choices of words that give way to an explicit wish to think."""
+    if request.reasoning_effort in {None, "none"}:
+        return ()
+    return tuple(name for name in _WORDING if getattr(request, name) is not None)
 
 
-def _turns(messages: Iterable[schemas.Message]) -> Iterator[Turn]:
-    """Yield the turns, those of one role in a row joined: the upstream wants the roles to alternate."""
-    open_turn: Turn | None = None
-    for turn in _said(messages):
-        if open_turn is None or open_turn.role != turn.role:
-            if open_turn is not None:
-                yield open_turn
-            open_turn = turn
-        else:
-            open_turn = Turn(turn.role, open_turn.content + turn.content)
-    if open_turn is not None:
-        yield open_turn
+def _chooses_words(request: schemas.ChatCompletionRequest) -> bool:
+    return any(getattr(request, name) is not None for name in _WORDING)
 
 
-def _said(messages: Iterable[schemas.Message]) -> Iterator[Turn]:
-    """Yield what each message says, if it says anything: an empty text is refused by the upstream."""
-    for index, message in enumerate(messages):
-        where = f"messages[{index}]"
-        match message:
-            case schemas.UserMessage(content):
-                pieces = _texts(content, f"{where}.content")
-                role = "user"
-            case schemas.AssistantMessage(content, refusal, tool_calls, function_call):
-                if tool_calls or function_call:
-                    raise _unsupported("Tool calls are not supported yet.", f"{where}.tool_calls")
-                pieces = _texts(content or refusal, f"{where}.content")
-                role = "assistant"
-            case schemas.ToolMessage() | schemas.FunctionMessage():
-                raise _unsupported("Tool results are not supported yet.", f"{where}.role")
-            case _:
-                continue
-        if pieces:
-            yield Turn("user" if role == "user" else "assistant", pieces)
+def _sampling(request: schemas.ChatCompletionRequest, personality: Personality) -> Sampling:
+    stop = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop or ())
+    stop = tuple(text for text in stop if text)
+    if personality == "agent":
+        return Sampling(stop=stop)
+    most = request.max_tokens if request.max_completion_tokens is None else request.max_completion_tokens
+    limits = Sampling(max_tokens=most or None, stop=stop)
+    if _excluded(request):
+        return limits
+    return replace(limits, temperature=_clamped(request.temperature), top_p=request.top_p, top_k=request.top_k)
 
 
-def _texts(content: str | Iterable[object] | None, where: str) -> tuple[Text, ...]:
-    parts = [schemas.TextPart(content)] if isinstance(content, str) else list(content or ())
-    return tuple(Text(text) for index, part in enumerate(parts) if (text := _text(part, f"{where}[{index}]")).strip())
+def _clamped(temperature: float | None) -> float | None:
+    """OpenAI's scale ends at 2, the upstream's at 1."""
+    return None if temperature is None else min(temperature, 1.0)
 
 
-def _text(part: object, where: str) -> str:
-    match part:
-        case schemas.TextPart(text) | schemas.RefusalPart(text):
-            return text
-    raise _unsupported("Only text is supported yet.", f"{where}.type")
+def _output(request: schemas.ChatCompletionRequest, personality: Personality) -> JsonOutput | None:
+    match request.response_format:
+        case schemas.JsonObjectFormat():
+            # the upstream's own format wants every field named, which "any object" cannot
+            return JsonOutput(_ANY_OBJECT, constrained=False)
+        case schemas.JsonSchemaFormat(schemas.JsonSchema(schema=schema)):
+            return JsonOutput(_valid(schema or _ANY_OBJECT), constrained=bool(schema) and personality == "chat")
+    return None
 
 
-def _checked(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
-    if not turns:
-        raise InvalidRequestError("The messages hold no text.", param="messages")
-    if turns[-1].role == "assistant":
-        raise _unsupported(
-            "The last message must not be the assistant's: continuing it is not supported yet.", "messages"
-        )
-    if turns[0].role == "assistant":
-        # a conversation begins with the user; many clients begin with a greeting of the assistant
-        return (Turn("user", (Text("."),)), *turns)
-    return turns
-
-
-def _unsupported(message: str, param: str) -> InvalidRequestError:
-    return InvalidRequestError(message, param=param, code="unsupported_parameter")
+def _valid(schema: dict[str, Any]) -> dict[str, Any]:
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        param = "response_format.json_schema.schema"
+        raise InvalidRequestError(
+            f"Invalid value for '{param}': {error.message}.", param=param, code="invalid_json_schema"
+        ) from None
+    return schema

@@ -5,81 +5,123 @@ from collections.abc import AsyncIterator, Iterable
 from msgspec import UNSET, Struct
 
 from claude_relay.chat import schemas
-from claude_relay.engine.vocabulary import Event, RunEnd, StopReason, TextDelta, ThinkingDelta, Usage
+from claude_relay.engine.vocabulary import Event, RunEnd, StopReason, TextDelta, ThinkingDelta, ToolActivity, Usage
 
 _FINISH: dict[StopReason, schemas.FinishReason] = {"end": "stop", "length": "length", "refusal": "content_filter"}
+_DECLINED = "The model declined to answer."
+
+Indexed = tuple[int, Event]
+"""An event, and which of the request's answers it belongs to."""
 
 
-class Envelope(Struct, frozen=True):
-    """What every chunk of an answer says alike.
+class Presentation(Struct, frozen=True):
+    """How an answer is shown.
 
     Attributes:
         id: The answer's id.
         created: When it was asked for, in seconds since the epoch.
         model: The model's name, as the client wrote it.
+        answers: How many answers there will be.
+        usage: Whether a stream ends with its usage.
+        reasoning: Whether the model's thinking is shown.
+        activity: Whether an agent's use of tools is shown, as reasoning.
+        structured: Whether the answer is JSON, so that a refusal must not stand where JSON is expected.
     """
 
     id: str
     created: int
     model: str
+    answers: int = 1
+    usage: bool = False
+    reasoning: bool = True
+    activity: bool = False
+    structured: bool = False
 
-    def chunk(
-        self, delta: schemas.ChoiceDelta, finish: schemas.FinishReason | None = None
-    ) -> schemas.ChatCompletionChunk:
-        """Return a chunk with one choice."""
-        choice = schemas.ChunkChoice(delta=delta, finish_reason=finish)
-        return schemas.ChatCompletionChunk(id=self.id, created=self.created, model=self.model, choices=[choice])
+    def thought(self, event: Event) -> str:
+        """Return what an event adds to the visible reasoning, most often nothing."""
+        match event:
+            case ThinkingDelta(text) if self.reasoning:
+                return text
+            case ToolActivity(tool, summary) if self.activity:
+                return f"{tool}: {summary}\n" if summary else f"{tool}\n"
+        return ""
 
-    def usage_chunk(self, usage: Usage) -> schemas.ChatCompletionChunk:
-        """Return the chunk that only tells the usage."""
-        return schemas.ChatCompletionChunk(
-            id=self.id, created=self.created, model=self.model, choices=[], usage=completion_usage(usage)
+
+async def chunks(show: Presentation, events: AsyncIterator[Indexed]) -> AsyncIterator[schemas.ChatCompletionChunk]:
+    """Yield the chunks of a stream: for each answer the role first, in the end one finish reason; then the usage."""
+    ends: list[RunEnd] = []
+    spoke = [False] * show.answers
+    for index in range(show.answers):
+        yield _chunk(show, index, schemas.ChoiceDelta(role="assistant", content=""))
+    async for index, event in events:
+        match event:
+            case TextDelta(text):
+                spoke[index] = True
+                yield _chunk(show, index, schemas.ChoiceDelta(content=text))
+            case RunEnd(stop):
+                ends.append(event)
+                if stop == "refusal" and (show.structured or not spoke[index]):
+                    yield _chunk(show, index, schemas.ChoiceDelta(refusal=_DECLINED))
+                yield _chunk(show, index, schemas.ChoiceDelta(), _FINISH[stop])
+            case _ if thought := show.thought(event):
+                yield _chunk(show, index, schemas.ChoiceDelta(reasoning_content=thought))
+    if show.usage:
+        yield schemas.ChatCompletionChunk(
+            id=show.id, created=show.created, model=show.model, choices=[], usage=completion_usage(ends)
         )
 
 
-async def chunks(
-    envelope: Envelope, events: AsyncIterator[Event], *, include_usage: bool
-) -> AsyncIterator[schemas.ChatCompletionChunk]:
-    """Yield the chunks of a streamed answer: the role first, exactly one finish reason, the usage if asked for."""
-    yield envelope.chunk(schemas.ChoiceDelta(role="assistant", content=""))
-    async for event in events:
-        match event:
-            case TextDelta(text):
-                yield envelope.chunk(schemas.ChoiceDelta(content=text))
-            case ThinkingDelta(text):
-                yield envelope.chunk(schemas.ChoiceDelta(reasoning_content=text))
-            case RunEnd(stop, usage):
-                yield envelope.chunk(schemas.ChoiceDelta(), _FINISH[stop])
-                if include_usage:
-                    yield envelope.usage_chunk(usage)
-
-
-async def completion(envelope: Envelope, events: AsyncIterator[Event]) -> schemas.ChatCompletion:
+async def completion(show: Presentation, events: AsyncIterator[Indexed]) -> schemas.ChatCompletion:
     """Fold all events into one answer."""
-    return folded(envelope, [event async for event in events])
+    return folded(show, [event async for event in events])
 
 
-def folded(envelope: Envelope, events: Iterable[Event]) -> schemas.ChatCompletion:
-    """Return the answer that a complete run stands for."""
-    events = tuple(events)
-    end = next(event for event in events if isinstance(event, RunEnd))
-    text = "".join(event.text for event in events if isinstance(event, TextDelta))
-    thinking = "".join(event.text for event in events if isinstance(event, ThinkingDelta))
-    message = schemas.AnswerMessage(content=text, reasoning_content=thinking or UNSET)
+def folded(show: Presentation, events: Iterable[Indexed]) -> schemas.ChatCompletion:
+    """Return the answer that complete runs stand for."""
+    by_answer: list[list[Event]] = [[] for _ in range(show.answers)]
+    for index, event in events:
+        by_answer[index].append(event)
+    ends = [event for answer in by_answer for event in answer if isinstance(event, RunEnd)]
     return schemas.ChatCompletion(
-        id=envelope.id,
-        created=envelope.created,
-        model=envelope.model,
-        choices=[schemas.Choice(message=message, finish_reason=_FINISH[end.stop])],
-        usage=completion_usage(end.usage),
+        id=show.id,
+        created=show.created,
+        model=show.model,
+        choices=[_choice(show, index, answer) for index, answer in enumerate(by_answer)],
+        usage=completion_usage(ends),
     )
 
 
-def completion_usage(usage: Usage) -> schemas.CompletionUsage:
-    """Return token counts as OpenAI counts them: what a cache held is part of the prompt."""
+def completion_usage(ends: Iterable[RunEnd]) -> schemas.CompletionUsage:
+    """Return the sum of token counts as OpenAI counts them: what a cache held is part of the prompt."""
+    ends = tuple(ends)
+    usage = sum((end.usage for end in ends), Usage())
+    thinking = [end.thinking_tokens for end in ends if end.thinking_tokens is not None]
+    costs = [end.cost for end in ends if end.cost is not None]
+    all_think, all_cost = len(thinking) == len(ends), len(costs) == len(ends)
     return schemas.CompletionUsage(
         prompt_tokens=usage.prompt_tokens,
         completion_tokens=usage.output_tokens,
         total_tokens=usage.prompt_tokens + usage.output_tokens,
         prompt_tokens_details=schemas.PromptTokensDetails(usage.cache_read_tokens),
+        completion_tokens_details=schemas.CompletionTokensDetails(sum(thinking)) if all_think else UNSET,
+        cost=sum(costs) if all_cost else UNSET,
     )
+
+
+def _choice(show: Presentation, index: int, events: list[Event]) -> schemas.Choice:
+    end = next(event for event in events if isinstance(event, RunEnd))
+    text = "".join(event.text for event in events if isinstance(event, TextDelta))
+    declined = end.stop == "refusal" and (show.structured or not text)
+    message = schemas.AnswerMessage(
+        content=None if declined else text,
+        refusal=(text or _DECLINED) if declined else None,
+        reasoning_content="".join(map(show.thought, events)) or UNSET,
+    )
+    return schemas.Choice(index=index, message=message, finish_reason=_FINISH[end.stop])
+
+
+def _chunk(
+    show: Presentation, index: int, delta: schemas.ChoiceDelta, finish: schemas.FinishReason | None = None
+) -> schemas.ChatCompletionChunk:
+    choice = schemas.ChunkChoice(index=index, delta=delta, finish_reason=finish)
+    return schemas.ChatCompletionChunk(id=show.id, created=show.created, model=show.model, choices=[choice])

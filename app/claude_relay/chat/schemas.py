@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-# --- the request -----------------------------------------------------------------------------------------------------
+# --- messages --------------------------------------------------------------------------------------------------------
 
 
 class TextPart(Struct, frozen=True, tag_field="type", tag="text"):
@@ -38,10 +38,18 @@ class AudioPart(Struct, frozen=True, tag_field="type", tag="input_audio"):
     input_audio: dict[str, Any]
 
 
+class FileData(Struct, frozen=True):
+    """A file: its data as a data URL, or the id of an upload."""
+
+    file_data: str | None = None
+    filename: str | None = None
+    file_id: str | None = None
+
+
 class FilePart(Struct, frozen=True, tag_field="type", tag="file"):
     """A file."""
 
-    file: dict[str, Any]
+    file: FileData
 
 
 Instructions = str | list[TextPart] | None
@@ -51,27 +59,46 @@ class SystemMessage(Struct, frozen=True, tag_field="role", tag="system"):
     """Instructions for the whole conversation."""
 
     content: Instructions = None
+    name: str | None = None
 
 
 class DeveloperMessage(Struct, frozen=True, tag_field="role", tag="developer"):
     """The newer name of a system message."""
 
     content: Instructions = None
+    name: str | None = None
 
 
 class UserMessage(Struct, frozen=True, tag_field="role", tag="user"):
     """What the user said."""
 
     content: str | list[TextPart | ImagePart | AudioPart | FilePart] | None = None
+    name: str | None = None
+
+
+class FunctionCall(Struct, frozen=True):
+    """A function of the client, and what it was called with: JSON in a string."""
+
+    name: str
+    arguments: str = "{}"
+
+
+class ToolCall(Struct, frozen=True):
+    """A call of a function of the client."""
+
+    id: str
+    function: FunctionCall
+    type: str = "function"
 
 
 class AssistantMessage(Struct, frozen=True, tag_field="role", tag="assistant"):
     """What the assistant answered earlier."""
 
-    content: str | list[TextPart | RefusalPart] | None = None
+    content: str | list[TextPart | ImagePart | RefusalPart] | None = None
     refusal: str | None = None
-    tool_calls: list[dict[str, Any]] | None = None
-    function_call: dict[str, Any] | None = None
+    tool_calls: list[ToolCall] | None = None
+    function_call: FunctionCall | None = None
+    name: str | None = None
 
 
 class ToolMessage(Struct, frozen=True, tag_field="role", tag="tool"):
@@ -90,36 +117,86 @@ class FunctionMessage(Struct, frozen=True, tag_field="role", tag="function"):
 
 Message = SystemMessage | DeveloperMessage | UserMessage | AssistantMessage | ToolMessage | FunctionMessage
 
+# --- the request -----------------------------------------------------------------------------------------------------
+
 
 class StreamOptions(Struct, frozen=True):
     """How a stream is sent."""
 
     include_usage: bool | None = None
+    include_obfuscation: bool | None = None
+
+
+class JsonSchema(Struct, frozen=True):
+    """The schema of a structured answer."""
+
+    name: str
+    schema: dict[str, Any] | None = None
+    description: str | None = None
+    strict: bool | None = None
+
+
+class TextFormat(Struct, frozen=True, tag_field="type", tag="text"):
+    """The answer is text."""
+
+
+class JsonObjectFormat(Struct, frozen=True, tag_field="type", tag="json_object"):
+    """The answer is any JSON object."""
+
+
+class JsonSchemaFormat(Struct, frozen=True, tag_field="type", tag="json_schema"):
+    """The answer is JSON that fits a schema."""
+
+    json_schema: JsonSchema
+
+
+Count = Annotated[int, Meta(ge=0)]
+Penalty = Annotated[float, Meta(ge=-2, le=2)]
 
 
 class ChatCompletionRequest(Struct, frozen=True, kw_only=True):
-    """A chat request. Parameters that are not named here are accepted and passed over."""
+    """A chat request. What each parameter does stands in ``parameters``, and in the docs."""
 
     messages: Annotated[list[Message], Meta(min_length=1, description="The conversation so far.")]
-    model: Annotated[str | None, Meta(description="`sonnet`, `opus`, `haiku`, or any name Claude Code takes.")] = None
+    model: Annotated[
+        str | None, Meta(description="`sonnet`, `opus`, `haiku`, an alias, or any name Claude Code takes.")
+    ] = None
     stream: Annotated[bool | None, Meta(description="Send the answer as server-sent events, as it is written.")] = None
     stream_options: StreamOptions | None = None
-    n: Annotated[int, Meta(ge=1, le=128)] | None = None
-    max_tokens: Annotated[int, Meta(ge=0)] | None = None
-    max_completion_tokens: Annotated[int, Meta(ge=0)] | None = None
+    n: Annotated[int, Meta(ge=1, le=8)] | None = None
+    max_tokens: Count | None = None
+    max_completion_tokens: Count | None = None
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
     top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    top_k: Annotated[int, Meta(ge=1)] | None = None
     stop: str | list[str] | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    response_format: TextFormat | JsonObjectFormat | JsonSchemaFormat | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    functions: list[dict[str, Any]] | None = None
+    function_call: str | dict[str, Any] | None = None
+    modalities: list[str] | None = None
+    audio: dict[str, Any] | None = None
     seed: int | None = None
-    presence_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
-    frequency_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
     logit_bias: dict[str, float] | None = None
     logprobs: bool | None = None
-    top_logprobs: int | None = None
-    reasoning_effort: str | None = None
-    response_format: dict[str, Any] | None = None
-    tools: list[dict[str, Any]] | None = None
-    functions: list[dict[str, Any]] | None = None
+    top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
+    verbosity: str | None = None
+    prediction: dict[str, Any] | None = None
+    web_search_options: dict[str, Any] | None = None
+    moderation: dict[str, Any] | None = None
+    service_tier: str | None = None
+    store: bool | None = None
+    metadata: dict[str, Any] | None = None
+    user: str | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+    prompt_cache_retention: str | None = None
+    prompt_cache_options: dict[str, Any] | None = None
 
 
 # --- the answer ------------------------------------------------------------------------------------------------------
@@ -133,13 +210,25 @@ class PromptTokensDetails(Struct, frozen=True):
     cached_tokens: int
 
 
-class CompletionUsage(Struct, frozen=True):
-    """Token counts; cached prompt tokens are part of ``prompt_tokens``."""
+class CompletionTokensDetails(Struct, frozen=True):
+    """What completion tokens were used for."""
+
+    reasoning_tokens: int
+
+
+class CompletionUsage(Struct, frozen=True, omit_defaults=True):
+    """Token counts; cached prompt tokens are part of ``prompt_tokens``.
+
+    Attributes:
+        cost: US dollars for this request, by Claude Code's own estimate (the name is OpenRouter's).
+    """
 
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
     prompt_tokens_details: PromptTokensDetails
+    completion_tokens_details: CompletionTokensDetails | UnsetType = UNSET
+    cost: float | UnsetType = UNSET
 
 
 class AnswerMessage(Struct, frozen=True, kw_only=True):
@@ -177,6 +266,7 @@ class ChoiceDelta(Struct, frozen=True, omit_defaults=True):
     role: Literal["assistant"] | UnsetType = UNSET
     content: str | UnsetType = UNSET
     reasoning_content: str | UnsetType = UNSET
+    refusal: str | UnsetType = UNSET
 
 
 class ChunkChoice(Struct, frozen=True, kw_only=True):

@@ -16,13 +16,16 @@ after      number of deltas before that failure (0: before anything is sent)
 import asyncio
 import re
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from claude_relay import errors
+from claude_relay.engine.finishing import Finisher
 from claude_relay.engine.runner import RunnerHealth
-from claude_relay.engine.vocabulary import Event, RunEnd, RunRequest, StopReason, TextDelta, Usage
+from claude_relay.engine.vocabulary import Event, RunEnd, RunRequest, StopReason, Text, TextDelta, Turn, Usage
 
 _FAILURES: dict[int, type[errors.RelayError]] = {
     failure.status: failure
@@ -46,7 +49,7 @@ class Script(Struct, frozen=True, forbid_unknown_fields=True):
 
     delay: float = 0.0
     interval: float = 0.0
-    repeat: int = 1
+    repeat: Annotated[int, Meta(ge=0, le=10_000)] = 1
     stop: StopReason = "end"
     error: int | None = None
     after: int = 0
@@ -64,6 +67,10 @@ class EchoRunner:
     async def stop(self) -> None:
         """Nothing to stop."""
 
+    def context_window(self, model: str) -> int:  # noqa: ARG002 - the same for all
+        """Return a number, as clients expect one."""
+        return 200_000
+
     def health(self) -> RunnerHealth:
         """Say that this is no real model."""
         return RunnerHealth("ok", {"note": "offline echo runner: answers repeat the question, no model is asked"})
@@ -75,25 +82,42 @@ class EchoRunner:
             InvalidRequestError: The message's ``!echo`` line cannot be understood.
             RelayError: The failure that the line asks for.
         """
+        prompt = Usage(input_tokens=count_tokens(request))
+        finisher = Finisher(request, lambda: prompt)
+        async with aclosing(self._spoken(request, prompt)) as events:
+            async for said_ in events:
+                for event in finisher.feed(said_):
+                    yield event
+                    if isinstance(event, RunEnd):
+                        return
+
+    async def _spoken(self, request: RunRequest, prompt: Usage) -> AsyncGenerator[Event, None]:
         script, text = parse(said(request))
-        pieces = _PIECE.findall(text) * script.repeat
+        words = _PIECE.findall(text) * script.repeat
+        most = request.sampling.max_tokens or len(words)
         await asyncio.sleep(script.delay)
-        for sent, piece in enumerate(pieces):
+        for sent, word in enumerate(words[:most]):
             _fail_if_due(script, sent)
-            yield TextDelta(piece)
+            yield TextDelta(word)
             await asyncio.sleep(script.interval)
-        _fail_if_due(script, max(script.after, len(pieces)))
-        yield RunEnd(script.stop, Usage(input_tokens=count_tokens(request), output_tokens=len(pieces)))
+        _fail_if_due(script, max(script.after, len(words)))
+        stop: StopReason = "length" if most < len(words) else script.stop
+        yield RunEnd(stop, prompt + Usage(output_tokens=min(most, len(words))))
 
 
 def said(request: RunRequest) -> str:
     """Return the text of the last turn."""
-    return "\n".join(piece.text for piece in request.turns[-1].content)
+    return "\n".join(texts_of(request.turns[-1]))
+
+
+def texts_of(turn: Turn) -> list[str]:
+    """Return the texts of a turn; the echo runner sees nothing else."""
+    return [piece.text for piece in turn.content if isinstance(piece, Text)]
 
 
 def count_tokens(request: RunRequest) -> int:
     """Count the words of the whole prompt: the echo runner's tokens."""
-    texts = [piece.text for turn in request.turns for piece in turn.content]
+    texts = [text for turn in request.turns for text in texts_of(turn)]
     return sum(len(text.split()) for text in (request.system or "", *texts))
 
 

@@ -5,7 +5,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from msgspec import Struct, field
 
-from claude_relay.engine.vocabulary import Event, RunRequest
+from claude_relay.engine.vocabulary import Dropped, Event, RunRequest
 
 
 class RunnerHealth(Struct, frozen=True):
@@ -49,17 +49,22 @@ class ClaudeRunner(Protocol):
     def health(self) -> RunnerHealth:
         """Say how the runner is, at once."""
 
+    def context_window(self, model: str) -> int:
+        """Return how many tokens a model takes, prompt and answer together, as far as is known."""
+
 
 class Run:
     """A run whose first event has arrived: from here on it streams.
 
     Attributes:
         events: All events of the run, the first included. To be iterated once.
+        dropped: What the upstream refused of the request's wishes.
     """
 
-    def __init__(self, first: Event, rest: AsyncGenerator[Event, None]) -> None:
+    def __init__(self, first: Event, rest: AsyncGenerator[Event, None], dropped: tuple[str, ...] = ()) -> None:
         self._rest = rest
         self.events = self._all(first)
+        self.dropped = dropped
 
     async def _all(self, first: Event) -> AsyncIterator[Event]:
         yield first
@@ -78,4 +83,7 @@ async def open_run(runner: ClaudeRunner, request: RunRequest) -> Run:
         RelayError: The run failed before its first event.
     """
     events = runner.run(request)
-    return Run(await anext(events), events)
+    dropped: list[str] = []
+    while isinstance(first := await anext(events), Dropped):
+        dropped.append(first.field)
+    return Run(first, events, tuple(dropped))

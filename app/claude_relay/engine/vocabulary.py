@@ -1,6 +1,6 @@
 """The neutral language between endpoint families and runners: a request, and the events that answer it."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -12,10 +12,79 @@ StopReason = Literal["end", "length", "refusal"]
 """Why an answer ended: the model was done, a token limit was met, or the model declined."""
 
 
+Effort = Literal["none", "low", "medium", "high", "xhigh", "max"]
+"""How much the model may think; ``none`` switches thinking off."""
+
+
 class Text(Struct, frozen=True):
     """A piece of text inside a turn."""
 
     text: str
+
+
+class Base64(Struct, frozen=True):
+    """Data that stands in the request itself.
+
+    Attributes:
+        media_type: Its MIME type.
+        data: The data, base64-encoded.
+    """
+
+    media_type: str
+    data: str
+
+
+class Link(Struct, frozen=True):
+    """Data that the upstream fetches; the relay does not."""
+
+    url: str
+
+
+class Image(Struct, frozen=True):
+    """An image inside a turn of the user."""
+
+    source: Base64 | Link
+
+
+class Document(Struct, frozen=True):
+    """A file inside a turn of the user.
+
+    Attributes:
+        source: A PDF as data or link, or the text of a text file.
+        name: The file's name, if it has one.
+    """
+
+    source: Base64 | Link | Text
+    name: str | None = None
+
+
+class ToolCall(Struct, frozen=True):
+    """The assistant called a tool of the client.
+
+    Attributes:
+        id: The call's id, unique in the conversation.
+        name: The tool.
+        arguments: What it was called with.
+    """
+
+    id: str
+    name: str
+    arguments: dict[str, Any]
+
+
+class ToolResult(Struct, frozen=True):
+    """What a tool of the client returned.
+
+    Attributes:
+        call_id: The ``ToolCall`` it answers.
+        content: What was returned; may be empty.
+    """
+
+    call_id: str
+    content: tuple[Text | Image, ...]
+
+
+Piece = Text | Image | Document | ToolCall | ToolResult
 
 
 class Turn(Struct, frozen=True):
@@ -27,7 +96,37 @@ class Turn(Struct, frozen=True):
     """
 
     role: Role
-    content: tuple[Text, ...]
+    content: tuple[Piece, ...]
+
+
+class Sampling(Struct, frozen=True):
+    """How the model chooses its words, where the caller has a wish.
+
+    Attributes:
+        temperature: 0 to 1.
+        top_p: 0 to 1.
+        top_k: Number of candidates for each token.
+        max_tokens: Most tokens of the answer.
+        stop: Texts that end the answer; they are not part of it.
+    """
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+
+
+class JsonOutput(Struct, frozen=True):
+    """The answer must be JSON.
+
+    Attributes:
+        schema: The JSON schema it must fit.
+        constrained: Whether the upstream is asked to write nothing else; if not, a tool takes the answer.
+    """
+
+    schema: dict[str, Any]
+    constrained: bool
 
 
 class RunRequest(Struct, frozen=True):
@@ -37,13 +136,20 @@ class RunRequest(Struct, frozen=True):
         model: Model name as the CLI takes it.
         personality: What answers.
         system: The caller's own instructions, or None.
-        turns: The conversation: roles alternate, and the last turn is the user's.
+        turns: The conversation: it begins with the user and roles alternate. The last turn is the user's, or the
+            beginning of the answer if the assistant's.
+        sampling: How the model chooses its words.
+        effort: How much it may think; None leaves it to the CLI.
+        output: The form of the answer, if it must have one.
     """
 
     model: str
     personality: Personality
     system: str | None
     turns: tuple[Turn, ...]
+    sampling: Sampling = Sampling()
+    effort: Effort | None = None
+    output: JsonOutput | None = None
 
 
 class Usage(Struct, frozen=True):
@@ -89,16 +195,37 @@ class ThinkingDelta(Struct, frozen=True):
 
 
 class ToolActivity(Struct, frozen=True):
-    """The agent starts to use one of its own tools."""
+    """The agent uses one of its own tools.
+
+    Attributes:
+        tool: The tool's name.
+        summary: What it does, in one line; may be empty.
+    """
 
     tool: str
+    summary: str = ""
+
+
+class Dropped(Struct, frozen=True):
+    """The upstream refused a sampling field, and the question was asked again without it."""
+
+    field: str
 
 
 class RunEnd(Struct, frozen=True):
-    """The last event of every run that did not fail."""
+    """The last event of every run that did not fail.
+
+    Attributes:
+        stop: Why it ended.
+        usage: Its token counts.
+        thinking_tokens: How many of the output tokens were thinking, if the CLI tells.
+        cost: US dollars, by the CLI's own estimate from list prices, if it tells.
+    """
 
     stop: StopReason
     usage: Usage
+    thinking_tokens: int | None = None
+    cost: float | None = None
 
 
-Event = TextDelta | ThinkingDelta | ToolActivity | RunEnd
+Event = TextDelta | ThinkingDelta | ToolActivity | Dropped | RunEnd

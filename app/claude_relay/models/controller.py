@@ -7,6 +7,7 @@ from litestar.params import FromPath
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.models import outbound
 from claude_relay.models.schemas import Model, ModelList
+from claude_relay.settings import Settings
 from claude_relay.web.controller import WireController
 
 
@@ -17,11 +18,15 @@ class ModelsController(WireController):
     tags = ("Models",)
 
     @get(operation_id="listModels", summary="List models", response_description="The models.")
-    async def list_models(self, runner: NamedDependency[ClaudeRunner]) -> ModelList:
-        """List the names that always work. Any other model name is passed on to Claude Code as it is."""
-        return outbound.listed(runner)
+    async def list_models(
+        self, runner: NamedDependency[ClaudeRunner], settings: NamedDependency[Settings]
+    ) -> ModelList:
+        """List the names that always work, and the operator's aliases. Any other name goes to Claude Code as it is."""
+        return outbound.listed(runner, settings.aliases)
 
     @get("/{model:path}", operation_id="retrieveModel", summary="Retrieve a model", response_description="The model.")
-    async def retrieve_model(self, model: FromPath[str], runner: NamedDependency[ClaudeRunner]) -> Model:
+    async def retrieve_model(
+        self, model: FromPath[str], runner: NamedDependency[ClaudeRunner], settings: NamedDependency[Settings]
+    ) -> Model:
         """Describe a model by its name. Whether the upstream knows it shows when it is asked."""
-        return outbound.described(model.removeprefix("/"), runner)
+        return outbound.described(model.removeprefix("/"), runner, settings.aliases)

@@ -1,5 +1,7 @@
 """Runner's models -> OpenAI's. Pure."""
 
+from collections.abc import Mapping
+
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.models.schemas import Model, ModelList
 
@@ -8,11 +10,17 @@ _CREATED = 1_735_689_600
 _OWNERS = {"claude": "anthropic", "echo": "claude-relay (offline echo)"}
 
 
-def listed(runner: ClaudeRunner) -> ModelList:
-    """Return the models a runner lists."""
-    return ModelList([described(name, runner) for name in runner.models])
+def listed(runner: ClaudeRunner, aliases: Mapping[str, str]) -> ModelList:
+    """Return the models a runner lists, and the operator's other names for models."""
+    return ModelList(data=[described(name, runner, aliases) for name in (*runner.models, *aliases)])
 
 
-def described(name: str, runner: ClaudeRunner) -> Model:
+def described(name: str, runner: ClaudeRunner, aliases: Mapping[str, str]) -> Model:
     """Return one model; any name is a model, since only the upstream knows which exist."""
-    return Model(id=name, created=_CREATED, owned_by=_OWNERS.get(runner.name, runner.name))
+    asked = aliases.get(name, name).removesuffix(":chat").removesuffix(":agent")
+    return Model(
+        id=name,
+        created=_CREATED,
+        owned_by=_OWNERS.get(runner.name, runner.name),
+        context_length=runner.context_window(asked),
+    )

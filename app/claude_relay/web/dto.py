@@ -15,7 +15,7 @@ from claude_relay.errors import InvalidRequestError
 
 T = TypeVar("T")
 
-_AT = re.compile(r"^(?P<what>.*?)(?: - at `(?:key in )?\$\.?(?P<path>.*)`)?$", re.DOTALL)
+_PATH = re.compile(r"^(?:key in )?\$\.?(?P<path>.*)`$")
 _MISSING = re.compile(r"missing required field `(?P<name>[^`]+)`")
 
 
@@ -77,8 +77,9 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
 
 def _explained(text: str) -> InvalidRequestError:
     """Turn msgspec's ``... - at `$.messages[0].content` `` into a message and a ``param``."""
-    found = _AT.match(text)
-    what, path = (found["what"], found["path"] or "") if found else (text, "")
+    what, _, where = text.rpartition(" - at `")
+    found = _PATH.match(where)
+    what, path = (what, found["path"]) if found else (text, "")
     if missing := _MISSING.search(what):
         param = f"{path}.{missing['name']}".lstrip(".")
         return InvalidRequestError(

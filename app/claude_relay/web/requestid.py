@@ -1,5 +1,7 @@
-"""An id for each request: in its log lines, and in the ``x-request-id`` header of its response."""
+"""An id for each request, in its log lines and on its response, and how long it took until the response began."""
 
+import re
+import time
 from uuid import uuid4
 
 from litestar.datastructures import MutableScopeHeaders
@@ -8,23 +10,32 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from claude_relay import logs
 
+_SANE = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+_STARTED = "claude_relay_started"
+
 
 def middleware(app: ASGIApp) -> ASGIApp:
-    """Give the request an id before its handler runs."""
+    """Note when a request came, and give it an id before its handler runs: the client's own if it sent a sane one."""
 
     async def with_id(scope: Scope, receive: Receive, send: Send) -> None:
-        logs.request_id.set(_new())
+        scope["state"][_STARTED] = time.perf_counter()
+        logs.request_id.set(_id(scope))
         await app(scope, receive, send)
 
     return with_id
 
 
-async def add_header(message: Message, scope: Scope) -> None:
-    """Name the id in a response; one that never reached a handler, such as a 404, gets its id here."""
-    if message["type"] == "http.response.start" and scope["type"] == ScopeType.HTTP:
-        known = logs.request_id.get()
-        MutableScopeHeaders.from_message(message)["x-request-id"] = known if known != "-" else _new()
+async def add_headers(message: Message, scope: Scope) -> None:
+    """Name the id and the time in a response; one that never reached a handler, such as a 404, gets its id here."""
+    if message["type"] != "http.response.start" or scope["type"] != ScopeType.HTTP:
+        return
+    headers = MutableScopeHeaders.from_message(message)
+    known = logs.request_id.get()
+    headers["x-request-id"] = known if known != "-" else _id(scope)
+    if (started := scope["state"].get(_STARTED)) is not None:
+        headers["openai-processing-ms"] = str(round(1000 * (time.perf_counter() - started)))
 
 
-def _new() -> str:
-    return f"req_{uuid4().hex}"
+def _id(scope: Scope) -> str:
+    sent = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+    return sent.decode() if _SANE.fullmatch(sent) else f"req_{uuid4().hex}"

@@ -1,18 +1,25 @@
-"""Server-sent events: framing, errors inside a stream, and an end that always cleans up."""
+"""Server-sent events: framing, errors inside a stream, signs of life, and an end that always cleans up."""
 
+import asyncio
+import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import anyio
 import msgspec
 from litestar.response import Stream
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from claude_relay.web.errors import render, understand
 
 DONE = b"data: [DONE]\n\n"
 """What OpenAI's streams end with."""
 
+KEEP_ALIVE = 10.0
+"""Seconds of silence after which a comment is sent, so that proxies and clients see life."""
+
+_COMMENT: Message = {"type": "http.response.body", "body": b": keep-alive\n\n", "more_body": True}
 _HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 """Keep proxies from holding events back."""
 
@@ -31,6 +38,7 @@ class EventStream(Stream):
         frames: Framed events. What it raises is told in a last event, and the stream ends there.
         close: Cleans up behind the frames. Awaited once, whatever happens, even when no frame was ever taken.
         headers: Further response headers.
+        keep_alive: Seconds of silence that are bridged by a comment.
     """
 
     def __init__(
@@ -38,9 +46,11 @@ class EventStream(Stream):
         frames: AsyncIterator[bytes],
         close: Callable[[], Awaitable[None]],
         headers: dict[str, str] | None = None,
+        keep_alive: float = KEEP_ALIVE,
     ) -> None:
         super().__init__(_with_error(frames), media_type="text/event-stream", headers={**_HEADERS, **(headers or {})})
         self._close = close
+        self._keep_alive = keep_alive
 
     def to_asgi_response(self, *args: Any, **kwargs: Any) -> ASGIApp:  # type: ignore[override] # any ASGI app does
         """Return an ASGI application that streams, and then closes."""
@@ -48,12 +58,44 @@ class EventStream(Stream):
 
         async def stream_and_close(scope: Scope, receive: Receive, send: Send) -> None:
             try:
-                await streaming(scope, receive, send)
+                async with _kept_alive(send, self._keep_alive) as watched:
+                    await streaming(scope, receive, watched)
             finally:
                 with anyio.CancelScope(shield=True):
                     await self._close()
 
         return stream_and_close
+
+
+@contextlib.asynccontextmanager
+async def _kept_alive(send: Send, silence: float) -> AsyncIterator[Send]:
+    """Send a comment whenever nothing else was sent for a while, from the first event to the last."""
+    last = time.monotonic()
+    ticking: asyncio.Task[None] | None = None
+
+    async def tick() -> None:
+        nonlocal last
+        while True:
+            await asyncio.sleep(max(0.0, last + silence - time.monotonic()))
+            if time.monotonic() - last >= silence:
+                last = time.monotonic()
+                await send(_COMMENT)
+
+    async def watched(message: Message) -> None:
+        nonlocal last, ticking
+        last = time.monotonic()
+        if message["type"] == "http.response.start":
+            ticking = asyncio.create_task(tick())
+        elif not message.get("more_body") and ticking is not None:
+            ticking.cancel()
+        await send(message)
+
+    try:
+        yield watched
+    finally:
+        if ticking is not None:
+            ticking.cancel()
+            await asyncio.gather(ticking, return_exceptions=True)
 
 
 async def _with_error(frames: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

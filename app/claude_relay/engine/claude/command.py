@@ -101,8 +101,8 @@ def _agent_flags(permission_mode: PermissionMode | None) -> tuple[str, ...]:
 
 
 def _points_at_relay(url: str, relay_port: int) -> bool:
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         port = parts.port
     except ValueError:
         return False

@@ -74,6 +74,7 @@ def read_version(path: str) -> tuple[int, int, int]:
             check=False,
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=_VERSION_TIMEOUT,
             stdin=subprocess.DEVNULL,
         )

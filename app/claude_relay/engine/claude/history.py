@@ -1,46 +1,128 @@
-"""A conversation into a session: which lines to write, and when to wait. Pure plans; ``session`` carries them out."""
+"""A conversation into a session: what to set and which lines to write. Pure plans; ``session`` carries them out."""
 
+from collections.abc import Callable
 from typing import Any
 
+from msgspec import Struct
+
 from claude_relay.engine.claude import wire
-from claude_relay.engine.vocabulary import RunRequest, Text, Turn
+from claude_relay.engine.vocabulary import (
+    Base64,
+    Document,
+    Image,
+    Link,
+    Piece,
+    RunRequest,
+    Text,
+    ToolCall,
+    ToolResult,
+    Turn,
+)
+from claude_relay.errors import InvalidRequestError
 
 Batch = tuple[wire.Outgoing, ...]
 """Lines that may be written at once."""
 
+Block = dict[str, Any]
+"""A content block as the Anthropic Messages API has it."""
 
-def native(request: RunRequest, *, client_composed: bool) -> tuple[Batch, ...]:
-    """Hand a conversation over as real turns, so that the CLI composes the request.
 
-    The CLI queues a user's turn but takes an assistant's turn at once: each batch must have been answered with a
-    ``result`` before the next one is written. The last batch asks.
+class Plan(Struct, frozen=True):
+    """How a conversation is handed over.
 
-    Args:
-        request: The conversation.
+    Attributes:
+        past: Batches before the question; each must be answered with a ``result`` before the next is written.
+        question: The lines that ask.
+        body: What the upstream's request is to carry besides.
+    """
+
+    past: tuple[Batch, ...]
+    question: Batch
+    body: dict[str, Any]
+
+
+class Texts(Struct, frozen=True):
+    """How plain text is kept from being read as a command or a file name.
+
+    Attributes:
         client_composed: Whether the CLI takes lines marked as plain text.
     """
+
+    client_composed: bool
+
+
+Strategy = Callable[[RunRequest, Texts], Plan]
+
+
+def native(request: RunRequest, texts: Texts) -> Plan:
+    """Hand a conversation over as real turns, so that the CLI composes the request.
+
+    The CLI queues a user's turn but takes an assistant's turn at once, so each batch but the last is waited for.
+
+    Raises:
+        InvalidRequestError: The conversation ends with the assistant, and the CLI must be asked by the user.
+    """
+    if request.turns[-1].role == "assistant":
+        raise InvalidRequestError(
+            "The last message is the assistant's: an answer can only be continued with --history verbatim.",
+            param="messages",
+            code="unsupported_prefill",
+        )
     last = len(request.turns) - 1
     batches: list[list[wire.Outgoing]] = [[]]
     for index, turn in enumerate(request.turns):
         if turn.role == "assistant":
-            batches.append([wire.assistant(_blocks(turn), request.model)])
+            batches.append([wire.assistant(blocks(turn), request.model)])
         else:
-            content = _blocks(turn) if client_composed else _guarded(_blocks(turn))
-            batches[-1].append(wire.user(content, asks=index == last, client_composed=client_composed))
-    return tuple(map(tuple, batches))
+            content = blocks(turn) if texts.client_composed else _guarded(blocks(turn))
+            line = wire.user(content, asks=index == last, client_composed=texts.client_composed)
+            batches[-1].append(line)
+    *past, question = (tuple(batch) for batch in batches if batch)
+    return Plan(tuple(past), question, {})
 
 
-def _blocks(turn: Turn) -> list[dict[str, Any]]:
-    return [_block(piece) for piece in turn.content]
+def verbatim(request: RunRequest, texts: Texts) -> Plan:
+    """Hand the conversation over as the upstream's ``messages``, exactly; the line that asks is only a trigger."""
+    messages = [{"role": turn.role, "content": blocks(turn)} for turn in request.turns]
+    messages[-1]["content"][-1]["cache_control"] = {"type": "ephemeral"}  # type: ignore[index] # blocks are dicts
+    trigger = wire.user([{"type": "text", "text": "."}], asks=True, client_composed=texts.client_composed)
+    return Plan((), (wire.boundary(), trigger), {"messages": messages})
 
 
-def _block(piece: Text) -> dict[str, Any]:
-    return {"type": "text", "text": piece.text}
+def blocks(turn: Turn) -> list[Block]:
+    """Return a turn's content as the upstream has it: results of tools stand before everything else."""
+    results = [piece for piece in turn.content if isinstance(piece, ToolResult)]
+    others = [piece for piece in turn.content if not isinstance(piece, ToolResult)]
+    return [_block(piece) for piece in (*results, *others)]
 
 
-def _guarded(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _block(piece: Piece) -> Block:
+    match piece:
+        case Text(text):
+            return {"type": "text", "text": text}
+        case Image(source):
+            return {"type": "image", "source": _source(source)}
+        case Document(source, name):
+            return {"type": "document", "source": _source(source), **({"title": name} if name else {})}
+        case ToolCall(call_id, name, arguments):
+            return {"type": "tool_use", "id": call_id, "name": name, "input": arguments}
+        case ToolResult(call_id, content):
+            return {"type": "tool_result", "tool_use_id": call_id, "content": [_block(part) for part in content]}
+
+
+def _source(source: Base64 | Link | Text) -> Block:
+    match source:
+        case Base64(media_type, data):
+            return {"type": "base64", "media_type": media_type, "data": data}
+        case Link(url):
+            return {"type": "url", "url": url}
+        case Text(text):
+            return {"type": "text", "media_type": "text/plain", "data": text}
+
+
+def _guarded(content: list[Block]) -> list[Block]:
     """Keep an older CLI from running the last text as a command of its own."""
-    *before, last = blocks
-    if last["text"].startswith("/"):
+    *before, last = content
+    if last["type"] == "text" and last["text"].startswith("/"):
         last = {**last, "text": " " + last["text"]}
     return [*before, last]

@@ -47,6 +47,7 @@ class Pool:
         self._busy: set[Session] = set()
         self._ending: set[asyncio.Task[None]] = set()
         self._lacking = asyncio.Event()
+        self._opening: set[asyncio.Task[Session]] = set()
         self._keeper: asyncio.Task[None] | None = None
 
     @property
@@ -65,10 +66,9 @@ class Pool:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
-        spares = [task for tasks in self._spares.values() for task in tasks]
-        for task in spares:
+        for task in self._opening:
             task.cancel()
-        await asyncio.gather(*spares, return_exceptions=True)
+        await asyncio.gather(*self._opening, return_exceptions=True)
         self._spares.clear()
         for session in tuple(self._alive):
             self.retire(session)
@@ -81,7 +81,7 @@ class Pool:
         Raises:
             RelayError: No process can be started.
         """
-        session = await self._spare(personality) or await self._open(personality)
+        session = await self._spare(personality) or await self._started(personality)
         self._busy.add(session)
         return session
 
@@ -112,6 +112,19 @@ class Pool:
             self.retire(session)
         return None
 
+    async def _started(self, personality: Personality) -> Session:
+        opening = self._start(personality)
+        try:
+            return await opening
+        except asyncio.CancelledError:
+            opening.add_done_callback(self._abandon)
+            raise
+
+    def _abandon(self, opening: asyncio.Task[Session]) -> None:
+        """End a process that was ready in the very moment when nobody wanted it any more."""
+        if not opening.cancelled() and opening.exception() is None:
+            self.retire(opening.result())
+
     async def _keep_spares(self) -> None:
         """Start what is lacking, one process at a time: several at once would each take many times as long."""
         while True:
@@ -119,13 +132,20 @@ class Pool:
             self._lacking.clear()
             for personality, spares in tuple(self._spares.items()):
                 while len(spares) < self._warm:
-                    opening = asyncio.create_task(self._open(personality))
+                    opening = self._start(personality)
                     spares.append(opening)
                     await asyncio.wait({opening})
                     if (error := opening.exception()) is not None:
                         _log.warning("no %s process could be kept ready: %s", personality, error)
                         _discard(spares, opening)
                         await asyncio.sleep(_RETRY_DELAY)
+
+    def _start(self, personality: Personality) -> asyncio.Task[Session]:
+        """Start a process in a task of its own, so that ``stop`` finds what is only just beginning."""
+        opening = asyncio.create_task(self._open(personality))
+        self._opening.add(opening)
+        opening.add_done_callback(self._opening.discard)
+        return opening
 
     async def _open(self, personality: Personality) -> Session:
         session = await self._open_session(personality)

@@ -40,9 +40,9 @@ class ChildProcess:
         """The exit code, or None while it runs."""
         return self._process.returncode
 
-    @property
-    def stderr(self) -> str:
-        """The last lines it wrote to stderr."""
+    async def last_words(self) -> str:
+        """Return the last lines of its stderr, once its output has ended."""
+        await asyncio.wait({self._drain}, timeout=_PATIENCE)
         return "\n".join(self._errors)
 
     async def write(self, data: bytes) -> None:
@@ -53,8 +53,12 @@ class ChildProcess:
         """
         stdin = self._process.stdin
         assert stdin is not None  # noqa: S101 - spawned with a pipe
-        stdin.write(data)
-        await stdin.drain()
+        try:
+            stdin.write(data)
+            await stdin.drain()
+        except RuntimeError as error:
+            # uvloop's word for a pipe that is closed
+            raise ConnectionError(str(error)) from error
 
     async def read_line(self) -> bytes | None:
         """Return the next line without its newline, however long, or None when the child's output has ended."""
@@ -90,8 +94,19 @@ class ChildProcess:
         self.kill()
         if not await self._ended():
             _log.error("claude[%d] does not end", self.pid)
+        await self._discard_output()
+        await asyncio.wait({self._drain}, timeout=_PATIENCE)
         self._drain.cancel()
         await asyncio.gather(self._drain, return_exceptions=True)
+
+    async def _discard_output(self) -> None:
+        """Read what nobody wanted: until then its pipe stays open. A reader who is at it already does the same."""
+        stdout = self._process.stdout
+        assert stdout is not None  # noqa: S101 - spawned with a pipe
+        with contextlib.suppress(TimeoutError, RuntimeError):
+            async with asyncio.timeout(_PATIENCE):
+                while await stdout.read(_CHUNK):
+                    pass
 
     async def _ended(self) -> bool:
         with contextlib.suppress(TimeoutError):

@@ -4,21 +4,26 @@ import asyncio
 import logging
 import tempfile
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from pathlib import Path
 
 import msgspec
 
-from claude_relay.engine.claude import command, process
+from claude_relay.engine.claude import command, history, process
 from claude_relay.engine.claude.discovery import REMEDY, Installation, discover
+from claude_relay.engine.claude.fallback import without_refused
 from claude_relay.engine.claude.pool import Pool
 from claude_relay.engine.claude.session import Session
 from claude_relay.engine.claude.translate import Translator
+from claude_relay.engine.finishing import Finisher
 from claude_relay.engine.runner import RunnerHealth
-from claude_relay.engine.vocabulary import Event, RunEnd, RunRequest
-from claude_relay.errors import UnavailableError
+from claude_relay.engine.vocabulary import Dropped, Event, RunEnd, RunRequest
+from claude_relay.errors import InvalidRequestError, UnavailableError
 from claude_relay.settings import Personality, Settings
 
 _log = logging.getLogger(__name__)
+
+_LEAST_CONTEXT_WINDOW = 200_000
 
 
 class ClaudeCodeRunner:
@@ -39,6 +44,7 @@ class ClaudeCodeRunner:
         self._missing: str | None = None
         self._pool = Pool(self._open, settings.warm)
         self._nowhere: tempfile.TemporaryDirectory[str] | None = None
+        self._context_windows: dict[str, int] = {}
 
     async def start(self) -> None:
         """Look for the CLI and begin to keep processes ready; without a CLI the relay runs, degraded."""
@@ -67,26 +73,65 @@ class ClaudeCodeRunner:
             },
         )
 
+    def context_window(self, model: str) -> int:
+        """Return what the CLI has told of a model; until it was asked once, what all of them have at least."""
+        return self._context_windows.get(model, _LEAST_CONTEXT_WINDOW)
+
     async def run(self, request: RunRequest) -> AsyncGenerator[Event, None]:
-        """Answer a request on a process of its own.
+        """Answer a request; one that the upstream refuses for a wish it does not grant is asked once more without it.
 
         Raises:
             RelayError: No process can be had, or the run fails.
         """
+        refused: InvalidRequestError | None = None
+        try:
+            async with aclosing(self._answer(request)) as events:
+                async for event in events:
+                    yield event
+        except InvalidRequestError as error:
+            refused = error
+        if refused is None:
+            return
+        field, instead = without_refused(request, refused)
+        if instead is None:
+            raise refused
+        _log.info("the upstream refused %s, asking again without it", field or "a constrained answer")
+        if field is not None:
+            yield Dropped(field)
+        async with aclosing(self._answer(instead)) as events:
+            async for event in events:
+                yield event
+
+    async def _answer(self, request: RunRequest) -> AsyncGenerator[Event, None]:
+        """Answer a request on a process of its own."""
         await self._installed()
         session = await self._pool.checkout(request.personality)
+        if request.output is not None:
+            way = "the upstream's own format" if request.output.constrained else "Claude Code's tool"
+            _log.info("structured output by %s", way)
+        translator = Translator(request.output if request.output and not request.output.constrained else None)
+        finisher = Finisher(request, lambda: translator.usage)
         try:
-            await session.ask(request)
-            translator = Translator()
+            await session.ask(request, self._strategy(request.personality))
             while True:
-                for event in translator.feed(await session.receive()):
-                    if isinstance(event, RunEnd):
-                        await session.cut_short()
+                for said in translator.feed(await session.receive()):
+                    for event in finisher.feed(said):
+                        if isinstance(event, RunEnd):
+                            await session.cut_short()
+                            self._learn(request.model, translator.context_window)
+                            yield event
+                            return
                         yield event
-                        return
-                    yield event
         finally:
             self._pool.retire(session)
+
+    def _learn(self, model: str, context_window: int | None) -> None:
+        if context_window is not None:
+            self._context_windows[model] = context_window
+
+    def _strategy(self, personality: Personality) -> history.Strategy:
+        """An agent's own turns need a conversation of the CLI's own."""
+        return history.verbatim if self._settings.history == "verbatim" and personality == "chat" else history.native
 
     async def _installed(self) -> Installation:
         """Find the CLI once; while there is none, look again each time."""

@@ -1,5 +1,6 @@
 """One Claude Code process as a conversation partner: get it ready, configure it, ask it, interrupt it."""
 
+import asyncio
 import contextlib
 import itertools
 import logging
@@ -7,13 +8,16 @@ from typing import Any
 
 import msgspec
 
-from claude_relay.engine.claude import history, wire
+from claude_relay.engine.claude import configuration, history, wire
 from claude_relay.engine.claude.process import ChildProcess
 from claude_relay.engine.vocabulary import RunRequest
 from claude_relay.errors import UpstreamError
 from claude_relay.settings import Personality
 
 _log = logging.getLogger(__name__)
+
+_PATIENCE = 0.2
+"""Seconds that a process gets to take notice of an interrupt."""
 
 
 class Session:
@@ -32,8 +36,8 @@ class Session:
         self.process = process
         self.personality: Personality = personality
         self.asking = False
-        self._model = model
-        self._client_composed = client_composed
+        self._settings = configuration.defaults(model)
+        self._texts = history.Texts(client_composed)
         self._ids = (f"relay-{number}" for number in itertools.count(1))
 
     @property
@@ -51,21 +55,26 @@ class Session:
         while not isinstance(await self._next(), wire.ControlResponse):
             pass
 
-    async def ask(self, request: RunRequest) -> None:
+    async def ask(self, request: RunRequest, hand_over: history.Strategy) -> None:
         """Configure the process for a request, put the history in place, and ask.
 
         The answer is what ``receive`` returns from here on, up to a ``Result``.
 
+        Args:
+            request: What to ask.
+            hand_over: How the conversation gets into the process.
+
         Raises:
+            InvalidRequestError: The strategy cannot hand this conversation over.
             UpstreamError: The process refused, or ended.
         """
-        *past, question = history.native(request, client_composed=self._client_composed)
-        await self._write(*self._configuration(request))
-        for batch in past:
+        plan = hand_over(request, self._texts)
+        await self._write(*self._configuration(request, plan))
+        for batch in plan.past:
             await self._write(*batch)
             await self._turn_over()
         self.asking = True
-        await self._write(*question)
+        await self._write(*plan.question)
 
     async def receive(self) -> wire.Line:
         """Return the next line of the CLI; what it asks of the relay is answered on the way.
@@ -94,22 +103,18 @@ class Session:
 
     async def interrupt(self) -> None:
         """Ask the CLI to stop its work, upstream and in tools; nothing happens if it is gone already."""
-        with contextlib.suppress(UpstreamError):
-            await self._write(self._control("interrupt"))
+        with contextlib.suppress(UpstreamError, TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                await self._write(self._control("interrupt"))
 
-    def _configuration(self, request: RunRequest) -> list[wire.Outgoing]:
-        """The first ``initialize`` of a process is the only one that counts."""
-        lines: list[wire.Outgoing] = [self._control("initialize", title="claude-relay", **self._prompt(request))]
-        if request.model != self._model:
-            lines.append(self._control("apply_flag_settings", settings={"model": request.model}))
-            lines.append(wire.boundary())
+    def _configuration(self, request: RunRequest, plan: history.Plan) -> list[wire.Outgoing]:
+        """Only what differs from what is set already is set: it costs the CLI some 20 ms."""
+        lines: list[wire.Outgoing] = [self._control("initialize", **configuration.initial(request))]
+        wanted = configuration.settings(request, plan)
+        if wanted != self._settings:
+            self._settings = wanted
+            lines += [self._control("apply_flag_settings", settings=wanted), wire.boundary()]
         return lines
-
-    def _prompt(self, request: RunRequest) -> dict[str, Any]:
-        """In ``chat`` the caller's words are the whole system prompt, in ``agent`` they follow Claude Code's own."""
-        if self.personality == "chat":
-            return {"systemPrompt": [request.system or ""]}
-        return {"appendSystemPrompt": request.system} if request.system else {}
 
     def _control(self, subtype: str, **fields: Any) -> wire.ControlLine:
         return wire.control(next(self._ids), subtype, **fields)
@@ -131,20 +136,21 @@ class Session:
         try:
             await self.process.write(wire.encode(lines))
         except ConnectionError:
-            raise self._gone() from None
+            raise await self._gone() from None
 
     async def _read(self) -> wire.Line:
         while True:
             raw = await self.process.read_line()
             if raw is None:
-                raise self._gone()
+                raise await self._gone()
             try:
                 return wire.decode(raw)
             except msgspec.DecodeError:
                 _log.warning("claude[%d] wrote %d bytes that are no JSON line", self.process.pid, len(raw))
 
-    def _gone(self) -> UpstreamError:
-        _log.error("claude[%d] ended unexpectedly; it last said: %s", self.process.pid, self.process.stderr or "-")
+    async def _gone(self) -> UpstreamError:
+        last_words = await self.process.last_words()
+        _log.error("claude[%d] ended unexpectedly; it last said: %s", self.process.pid, last_words or "-")
         return UpstreamError(
             "Claude Code ended before its answer was complete; the relay's log tells more.", code="claude_exited"
         )

@@ -3,10 +3,24 @@
 import logging
 import time
 from collections.abc import Iterator
+from typing import Any
+
+import msgspec
 
 from claude_relay import errors
 from claude_relay.engine.claude import wire
-from claude_relay.engine.vocabulary import Event, RunEnd, StopReason, TextDelta, ThinkingDelta, ToolActivity, Usage
+from claude_relay.engine.claude.configuration import tool_answer
+from claude_relay.engine.finishing import unfit
+from claude_relay.engine.vocabulary import (
+    Event,
+    JsonOutput,
+    RunEnd,
+    StopReason,
+    TextDelta,
+    ThinkingDelta,
+    ToolActivity,
+    Usage,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -19,14 +33,25 @@ _EARLY_ENDS: dict[str, StopReason] = {
     "refusal": "refusal",
 }
 """Ends that the CLI does not accept: left alone it would ask the model again, hidden from the client."""
+_ANSWER_TOOL = "StructuredOutput"
+"""The CLI's own tool that takes a structured answer."""
+_TELLING = ("command", "file_path", "path", "pattern", "url", "query", "description", "prompt", "skill")
+"""Arguments of Claude Code's tools that say what a call is for, the most telling first."""
+_LONGEST_SUMMARY = 120
 _RETRY_AFTER = 5.0
 """Seconds to wait when the upstream is overloaded and nothing better is known."""
 
 
 class Translator:
-    """What is known of one run while its lines come in."""
+    """What is known of one run while its lines come in.
 
-    def __init__(self) -> None:
+    Args:
+        output: Set when the CLI's tool takes the answer: what the agent says on the way is then not the answer.
+    """
+
+    def __init__(self, output: JsonOutput | None = None) -> None:
+        self._output = output
+        self.context_window: int | None = None
         self._finished = Usage()
         self._current = Usage()
         self._spoken_unfinished = False
@@ -44,14 +69,15 @@ class Translator:
         match line:
             case wire.StreamEvent(event, None):
                 yield from self._stream(event)
-            case wire.Assistant(error=str(code), parent_tool_use_id=None):
-                self._error_code = code
-            case wire.RateLimitEvent(info):
-                self._resets_at = info.resets_at
+            case wire.Assistant(message, error, None):
+                self._error_code = error or self._error_code
+                yield from self._activity(message)
+            case wire.RateLimitEvent(wire.RateLimitInfo("rejected", resets_at)):
+                self._resets_at = resets_at
             case wire.System("api_retry"):
                 _log.warning("upstream failed with status %s, Claude Code tries again", line.error_status)
             case wire.Result():
-                yield self._end(line)
+                yield from self._end(line)
             case wire.Other(kind, reason):
                 _log.debug("line of kind %r was passed over: %s", kind, reason)
 
@@ -59,22 +85,23 @@ class Translator:
         match event:
             case wire.MessageStart(message):
                 self._begin_message(message.usage)
-            case wire.ContentBlockStart(wire.ContentBlock("tool_use", name)):
-                yield ToolActivity(name)
-            case wire.ContentBlockDelta(wire.TextPiece(text)) if text:
+            case wire.ContentBlockDelta(wire.TextPiece(text)) if text and self._output is None:
                 yield TextDelta(self._separated(text))
             case wire.ContentBlockDelta(wire.ThinkingPiece(text)) if text:
                 yield ThinkingDelta(text)
             case wire.MessageDelta(wire.MessageEnd(str(reason)), usage):
                 self._end_message(usage)
                 if reason in _EARLY_ENDS:
-                    yield RunEnd(_EARLY_ENDS[reason], self._finished)
+                    yield RunEnd(_EARLY_ENDS[reason], self.usage)
+
+    @property
+    def usage(self) -> Usage:
+        """What is known so far of the run's token counts."""
+        return self._finished + self._current
 
     def _begin_message(self, usage: wire.Tokens) -> None:
         if self._spoken_unfinished:
-            raise errors.UpstreamError(
-                "The upstream broke off in the middle of its answer.", code="upstream_disconnected"
-            )
+            raise _broken_off()
         self._current = _merge(Usage(), usage)
         self._separator = "\n\n" if self._last_text and not self._last_text.endswith("\n") else ""
 
@@ -90,12 +117,42 @@ class Translator:
         self._spoken_unfinished, self._last_text = True, text
         return text
 
-    def _end(self, result: wire.Result) -> RunEnd:
+    def _end(self, result: wire.Result) -> Iterator[Event]:
         if result.is_error or result.api_error_status is not None:
+            _log.warning("Claude Code failed (status %s): %s", result.api_error_status, result.result[:500])
             raise failure(result, self._error_code, self._resets_at)
+        if self._spoken_unfinished:
+            raise _broken_off()
+        self.context_window = (
+            max((model.context_window or 0 for model in result.modelUsage.values()), default=0) or None
+        )
+        if self._output is not None:
+            yield TextDelta(_structured(result, self._output))
+        elif result.result and not self._last_text:
+            # an answer that was not streamed
+            yield TextDelta(result.result)
+        details = result.usage.output_tokens_details or wire.TokenDetails()
         total = _merge(Usage(), result.usage)
-        streamed = self._finished + self._current
-        return RunEnd("end", total if total.prompt_tokens else streamed)
+        usage = total if total.prompt_tokens else self.usage
+        yield RunEnd("end", usage, details.thinking_tokens, result.total_cost_usd)
+
+    def _activity(self, message: wire.SaidMessage) -> Iterator[Event]:
+        for block in message.content:
+            if block.type == "tool_use" and block.name != _ANSWER_TOOL:
+                yield ToolActivity(block.name, summary(block.input))
+
+
+def summary(arguments: dict[str, Any]) -> str:
+    """Say in one line what a tool is used for: the first thing that tells."""
+    found = next((arguments[name] for name in _TELLING if isinstance(arguments.get(name), str)), "")
+    line = " ".join(found.split())
+    return line if len(line) <= _LONGEST_SUMMARY else line[: _LONGEST_SUMMARY - 1] + "…"
+
+
+def _structured(result: wire.Result, output: JsonOutput) -> str:
+    if result.structured_output is msgspec.UNSET:
+        raise unfit("it never gave one")
+    return msgspec.json.encode(tool_answer(output, result.structured_output)).decode()
 
 
 def failure(result: wire.Result, code: str | None, resets_at: float | None = None) -> errors.RelayError:
@@ -109,12 +166,12 @@ def failure(result: wire.Result, code: str | None, resets_at: float | None = Non
         code: The error code of the CLI's last, synthetic message.
         resets_at: When a subscription's limit is lifted, in seconds since the epoch, if known.
     """
-    text = result.result.replace("API Error: ", "") or f"Claude Code stopped: {result.subtype}"
+    text = result.result.replace("API Error: ", "")
     if result.terminal_reason == "prompt_too_long":
         return errors.InvalidRequestError(text, param="messages", code="context_length_exceeded")
+    if result.api_error_status is None:
+        return _coded_failure(text, code, result.subtype)
     match result.api_error_status:
-        case None:
-            return _coded_failure(text, code)
         case 400:
             return errors.InvalidRequestError(text)
         case 401:
@@ -133,8 +190,10 @@ def failure(result: wire.Result, code: str | None, resets_at: float | None = Non
             return errors.UpstreamError(f"The upstream failed with status {status}.")
 
 
-def _coded_failure(text: str, code: str | None) -> errors.RelayError:
+def _coded_failure(text: str, code: str | None, subtype: str) -> errors.RelayError:
     """The CLI failed without an HTTP status: its own error code is all there is."""
+    if subtype == "error_max_structured_output_retries":
+        return unfit("it tried several times")
     match code:
         case "authentication_failed":
             return errors.AuthenticationError(_LOGIN, code="not_logged_in")
@@ -146,9 +205,15 @@ def _coded_failure(text: str, code: str | None) -> errors.RelayError:
             return errors.InvalidRequestError(text)
     if "overloaded" in text.lower() or "529" in text:
         return _overloaded()
-    if "connection" in text.lower():
-        return errors.UpstreamError("The connection to the upstream was lost.", code="upstream_disconnected")
-    return errors.UpstreamError(text)
+    if code == "server_error":
+        return errors.UpstreamError(
+            "The upstream cannot be reached, or the connection to it was lost.", code="upstream_disconnected"
+        )
+    return errors.UpstreamError(f"Claude Code stopped ({subtype}); the relay's log tells more.")
+
+
+def _broken_off() -> errors.UpstreamError:
+    return errors.UpstreamError("The upstream broke off in the middle of its answer.", code="upstream_disconnected")
 
 
 def _overloaded() -> errors.UnavailableError:

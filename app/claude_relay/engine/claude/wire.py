@@ -14,6 +14,12 @@ from msgspec import Struct, field
 # --- from the CLI ----------------------------------------------------------------------------------------------------
 
 
+class TokenDetails(Struct, frozen=True):
+    """What output tokens were used for."""
+
+    thinking_tokens: int | None = None
+
+
 class Tokens(Struct, frozen=True):
     """Token counts of one model call, or of a whole run."""
 
@@ -21,6 +27,7 @@ class Tokens(Struct, frozen=True):
     cache_read_input_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
     output_tokens: int | None = None
+    output_tokens_details: TokenDetails | None = None
 
 
 class StartedMessage(Struct, frozen=True):
@@ -33,19 +40,6 @@ class MessageStart(Struct, frozen=True, tag="message_start"):
     """A model call begins to answer."""
 
     message: StartedMessage
-
-
-class ContentBlock(Struct, frozen=True):
-    """The kind of a block, and the tool's name where it is a tool call."""
-
-    type: str
-    name: str = ""
-
-
-class ContentBlockStart(Struct, frozen=True, tag="content_block_start"):
-    """A block of the answer begins."""
-
-    content_block: ContentBlock
 
 
 class TextPiece(Struct, frozen=True, tag="text_delta"):
@@ -87,21 +81,57 @@ class StreamEvent(Struct, frozen=True, tag="stream_event"):
         parent_tool_use_id: Set when it belongs to a subagent, not to the answer.
     """
 
-    event: MessageStart | ContentBlockStart | ContentBlockDelta | MessageDelta
+    event: MessageStart | ContentBlockDelta | MessageDelta
     parent_tool_use_id: str | None = None
+
+
+class ContentBlock(Struct, frozen=True):
+    """A complete block; a tool call if it has a name."""
+
+    type: str
+    name: str = ""
+    input: dict[str, Any] = field(default_factory=dict)
+
+
+class SaidMessage(Struct, frozen=True):
+    """The message inside an ``assistant`` line: one block of the answer."""
+
+    content: list[ContentBlock] = field(default_factory=list)
 
 
 class Assistant(Struct, frozen=True, tag="assistant"):
-    """A complete block of the answer; only what it says of an error is used."""
+    """A complete block of the answer. Its text was in the stream already.
 
+    Attributes:
+        message: The block.
+        error: The CLI's code of an error, on a message it made up to tell of it.
+        parent_tool_use_id: Set when it belongs to a subagent.
+    """
+
+    message: SaidMessage = SaidMessage()
     error: str | None = None
     parent_tool_use_id: str | None = None
+
+
+class ModelUsage(Struct, frozen=True, rename="camel"):
+    """What the CLI knows of a model that was asked.
+
+    Attributes:
+        context_window: Most tokens of prompt and answer together.
+    """
+
+    context_window: int | None = None
 
 
 class Result(Struct, frozen=True, tag="result"):
     """The end of a turn.
 
     Success and failure are told by ``is_error`` and ``api_error_status``, never by ``subtype``.
+
+    Attributes:
+        total_cost_usd: Estimated cost of all turns of the process so far.
+        structured_output: The answer, where the CLI's tool took it.
+        modelUsage: Which models were asked.
     """
 
     subtype: str
@@ -111,14 +141,15 @@ class Result(Struct, frozen=True, tag="result"):
     stop_reason: str | None = None
     result: str = ""
     usage: Tokens = Tokens()
+    total_cost_usd: float | None = None
+    structured_output: Any = msgspec.UNSET
+    modelUsage: dict[str, ModelUsage] = field(default_factory=dict)  # noqa: N815 - the CLI's own name
 
 
 class System(Struct, frozen=True, tag="system"):
     """News of the CLI itself, such as ``init`` and ``api_retry``."""
 
     subtype: str
-    attempt: int | None = None
-    retry_delay_ms: float | None = None
     error_status: int | None = None
 
 
@@ -198,6 +229,13 @@ def decode(line: bytes) -> Line:
     Raises:
         msgspec.DecodeError: The line is not a JSON object.
     """
+    try:
+        return _known_or_other(line)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from None
+
+
+def _known_or_other(line: bytes) -> Line:
     try:
         known: Line = _known.decode(line)
     except msgspec.ValidationError as error:

@@ -1,0 +1,120 @@
+"""Parts of messages -> pieces of turns. Pure: nothing is fetched, data is only checked."""
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+
+from claude_relay.chat import schemas
+from claude_relay.engine.vocabulary import Base64, Document, Image, Link, Piece, Text, ToolCall
+from claude_relay.errors import InvalidRequestError
+
+_IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+_PDF = "application/pdf"
+_DATA_URL = re.compile(r"data:(?P<type>[^;,]*)(?P<parameters>(?:;[^;,]*)*),(?P<data>.*)", re.DOTALL)
+
+Part = schemas.TextPart | schemas.ImagePart | schemas.AudioPart | schemas.FilePart | schemas.RefusalPart
+
+
+def pieces(content: str | Iterable[Part] | None, where: str) -> tuple[Piece, ...]:
+    """Return what a message says; empty texts say nothing, and the upstream refuses them.
+
+    Args:
+        content: The message's content.
+        where: The content's path in the request, for errors.
+
+    Raises:
+        InvalidRequestError: A part is not what it should be, or nothing that the upstream can take.
+    """
+    if isinstance(content, str):
+        return (Text(content),) if content.strip() else ()
+    made = (_piece(part, f"{where}[{index}]") for index, part in enumerate(content or ()))
+    return tuple(piece for piece in made if not isinstance(piece, Text) or piece.text.strip())
+
+
+def tool_call(call: schemas.ToolCall, where: str) -> ToolCall:
+    """Return a past call of a client's tool.
+
+    Raises:
+        InvalidRequestError: Its arguments are no JSON object.
+    """
+    try:
+        arguments = msgspec.json.decode(call.function.arguments or "{}", type=dict)
+    except msgspec.DecodeError as error:
+        param = f"{where}.function.arguments"
+        raise _invalid(f"Expected a JSON object in a string: {error}.", param) from None
+    return ToolCall(call.id, call.function.name, arguments)
+
+
+def _piece(part: Part, where: str) -> Piece:
+    match part:
+        case schemas.TextPart(text) | schemas.RefusalPart(text):
+            return Text(text)
+        case schemas.ImagePart(schemas.ImageURL(url)):
+            return _image(url, f"{where}.image_url.url")
+        case schemas.ImagePart(str(url)):
+            return _image(url, f"{where}.image_url")
+        case schemas.FilePart(file):
+            return _document(file, f"{where}.file")
+        case _:
+            raise _invalid("The upstream takes no sound.", f"{where}.type")
+
+
+def _image(url: str, where: str) -> Image:
+    if _is_link(url):
+        return Image(Link(url))
+    media_type, data = _data(url, where)
+    if media_type not in _IMAGES:
+        raise _invalid(f"Expected one of {', '.join(sorted(_IMAGES))}, got {media_type or 'nothing'}.", where)
+    return Image(Base64(media_type, base64.b64encode(data).decode()))
+
+
+def _document(file: schemas.FileData, where: str) -> Document:
+    if file.file_id is not None:
+        raise _invalid("There are no uploaded files here; send 'file_data' instead.", f"{where}.file_id")
+    where = f"{where}.file_data"
+    if file.file_data is None:
+        raise InvalidRequestError(
+            f"Missing required parameter: '{where}'.", param=where, code="missing_required_parameter"
+        )
+    if _is_link(file.file_data):
+        return Document(Link(file.file_data), file.filename)
+    media_type, data = _data(file.file_data, where)
+    if media_type == _PDF:
+        return Document(Base64(_PDF, base64.b64encode(data).decode()), file.filename)
+    try:
+        return Document(Text(data.decode()), file.filename)
+    except UnicodeDecodeError:
+        raise _invalid(f"Expected a PDF or a text file in UTF-8, got {media_type or 'data'}.", where) from None
+
+
+def _data(url: str, where: str) -> tuple[str, bytes]:
+    """Return the media type and the data of a data URL.
+
+    Raises:
+        InvalidRequestError: It is none, its data is broken, or empty.
+    """
+    found = _DATA_URL.fullmatch(url)
+    if found is None:
+        raise _invalid("Expected an http(s) URL or a data URL (data:<type>;base64,<data>).", where)
+    try:
+        if "base64" in found["parameters"].split(";"):
+            data = base64.b64decode(re.sub(r"\s", "", found["data"]), validate=True)
+        else:
+            data = unquote_to_bytes(found["data"])
+    except (binascii.Error, ValueError) as error:
+        raise _invalid(f"The data is not valid base64: {error}.", where) from None
+    if not data:
+        raise _invalid("The data is empty.", where)
+    return found["type"].strip().lower(), data
+
+
+def _is_link(url: str) -> bool:
+    return url.startswith(("http://", "https://"))
+
+
+def _invalid(message: str, param: str) -> InvalidRequestError:
+    return InvalidRequestError(f"Invalid value for '{param}': {message}", param=param, code="invalid_value")

@@ -1,0 +1,100 @@
+"""Messages -> a system prompt and turns. Pure."""
+
+from collections.abc import Iterable, Iterator
+
+from claude_relay.chat import schemas
+from claude_relay.chat.content import pieces, tool_call
+from claude_relay.engine.vocabulary import Image, Piece, Role, Text, ToolCall, ToolResult, Turn
+from claude_relay.errors import InvalidRequestError
+
+_OPENING = Turn("user", (Text("."),))
+"""A conversation begins with the user, but many clients begin with a greeting of the assistant."""
+
+
+def system_prompt(messages: Iterable[schemas.Message]) -> str | None:
+    """Join the texts of all system and developer messages, wherever they stand."""
+    texts = [
+        piece.text
+        for index, message in enumerate(messages)
+        if isinstance(message, schemas.SystemMessage | schemas.DeveloperMessage)
+        for piece in pieces(message.content, f"messages[{index}].content")
+        if isinstance(piece, Text)
+    ]
+    return "\n\n".join(texts) or None
+
+
+def turns(messages: Iterable[schemas.Message]) -> tuple[Turn, ...]:
+    """Return what was said, turn by turn; messages of one role in a row are one turn.
+
+    Raises:
+        InvalidRequestError: A message cannot be understood, or answers a call that was not made.
+    """
+    joined: list[Turn] = []
+    for role, content in _said(messages):
+        if joined and joined[-1].role == role:
+            joined[-1] = Turn(role, joined[-1].content + content)
+        elif content:
+            joined.append(Turn(role, content))
+    if joined and joined[0].role == "assistant":
+        joined.insert(0, _OPENING)
+    return tuple(joined)
+
+
+def passed_over(messages: Iterable[schemas.Message]) -> Iterator[str]:
+    """Name what messages carry that the upstream has no place for."""
+    for message in messages:
+        if not isinstance(message, schemas.ToolMessage | schemas.FunctionMessage) and message.name:
+            yield "messages.name"
+        parts = message.content if isinstance(message.content, list) else ()
+        for part in parts:
+            image = part.image_url if isinstance(part, schemas.ImagePart) else None
+            if isinstance(image, schemas.ImageURL) and image.detail not in {None, "auto"}:
+                yield "messages.content.image_url.detail"
+
+
+def _said(messages: Iterable[schemas.Message]) -> Iterator[tuple[Role, tuple[Piece, ...]]]:
+    open_calls: dict[str, str] = {}
+    for index, message in enumerate(messages):
+        where = f"messages[{index}]"
+        match message:
+            case schemas.UserMessage(content):
+                yield "user", pieces(content, f"{where}.content")
+            case schemas.AssistantMessage():
+                calls = _calls(message, where)
+                open_calls |= {call.id: call.name for call in calls}
+                yield "assistant", (*pieces(message.content or message.refusal, f"{where}.content"), *calls)
+            case schemas.ToolMessage(call_id):
+                if call_id not in open_calls:
+                    raise _unknown_call(call_id, f"{where}.tool_call_id")
+                yield "user", (ToolResult(call_id, _returned(message.content, where)),)
+            case schemas.FunctionMessage(name, content):
+                call_id = next((known for known, called in open_calls.items() if called == name), "")
+                if not call_id:
+                    raise _unknown_call(name, f"{where}.name")
+                del open_calls[call_id]
+                yield "user", (ToolResult(call_id, _returned(content, where)),)
+
+
+def _calls(message: schemas.AssistantMessage, where: str) -> tuple[ToolCall, ...]:
+    calls = [tool_call(call, f"{where}.tool_calls[{index}]") for index, call in enumerate(message.tool_calls or ())]
+    if message.function_call is not None:
+        # the legacy form has no ids; the message's place is one
+        calls.append(tool_call(schemas.ToolCall(_id_of(where), message.function_call), f"{where}.function_call"))
+    return tuple(calls)
+
+
+def _id_of(where: str) -> str:
+    return "call_" + "".join(filter(str.isdigit, where))
+
+
+def _returned(content: str | list[schemas.TextPart | schemas.ImagePart] | None, where: str) -> tuple[Text | Image, ...]:
+    found = pieces(content, f"{where}.content")
+    return tuple(piece for piece in found if isinstance(piece, Text | Image))
+
+
+def _unknown_call(name: str, param: str) -> InvalidRequestError:
+    return InvalidRequestError(
+        f"Invalid value for '{param}': no earlier message of the assistant makes the call {name!r}.",
+        param=param,
+        code="invalid_value",
+    )

@@ -1,0 +1,131 @@
+"""What happens to each parameter of a chat request: the one list that the code, the tests and the docs share."""
+
+from collections.abc import Collection
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from claude_relay.chat.schemas import ChatCompletionRequest
+from claude_relay.errors import InvalidRequestError
+from claude_relay.settings import Personality
+
+Fate = Literal["honoured", "ignored", "refused"]
+
+
+class Parameter(Struct, frozen=True):
+    """One parameter.
+
+    Attributes:
+        name: OpenAI's name.
+        chat: What happens to it in ``chat``.
+        agent: What happens to it in ``agent``.
+        meaning: What it does, or why not, for the docs.
+        inert: Values that ask for nothing, so that nothing has to be said about them.
+    """
+
+    name: str
+    chat: Fate
+    agent: Fate
+    meaning: str
+    inert: tuple[Any, ...] = ()
+
+
+def _honoured(name: str, meaning: str) -> Parameter:
+    return Parameter(name, "honoured", "honoured", meaning)
+
+
+def _wording(name: str, meaning: str, *inert: object) -> Parameter:
+    return Parameter(name, "honoured", "ignored", meaning, inert)
+
+
+def _ignored(name: str, meaning: str, *inert: object) -> Parameter:
+    return Parameter(name, "ignored", "ignored", meaning, inert)
+
+
+def _refused(name: str, meaning: str, *inert: object) -> Parameter:
+    return Parameter(name, "refused", "refused", meaning, inert)
+
+
+_BENDS = "In `agent` it would bend the model calls inside the agent's work."
+
+PARAMETERS = (
+    _honoured("messages", "All roles, texts, images and files, in order."),
+    _honoured("model", "Any name; `:chat` and `:agent` choose the personality; the operator's aliases."),
+    _honoured("stream", "Server-sent events, each delta as it is written."),
+    _honoured("stream_options", "`include_usage`: one chunk with the usage, at the end."),
+    _honoured("n", "1 to 8 answers, asked for at the same time; the usage is their sum."),
+    _wording("max_tokens", f"Most tokens of the answer; `finish_reason` is then `length`. {_BENDS}", 0),
+    _wording("max_completion_tokens", "The newer name of `max_tokens`, and the stronger one.", 0),
+    _wording("temperature", f"Above 1 counts as 1. Without a `reasoning_effort` it switches thinking off. {_BENDS}"),
+    _wording("top_p", "As `temperature`."),
+    _wording("top_k", "As `temperature`; not OpenAI's, but many clients send it."),
+    _honoured("stop", "Any number of sequences, white space too; none is ever shown."),
+    _honoured("reasoning_effort", "`none` switches thinking off; `minimal` counts as `low`."),
+    _honoured("response_format", "`json_schema` and `json_object`: bare JSON that was checked against the schema."),
+    _refused("tools", "Tools of the client are not supported yet.", []),
+    _refused("functions", "The legacy form of `tools`.", []),
+    _ignored("tool_choice", "There are no tools to choose.", "none", "auto"),
+    _ignored("function_call", "There are no functions to call.", "none", "auto"),
+    _ignored("parallel_tool_calls", "There are no tools to call.", True, False),
+    _refused("modalities", "Only text can be answered.", ["text"], []),
+    _refused("audio", "Only text can be answered."),
+    _ignored("seed", "The upstream has no seed."),
+    _ignored("presence_penalty", "The upstream has no penalties.", 0),
+    _ignored("frequency_penalty", "The upstream has no penalties.", 0),
+    _ignored("logit_bias", "The upstream has no token biases.", {}),
+    _ignored("logprobs", "The upstream tells no probabilities.", False),
+    _ignored("top_logprobs", "The upstream tells no probabilities.", 0),
+    _ignored("verbosity", "The upstream has no such control; say it in the system message.", "medium"),
+    _ignored("prediction", "The upstream takes no predicted output."),
+    _ignored("web_search_options", "In `agent` Claude Code decides by itself when to search."),
+    _ignored("moderation", "The upstream moderates by itself."),
+    _ignored("service_tier", "The upstream's account decides.", "auto", "default"),
+    _ignored("store", "Nothing is stored.", False),
+    _ignored("metadata", "Nothing is stored, so there is nothing to label.", {}),
+    _ignored("user", "The upstream is not told who asks."),
+    _ignored("safety_identifier", "The upstream is not told who asks."),
+    _ignored("prompt_cache_key", "The upstream caches by the prompt itself."),
+    _ignored("prompt_cache_retention", "The upstream decides how long it caches."),
+    _ignored("prompt_cache_options", "The upstream decides what it caches."),
+)  # fmt: skip
+
+
+def unsupported(request: ChatCompletionRequest, personality: Personality, unknown: Collection[str]) -> tuple[str, ...]:
+    """Name what was asked for and has no effect.
+
+    Args:
+        request: What the client sent.
+        personality: What answers.
+        unknown: Fields of the body that no parameter has the name of.
+
+    Raises:
+        InvalidRequestError: A parameter was given that must not be passed over.
+    """
+    given = [parameter for parameter in PARAMETERS if _asks(getattr(request, parameter.name), parameter)]
+    for parameter in given:
+        if _fate(parameter, personality) == "refused":
+            raise InvalidRequestError(
+                f"'{parameter.name}' cannot be honoured: {parameter.meaning}",
+                param=parameter.name,
+                code="unsupported_parameter",
+            )
+    names = [parameter.name for parameter in given if _fate(parameter, personality) == "ignored"]
+    return (*names, *sorted(unknown))
+
+
+def unknown_fields(body: bytes) -> frozenset[str]:
+    """Return the fields of a request body that no parameter has the name of."""
+    return frozenset(_fields.decode(body)) - _KNOWN
+
+
+_KNOWN = frozenset(parameter.name for parameter in PARAMETERS)
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def _asks(value: object, parameter: Parameter) -> bool:
+    return value is not None and value not in parameter.inert
+
+
+def _fate(parameter: Parameter, personality: Personality) -> Fate:
+    return parameter.chat if personality == "chat" else parameter.agent

@@ -1,0 +1,100 @@
+"""What a request sets on a process, over the control protocol. Pure."""
+
+from typing import Any
+
+import msgspec
+
+from claude_relay.engine.claude.history import Plan
+from claude_relay.engine.vocabulary import JsonOutput, RunRequest
+
+_TOOL_FIELD = "value"
+"""Where a schema that is no object stands inside the one that the CLI's tool takes."""
+
+
+def initial(request: RunRequest) -> dict[str, Any]:
+    """Return the fields of ``initialize``, which counts only once in the life of a process.
+
+    In ``chat`` the caller's words are the whole system prompt, in ``agent`` they follow Claude Code's own.
+    """
+    fields: dict[str, Any] = {"title": "claude-relay"}
+    if request.personality == "chat":
+        fields["systemPrompt"] = [request.system or ""]
+    elif request.system:
+        fields["appendSystemPrompt"] = request.system
+    if request.output is not None and not request.output.constrained:
+        fields["jsonSchema"] = tool_schema(request.output)
+    return fields
+
+
+def settings(request: RunRequest, plan: Plan) -> dict[str, Any]:
+    """Return the flag settings of a request. All keys are there each time, since they last until they are changed."""
+    body = {**_sampled(request), **_formatted(request), **plan.body}
+    sampling = request.sampling
+    return {
+        "model": request.model,
+        "effortLevel": None if request.effort == "none" else request.effort,
+        "env": {
+            "CLAUDE_CODE_EXTRA_BODY": msgspec.json.encode(body).decode() if body else None,
+            "CLAUDE_CODE_MAX_OUTPUT_TOKENS": None if sampling.max_tokens is None else str(sampling.max_tokens),
+            "CLAUDE_CODE_DISABLE_THINKING": "1" if request.effort == "none" else None,
+        },
+    }
+
+
+def defaults(model: str) -> dict[str, Any]:
+    """Return the flag settings of a process on which nothing was set."""
+    names = ("CLAUDE_CODE_EXTRA_BODY", "CLAUDE_CODE_MAX_OUTPUT_TOKENS", "CLAUDE_CODE_DISABLE_THINKING")
+    return {"model": model, "effortLevel": None, "env": dict.fromkeys(names)}
+
+
+def tool_schema(output: JsonOutput) -> dict[str, Any]:
+    """Return the schema for the CLI's tool, whose input can only be an object."""
+    if _is_object(output.schema):
+        return output.schema
+    definitions = {name: output.schema[name] for name in ("$defs", "definitions") if name in output.schema}
+    inner = {name: value for name, value in output.schema.items() if name not in {"$defs", "definitions", "$schema"}}
+    return {
+        "type": "object",
+        "properties": {_TOOL_FIELD: _rerooted(inner)},
+        "required": [_TOOL_FIELD],
+        "additionalProperties": False,
+        **{name: _rerooted(value) for name, value in definitions.items()},
+    }
+
+
+def tool_answer(output: JsonOutput, given: Any) -> Any:
+    """Return the answer inside what the CLI's tool was given."""
+    return given if _is_object(output.schema) or not isinstance(given, dict) else given.get(_TOOL_FIELD)
+
+
+def _is_object(schema: dict[str, Any]) -> bool:
+    return schema.get("type") == "object"
+
+
+def _rerooted(schema: Any) -> Any:
+    """Let references to the root follow the schema to where it stands now."""
+    if isinstance(schema, dict):
+        moved = {name: _rerooted(value) for name, value in schema.items()}
+        return {**moved, "$ref": f"#/properties/{_TOOL_FIELD}"} if schema.get("$ref") == "#" else moved
+    return [_rerooted(item) for item in schema] if isinstance(schema, list) else schema
+
+
+def _sampled(request: RunRequest) -> dict[str, Any]:
+    """White space alone is refused upstream as a stop sequence; in ``agent`` all this would bend its inner calls."""
+    if request.personality == "agent":
+        return {}
+    sampling = request.sampling
+    stops = [stop for stop in sampling.stop if stop.strip()]
+    fields = {
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "top_k": sampling.top_k,
+        "stop_sequences": stops or None,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _formatted(request: RunRequest) -> dict[str, Any]:
+    if request.output is None or not request.output.constrained:
+        return {}
+    return {"output_config": {"format": {"type": "json_schema", "schema": request.output.schema}}}

@@ -1,0 +1,150 @@
+"""Structured output: bare JSON that was checked, by the upstream's own format or by the CLI's tool."""
+
+import json
+from typing import Any
+
+import openai
+import pytest
+from pydantic import BaseModel
+
+from tests import upstream as fake
+from tests.live.relay import Relay
+from tests.upstream import FakeUpstream, Message, Text, ToolUse, text
+
+
+class Person(BaseModel):
+    name: str
+    age: int
+
+
+ADA = '{"name":"Ada","age":36}'
+LIST = {"type": "array", "items": {"$ref": "#/$defs/word"}, "$defs": {"word": {"type": "string"}}}
+
+
+def _format(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+
+
+def _tool(answer: object) -> Message:
+    assert isinstance(answer, dict)
+    return Message(blocks=(Text("Let me answer."), ToolUse("toolu_1", "StructuredOutput", answer)))
+
+
+def _refusing(answer: object) -> Any:
+    """Refuses the upstream's own format, and answers by the CLI's tool; what follows is the end of the turn."""
+
+    def reply(body: dict[str, Any]) -> fake.Reply:
+        if "format" in body.get("output_config", {}):
+            return fake.bad_request("output_config.format: unsupported schema")
+        if body["messages"][-1]["role"] == "user" and "tool_result" in json.dumps(body["messages"][-1]["content"]):
+            return text("Done.")
+        return _tool(answer)
+
+    return reply
+
+
+def test_the_upstreams_own_format_is_asked_for_first(chat: Relay, upstream: FakeUpstream) -> None:
+    upstream.replies(text(ADA, chunks=4))
+    parsed = chat.openai.chat.completions.parse(
+        model="sonnet", messages=[{"role": "user", "content": "Who?"}], response_format=Person
+    )
+    assert parsed.choices[0].message.parsed == Person(name="Ada", age=36)
+    body = upstream.messages_requests[0].body
+    assert body is not None
+    assert body["output_config"]["format"]["schema"]["properties"].keys() == {"name", "age"}
+    assert "effort" in body["output_config"]
+    assert len(upstream.messages_requests) == 1
+
+
+def test_the_sdks_stream_helper_works(chat: Relay, upstream: FakeUpstream) -> None:
+    upstream.replies(text(ADA, chunks=4))
+    with chat.openai.chat.completions.stream(
+        model="sonnet", messages=[{"role": "user", "content": "Who?"}], response_format=Person
+    ) as stream:
+        events = [event.type for event in stream]
+        final = stream.get_final_completion()
+    assert events.count("content.delta") >= 4
+    assert final.choices[0].message.parsed == Person(name="Ada", age=36)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_clis_tool_takes_over_when_the_upstream_refuses(chat: Relay, upstream: FakeUpstream, stream: bool) -> None:
+    upstream.default = _refusing({"name": "Ada", "age": 36})
+    try:
+        response = chat.chat("Who?", response_format=_format(Person.model_json_schema()), stream=stream)
+    finally:
+        upstream.default = text()
+    if stream:
+        frames = [json.loads(line[6:]) for line in response.text.split("\n\n") if line.startswith("data: {")]
+        content = "".join(frame["choices"][0]["delta"].get("content", "") for frame in frames)
+    else:
+        content = response.json()["choices"][0]["message"]["content"]
+    assert json.loads(content) == {"name": "Ada", "age": 36}
+
+
+@pytest.mark.parametrize(
+    ("schema", "given", "answer"),
+    [
+        (LIST, {"value": ["a", "b"]}, ["a", "b"]),
+        ({"type": "integer"}, {"value": 5}, 5),
+        ({"anyOf": [{"type": "string"}, {"type": "null"}]}, {"value": None}, None),
+    ],
+    ids=["array", "scalar", "union"],
+)
+def test_a_schema_need_not_be_an_object(
+    chat: Relay, upstream: FakeUpstream, schema: dict[str, Any], given: object, answer: object
+) -> None:
+    upstream.default = _refusing(given)
+    try:
+        response = chat.chat("?", response_format=_format(schema))
+    finally:
+        upstream.default = text()
+    assert json.loads(response.json()["choices"][0]["message"]["content"]) == answer
+
+
+@pytest.mark.parametrize("kind", ["chat", "agent"])
+def test_any_json_object(request: pytest.FixtureRequest, upstream: FakeUpstream, kind: str) -> None:
+    running: Relay = request.getfixturevalue(kind)
+    upstream.default = _refusing({"anything": [1]})
+    try:
+        response = running.chat("?", response_format={"type": "json_object"})
+    finally:
+        upstream.default = text()
+    assert json.loads(response.json()["choices"][0]["message"]["content"]) == {"anything": [1]}
+
+
+@pytest.mark.parametrize("answer", ["I would rather talk.", '{"name": "Ada"}'])
+def test_an_answer_that_does_not_fit_is_an_error_not_text(chat: Relay, upstream: FakeUpstream, answer: str) -> None:
+    upstream.replies(text(answer))
+    response = chat.chat("?", response_format=_format(Person.model_json_schema()))
+    assert response.status_code == 502
+    assert response.json()["error"]["code"] == "invalid_structured_output"
+
+
+def test_a_model_that_never_gives_the_tool_an_answer_is_an_error(chat: Relay, upstream: FakeUpstream) -> None:
+    upstream.default = text("I would rather talk.")
+    try:
+        response = chat.chat("?", response_format={"type": "json_object"})
+    finally:
+        upstream.default = text()
+    assert response.status_code == 502
+    assert response.json()["error"]["code"] == "invalid_structured_output"
+
+
+def test_a_refusal_is_a_refusal(chat: Relay, upstream: FakeUpstream) -> None:
+    upstream.replies(text("No.", stop_reason="refusal"))
+    choice = chat.chat("?", response_format=_format(Person.model_json_schema())).json()["choices"][0]
+    assert choice["message"]["content"] is None
+    assert choice["message"]["refusal"] == "No."
+    assert choice["finish_reason"] == "content_filter"
+
+
+def test_a_broken_schema_is_the_clients_mistake(chat: Relay, upstream: FakeUpstream) -> None:
+    with pytest.raises(openai.BadRequestError) as raised:
+        chat.openai.chat.completions.create(
+            model="sonnet",
+            messages=[{"role": "user", "content": "?"}],
+            response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "objekt"}}},
+        )
+    assert raised.value.param == "response_format.json_schema.schema"
+    assert upstream.messages_requests == []
