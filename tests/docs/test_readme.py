@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from claude_relay.chat.parameters import PARAMETERS
 from claude_relay.settings import options
 from tests.live.relay import Relay, clean_environment, relay
 from tests.upstream import FakeUpstream
@@ -69,3 +70,16 @@ def test_every_link_between_pages_leads_somewhere() -> None:
     for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\((?!http|#)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_table_of_parameters_is_the_codes_own() -> None:
+    rows = [line for line in (ROOT / "docs/api.md").read_text().splitlines() if line.startswith("| `")]
+    wanted = [f"| `{known.name}` | {known.chat} | {known.agent} | {known.meaning} |" for known in PARAMETERS]
+    assert [row for row in rows if row.split("|")[2].strip() in {"honoured", "ignored", "refused"}] == wanted
+
+
+def test_every_error_code_is_documented() -> None:
+    documented = set(re.findall(r"`([a-z_]+)`", (ROOT / "docs/api.md").read_text()))
+    for module in (ROOT / "app").rglob("*.py"):
+        used = set(re.findall(r'(?:code|default_code)(?:: [^=]+)? ?= ?"([a-z_]+)"', module.read_text()))
+        assert used - {"client_disconnected"} <= documented, module.name

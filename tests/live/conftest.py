@@ -6,7 +6,6 @@ import pytest
 from tests.live.relay import Relay, clean_environment, relay
 from tests.upstream import FakeUpstream
 
-
 KINDS: dict[str, dict[str, str]] = {
     "chat": {"personality": "chat"},
     "agent": {"personality": "agent"},
