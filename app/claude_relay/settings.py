@@ -74,6 +74,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         bool, Meta(description="Show what tools an agent uses, one line each, as reasoning_content.")
     ] = False
     warm: Annotated[int, Meta(ge=0, le=64, description="Processes kept ready for each personality in use.")] = 1
+    reuse: Annotated[
+        bool, Meta(description="Use processes again: for the next turn of their conversation, or emptied for another.")
+    ] = True
+    idle_timeout: Annotated[
+        float, Meta(gt=0, description="Seconds that a process waits for its next question before it is ended.")
+    ] = 600.0
+    max_concurrent: Annotated[
+        int, Meta(ge=0, le=1024, description="Answers at once; 0 means four for each core. Further ones wait in line.")
+    ] = 0
+    max_queue: Annotated[int, Meta(ge=0, description="Requests that may wait in line; further ones get 429.")] = 256
+    max_processes: Annotated[
+        int, Meta(ge=0, le=4096, description="Claude processes in all, idle ones included; 0 means what memory allows.")
+    ] = 0
+    max_process_turns: Annotated[
+        int, Meta(ge=1, description="Questions that one process answers before a fresh one takes over.")
+    ] = 200
+    max_process_memory: Annotated[
+        int, Meta(ge=1, description="Megabytes of memory beyond which a process is not used again.")
+    ] = 1024
     workers: Annotated[
         int, Meta(ge=1, le=64, description="Server processes; each keeps Claude processes of its own.")
     ] = 1

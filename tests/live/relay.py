@@ -116,9 +116,11 @@ def serving(home: Path, settings: Settings, runner: ClaudeRunner) -> Iterator[Re
         Relay.wait_until(lambda: server.started or not thread.is_alive(), 20)
         port = server.servers[0].sockets[0].getsockname()[1]
         running = Relay(f"http://127.0.0.1:{port}", home)
-        yield running
-        running.http.close()
-        running.openai.close()
+        try:
+            yield running
+        finally:
+            running.http.close()
+            running.openai.close()
     finally:
         server.should_exit = True
         thread.join(20)

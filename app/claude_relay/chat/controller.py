@@ -9,13 +9,13 @@ from litestar import Request, Response, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
-from claude_relay.chat import answers, inbound, outbound, parameters
+from claude_relay.chat import answers, functions, inbound, outbound, parameters
 from claude_relay.chat.operation import ChatOperation
 from claude_relay.chat.schemas import ChatCompletion, ChatCompletionRequest, JsonObjectFormat, JsonSchemaFormat
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.settings import Settings
 from claude_relay.web import sse
-from claude_relay.web.connection import while_connected
+from claude_relay.web.connection import caller_of, while_connected
 from claude_relay.web.controller import WireController, failures
 
 
@@ -50,7 +50,7 @@ class ChatController(WireController):
     ) -> Response[ChatCompletion]:
         """Ask Claude Code. With `stream: true` the answer comes as server-sent events."""
         unknown = parameters.unknown_fields(await request.body())
-        question = inbound.understand(data, _defaults(settings), unknown)
+        question = inbound.understand(data, _defaults(settings), unknown, caller_of(request))
         show = _presentation(data, settings)
         asked = await while_connected(request, lambda: answers.opened(runner, question.run, show.answers))
         headers = _headers(question, asked.dropped)
@@ -83,6 +83,7 @@ def _presentation(data: ChatCompletionRequest, settings: Settings) -> outbound.P
         reasoning=settings.reasoning,
         activity=settings.show_activity,
         structured=isinstance(data.response_format, JsonObjectFormat | JsonSchemaFormat),
+        legacy=functions.legacy(data),
     )
 
 

@@ -7,8 +7,8 @@ from jsonschema import Draft202012Validator, SchemaError
 from msgspec import Struct
 from msgspec.structs import replace
 
-from claude_relay.chat import conversation, parameters, schemas
-from claude_relay.engine.vocabulary import Effort, JsonOutput, RunRequest, Sampling, Text, Turn
+from claude_relay.chat import conversation, functions, parameters, schemas
+from claude_relay.engine.vocabulary import Effort, JsonOutput, RunRequest, Sampling, Text, ToolChoice, Turn
 from claude_relay.errors import InvalidRequestError
 from claude_relay.settings import Personality
 
@@ -46,7 +46,10 @@ class Question(Struct, frozen=True):
 
 
 def understand(
-    request: schemas.ChatCompletionRequest, defaults: Defaults, unknown: frozenset[str] = frozenset()
+    request: schemas.ChatCompletionRequest,
+    defaults: Defaults,
+    unknown: frozenset[str] = frozenset(),
+    caller: str = "",
 ) -> Question:
     """Return the neutral request, and what of the client's wishes it leaves out.
 
@@ -54,14 +57,22 @@ def understand(
         request: What the client sent.
         defaults: The operator's choices.
         unknown: Fields of the body that are no parameters.
+        caller: Who asks.
 
     Raises:
         InvalidRequestError: The request asks for what the relay cannot do.
     """
+    tools = functions.offered(request)
+    if tools:
+        # who brings tools wants a model that uses them, unless the model's name says otherwise
+        defaults = replace(defaults, personality="chat")
     model, personality = resolve(request.model or defaults.model, defaults)
+    if personality == "agent" and functions.forbidden(request):
+        tools = ()
+    forced = personality == "chat" and functions.forced(request)
     ignored = (
         *parameters.unsupported(request, personality, unknown),
-        *_excluded(request),
+        *(_excluded(request) if not forced else _thoughts(request)),
         *conversation.passed_over(request.messages),
     )
     if ignored and defaults.strict:
@@ -77,8 +88,11 @@ def understand(
         system,
         turns,
         _sampling(request, personality),
-        _effort(request),
+        _effort(request, forced=forced),
         _output(request, personality),
+        tools,
+        ToolChoice() if personality == "agent" else functions.choice(request, tools),
+        caller,
     )
     return Question(run, tuple(dict.fromkeys(ignored)))
 
@@ -113,8 +127,10 @@ def _said(request: schemas.ChatCompletionRequest) -> tuple[str | None, tuple[Tur
     raise InvalidRequestError("The messages say nothing.", param="messages", code="invalid_value")
 
 
-def _effort(request: schemas.ChatCompletionRequest) -> Effort | None:
-    """Thinking excludes a choice of words upstream: who chooses words, and asks for no thinking, gets none."""
+def _effort(request: schemas.ChatCompletionRequest, *, forced: bool) -> Effort | None:
+    """Thinking excludes a choice of words upstream, and a forced call: then there is none, unless asked for."""
+    if forced:
+        return "none"
     if request.reasoning_effort is None:
         return "none" if _chooses_words(request) else None
     return "low" if request.reasoning_effort == "minimal" else request.reasoning_effort
@@ -125,6 +141,11 @@ def _excluded(request: schemas.ChatCompletionRequest) -> tuple[str, ...]:
     if request.reasoning_effort in {None, "none"}:
         return ()
     return tuple(name for name in _WORDING if getattr(request, name) is not None)
+
+
+def _thoughts(request: schemas.ChatCompletionRequest) -> tuple[str, ...]:
+    """Name the wish to think that gives way to a forced call."""
+    return ("reasoning_effort",) if request.reasoning_effort not in {None, "none"} else ()
 
 
 def _chooses_words(request: schemas.ChatCompletionRequest) -> bool:

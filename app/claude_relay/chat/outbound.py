@@ -1,13 +1,28 @@
 """Engine events -> OpenAI's answers. Pure."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 
 from msgspec import UNSET, Struct
 
 from claude_relay.chat import schemas
-from claude_relay.engine.vocabulary import Event, RunEnd, StopReason, TextDelta, ThinkingDelta, ToolActivity, Usage
+from claude_relay.engine.vocabulary import (
+    Event,
+    RunEnd,
+    StopReason,
+    TextDelta,
+    ThinkingDelta,
+    ToolActivity,
+    ToolCallDelta,
+    ToolCallStart,
+    Usage,
+)
 
-_FINISH: dict[StopReason, schemas.FinishReason] = {"end": "stop", "length": "length", "refusal": "content_filter"}
+_FINISH: dict[StopReason, schemas.FinishReason] = {
+    "end": "stop",
+    "length": "length",
+    "refusal": "content_filter",
+    "tool_calls": "tool_calls",
+}
 _DECLINED = "The model declined to answer."
 
 Indexed = tuple[int, Event]
@@ -26,6 +41,7 @@ class Presentation(Struct, frozen=True):
         reasoning: Whether the model's thinking is shown.
         activity: Whether an agent's use of tools is shown, as reasoning.
         structured: Whether the answer is JSON, so that a refusal must not stand where JSON is expected.
+        legacy: Whether calls are told in the older form, ``function_call``.
     """
 
     id: str
@@ -36,6 +52,7 @@ class Presentation(Struct, frozen=True):
     reasoning: bool = True
     activity: bool = False
     structured: bool = False
+    legacy: bool = False
 
     def thought(self, event: Event) -> str:
         """Return what an event adds to the visible reasoning, most often nothing."""
@@ -46,25 +63,54 @@ class Presentation(Struct, frozen=True):
                 return f"{tool}: {summary}\n" if summary else f"{tool}\n"
         return ""
 
+    def finish(self, stop: StopReason) -> schemas.FinishReason:
+        """Return why an answer ended, in the words that the client knows."""
+        return "function_call" if self.legacy and stop == "tool_calls" else _FINISH[stop]
+
+
+class _Progress:
+    """What one answer of a stream has said so far."""
+
+    def __init__(self, show: Presentation) -> None:
+        self._show = show
+        self._spoke = False
+        self._calls = -1
+
+    def deltas(self, event: Event) -> Iterator[schemas.ChoiceDelta]:
+        """Yield what an event adds, most often one delta."""
+        match event:
+            case TextDelta(text):
+                self._spoke = True
+                yield schemas.ChoiceDelta(content=text)
+            case ToolCallStart(call_id, name):
+                self._calls += 1
+                yield self._call(schemas.FunctionDelta(name=name, arguments=""), call_id)
+            case ToolCallDelta(arguments):
+                yield self._call(schemas.FunctionDelta(arguments=arguments))
+            case RunEnd("refusal") if self._show.structured or not self._spoke:
+                yield schemas.ChoiceDelta(refusal=_DECLINED)
+            case _ if thought := self._show.thought(event):
+                yield schemas.ChoiceDelta(reasoning_content=thought)
+
+    def _call(self, function: schemas.FunctionDelta, call_id: str = "") -> schemas.ChoiceDelta:
+        if self._show.legacy:
+            return schemas.ChoiceDelta(function_call=function)
+        named = {"id": call_id, "type": "function"} if call_id else {}
+        return schemas.ChoiceDelta(tool_calls=[schemas.ToolCallDelta(self._calls, function=function, **named)])
+
 
 async def chunks(show: Presentation, events: AsyncIterator[Indexed]) -> AsyncIterator[schemas.ChatCompletionChunk]:
     """Yield the chunks of a stream: for each answer the role first, in the end one finish reason; then the usage."""
     ends: list[RunEnd] = []
-    spoke = [False] * show.answers
+    progress = [_Progress(show) for _ in range(show.answers)]
     for index in range(show.answers):
         yield _chunk(show, index, schemas.ChoiceDelta(role="assistant", content=""))
     async for index, event in events:
-        match event:
-            case TextDelta(text):
-                spoke[index] = True
-                yield _chunk(show, index, schemas.ChoiceDelta(content=text))
-            case RunEnd(stop):
-                ends.append(event)
-                if stop == "refusal" and (show.structured or not spoke[index]):
-                    yield _chunk(show, index, schemas.ChoiceDelta(refusal=_DECLINED))
-                yield _chunk(show, index, schemas.ChoiceDelta(), _FINISH[stop])
-            case _ if thought := show.thought(event):
-                yield _chunk(show, index, schemas.ChoiceDelta(reasoning_content=thought))
+        for delta in progress[index].deltas(event):
+            yield _chunk(show, index, delta)
+        if isinstance(event, RunEnd):
+            ends.append(event)
+            yield _chunk(show, index, schemas.ChoiceDelta(), show.finish(event.stop))
     if show.usage:
         yield schemas.ChatCompletionChunk(
             id=show.id, created=show.created, model=show.model, choices=[], usage=completion_usage(ends)
@@ -108,16 +154,33 @@ def completion_usage(ends: Iterable[RunEnd]) -> schemas.CompletionUsage:
     )
 
 
+def calls(events: Iterable[Event]) -> list[schemas.ToolCall]:
+    """Return the calls that events stand for, each with its arguments as JSON in a string."""
+    found: list[tuple[ToolCallStart, list[str]]] = []
+    for event in events:
+        match event:
+            case ToolCallStart():
+                found.append((event, []))
+            case ToolCallDelta(arguments):
+                found[-1][1].append(arguments)
+    return [
+        schemas.ToolCall(call.id, schemas.FunctionCall(call.name, "".join(pieces) or "{}")) for call, pieces in found
+    ]
+
+
 def _choice(show: Presentation, index: int, events: list[Event]) -> schemas.Choice:
     end = next(event for event in events if isinstance(event, RunEnd))
     text = "".join(event.text for event in events if isinstance(event, TextDelta))
+    called = calls(events)
     declined = end.stop == "refusal" and (show.structured or not text)
     message = schemas.AnswerMessage(
-        content=None if declined else text,
+        content=None if declined or (called and not text) else text,
         refusal=(text or _DECLINED) if declined else None,
         reasoning_content="".join(map(show.thought, events)) or UNSET,
+        tool_calls=called if called and not show.legacy else UNSET,
+        function_call=called[0].function if called and show.legacy else UNSET,
     )
-    return schemas.Choice(index=index, message=message, finish_reason=_FINISH[end.stop])
+    return schemas.Choice(index=index, message=message, finish_reason=show.finish(end.stop))
 
 
 def _chunk(

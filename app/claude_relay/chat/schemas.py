@@ -150,6 +150,39 @@ class JsonSchemaFormat(Struct, frozen=True, tag_field="type", tag="json_schema")
     json_schema: JsonSchema
 
 
+class FunctionDefinition(Struct, frozen=True):
+    """A function of the client.
+
+    Attributes:
+        name: Letters, digits, underscores and dashes.
+        parameters: JSON schema of its arguments; without one it has none.
+    """
+
+    name: Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,128}$")]
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class FunctionTool(Struct, frozen=True, tag_field="type", tag="function"):
+    """A function of the client, as a tool."""
+
+    function: FunctionDefinition
+
+
+class FunctionName(Struct, frozen=True):
+    """Names a function."""
+
+    name: str
+
+
+class NamedToolChoice(Struct, frozen=True, tag_field="type", tag="function"):
+    """The one function that must be called."""
+
+    function: FunctionName
+
+
+ChoiceMode = Literal["auto", "none", "required"]
 Count = Annotated[int, Meta(ge=0)]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
 
@@ -172,11 +205,13 @@ class ChatCompletionRequest(Struct, frozen=True, kw_only=True):
     stop: str | list[str] | None = None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
     response_format: TextFormat | JsonObjectFormat | JsonSchemaFormat | None = None
-    tools: list[dict[str, Any]] | None = None
-    tool_choice: str | dict[str, Any] | None = None
+    tools: Annotated[list[FunctionTool] | None, Meta(description="Functions of the client, which it runs itself.")] = (
+        None
+    )
+    tool_choice: ChoiceMode | NamedToolChoice | None = None
     parallel_tool_calls: bool | None = None
-    functions: list[dict[str, Any]] | None = None
-    function_call: str | dict[str, Any] | None = None
+    functions: Annotated[list[FunctionDefinition] | None, Meta(description="The legacy form of `tools`.")] = None
+    function_call: Literal["auto", "none"] | FunctionName | None = None
     modalities: list[str] | None = None
     audio: dict[str, Any] | None = None
     seed: int | None = None
@@ -201,7 +236,7 @@ class ChatCompletionRequest(Struct, frozen=True, kw_only=True):
 
 # --- the answer ------------------------------------------------------------------------------------------------------
 
-FinishReason = Literal["stop", "length", "content_filter"]
+FinishReason = Literal["stop", "length", "content_filter", "tool_calls", "function_call"]
 
 
 class PromptTokensDetails(Struct, frozen=True):
@@ -232,12 +267,20 @@ class CompletionUsage(Struct, frozen=True, omit_defaults=True):
 
 
 class AnswerMessage(Struct, frozen=True, kw_only=True):
-    """The assistant's answer."""
+    """The assistant's answer.
+
+    Attributes:
+        content: Its text; null where there is nothing but calls.
+        tool_calls: Functions of the client that the model calls.
+        function_call: The legacy form of the first call.
+    """
 
     role: Literal["assistant"] = "assistant"
     content: str | None
     reasoning_content: str | UnsetType = UNSET
     refusal: str | None = None
+    tool_calls: list[ToolCall] | UnsetType = UNSET
+    function_call: FunctionCall | UnsetType = UNSET
 
 
 class Choice(Struct, frozen=True, kw_only=True):
@@ -260,6 +303,22 @@ class ChatCompletion(Struct, frozen=True, kw_only=True):
     usage: CompletionUsage
 
 
+class FunctionDelta(Struct, frozen=True, omit_defaults=True):
+    """More of a call: the name first, then pieces of the arguments."""
+
+    name: str | UnsetType = UNSET
+    arguments: str | UnsetType = UNSET
+
+
+class ToolCallDelta(Struct, frozen=True, omit_defaults=True):
+    """More of one of several calls; id and type come with its first piece."""
+
+    index: int
+    id: str | UnsetType = UNSET
+    type: str | UnsetType = UNSET
+    function: FunctionDelta | UnsetType = UNSET
+
+
 class ChoiceDelta(Struct, frozen=True, omit_defaults=True):
     """What is new."""
 
@@ -267,6 +326,8 @@ class ChoiceDelta(Struct, frozen=True, omit_defaults=True):
     content: str | UnsetType = UNSET
     reasoning_content: str | UnsetType = UNSET
     refusal: str | UnsetType = UNSET
+    tool_calls: list[ToolCallDelta] | UnsetType = UNSET
+    function_call: FunctionDelta | UnsetType = UNSET
 
 
 class ChunkChoice(Struct, frozen=True, kw_only=True):

@@ -8,8 +8,8 @@ from claude_relay.settings import Personality
 
 Role = Literal["user", "assistant"]
 
-StopReason = Literal["end", "length", "refusal"]
-"""Why an answer ended: the model was done, a token limit was met, or the model declined."""
+StopReason = Literal["end", "length", "refusal", "tool_calls"]
+"""Why an answer ended: the model was done, met a token limit, declined, or waits for tools of the client."""
 
 
 Effort = Literal["none", "low", "medium", "high", "xhigh", "max"]
@@ -129,6 +129,36 @@ class JsonOutput(Struct, frozen=True):
     constrained: bool
 
 
+class Tool(Struct, frozen=True):
+    """A tool of the client, which the client itself runs.
+
+    Attributes:
+        name: Its name, as the model sees it.
+        description: What it does.
+        schema: JSON schema of its arguments.
+        strict: Whether the upstream must hold the model to the schema.
+    """
+
+    name: str
+    description: str
+    schema: dict[str, Any]
+    strict: bool = False
+
+
+class ToolChoice(Struct, frozen=True):
+    """Whether the model may, must or must not call a tool.
+
+    Attributes:
+        mode: ``required`` means any tool, or the one that is named.
+        name: The one tool to call.
+        parallel: Whether it may make several calls at once.
+    """
+
+    mode: Literal["auto", "none", "required"] = "auto"
+    name: str | None = None
+    parallel: bool = True
+
+
 class RunRequest(Struct, frozen=True):
     """One question with everything that came before it.
 
@@ -141,6 +171,9 @@ class RunRequest(Struct, frozen=True):
         sampling: How the model chooses its words.
         effort: How much it may think; None leaves it to the CLI.
         output: The form of the answer, if it must have one.
+        tools: The client's tools.
+        tool_choice: What the model may do with them.
+        caller: Who asks; requests of different callers never share a process.
     """
 
     model: str
@@ -150,6 +183,9 @@ class RunRequest(Struct, frozen=True):
     sampling: Sampling = Sampling()
     effort: Effort | None = None
     output: JsonOutput | None = None
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = ToolChoice()
+    caller: str = ""
 
 
 class Usage(Struct, frozen=True):
@@ -206,6 +242,19 @@ class ToolActivity(Struct, frozen=True):
     summary: str = ""
 
 
+class ToolCallStart(Struct, frozen=True):
+    """The model begins to call a tool of the client."""
+
+    id: str
+    name: str
+
+
+class ToolCallDelta(Struct, frozen=True):
+    """The next piece of the arguments of the call that began last: a part of a JSON text."""
+
+    arguments: str
+
+
 class Dropped(Struct, frozen=True):
     """The upstream refused a sampling field, and the question was asked again without it."""
 
@@ -228,4 +277,4 @@ class RunEnd(Struct, frozen=True):
     cost: float | None = None
 
 
-Event = TextDelta | ThinkingDelta | ToolActivity | Dropped | RunEnd
+Event = TextDelta | ThinkingDelta | ToolCallStart | ToolCallDelta | ToolActivity | Dropped | RunEnd

@@ -1,6 +1,7 @@
-"""Work for a client who may leave before it is done."""
+"""Who is at the other end, and work for a client who may leave before it is done."""
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -9,6 +10,13 @@ from litestar import Request
 from claude_relay.errors import ClientDisconnectedError
 
 T = TypeVar("T")
+
+
+def caller_of(request: Request[Any, Any, Any]) -> str:
+    """Return a name for who sends a request: the same for the same key, and never the key itself."""
+    bearer = request.headers.get("authorization", "")
+    key = bearer or request.headers.get("x-api-key", "") or request.headers.get("api-key", "")
+    return hashlib.sha256(key.encode()).hexdigest()[:16] if key else ""
 
 
 async def while_connected(request: Request[Any, Any, Any], work: Callable[[], Awaitable[T]]) -> T:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from claude_relay.engine.claude import tools
 from claude_relay.engine.claude.discovery import Installation
 from claude_relay.settings import PREFIX, PermissionMode, Personality
 
@@ -10,6 +11,13 @@ _STREAMING = (
     *("-p", "--verbose", "--include-partial-messages"),
     *("--input-format", "stream-json", "--output-format", "stream-json"),
     "--no-session-persistence",
+    *("--allowedTools", f"mcp__{tools.SERVER}"),
+)
+_CHAT = (
+    *("--tools", ""),
+    "--strict-mcp-config",
+    # a tool of the client that is called Bash must not bring Claude Code's advice for its own along
+    *("--settings", '{"includeCoAuthoredBy":false}'),
 )
 _SAFE_MODE_SINCE = (2, 1, 197)
 """The oldest version on which ``--safe-mode`` was tried."""
@@ -25,7 +33,6 @@ _BENDING = frozenset(
         "CLAUDE_CODE_SESSION_ID",
         "CLAUDE_CODE_SIMPLE",
         "CLAUDE_CODE_SSE_PORT",
-        "CLAUDE_AGENT_SDK_MCP_NO_PREFIX",
     }
 )
 """Variables of a surrounding Claude Code, or meant for one run of it, that would bend ours."""
@@ -33,6 +40,8 @@ _BENDING = frozenset(
 _ALWAYS = {
     # a broken stream is an error the client is told of, not a second, hidden request
     "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK": "1",
+    # tools of the client keep their names
+    "CLAUDE_AGENT_SDK_MCP_NO_PREFIX": "1",
     # saves a garbage collection for every 16 ms of streaming
     "BUN_GC_TIMER_DISABLE": "1",
     # a server must not replace its own executable, nor phone home, in the middle of an answer
@@ -89,11 +98,16 @@ def takes_client_composed(installation: Installation) -> bool:
     return installation.version >= CLIENT_COMPOSED_SINCE
 
 
+def proves_reset(installation: Installation) -> bool:
+    """Whether the CLI can tell, without asking the upstream, what it would send along with its next request."""
+    return installation.version >= CLIENT_COMPOSED_SINCE
+
+
 def _chat_flags(installation: Installation) -> tuple[str, ...]:
     """Safe mode keeps the user's way of logging in; an older CLI without it is isolated from all settings."""
     if installation.version >= _SAFE_MODE_SINCE:
-        return ("--tools", "", "--strict-mcp-config", "--safe-mode")
-    return ("--tools", "", "--strict-mcp-config", "--setting-sources", "")
+        return (*_CHAT, "--safe-mode")
+    return (*_CHAT, "--setting-sources", "")
 
 
 def _agent_flags(permission_mode: PermissionMode | None) -> tuple[str, ...]:

@@ -4,8 +4,9 @@ from typing import Any
 
 import msgspec
 
+from claude_relay.engine.claude import tools
 from claude_relay.engine.claude.history import Plan
-from claude_relay.engine.vocabulary import JsonOutput, RunRequest
+from claude_relay.engine.vocabulary import JsonOutput, RunRequest, ToolChoice
 
 _TOOL_FIELD = "value"
 """Where a schema that is no object stands inside the one that the CLI's tool takes."""
@@ -23,12 +24,12 @@ def initial(request: RunRequest) -> dict[str, Any]:
         fields["appendSystemPrompt"] = request.system
     if request.output is not None and not request.output.constrained:
         fields["jsonSchema"] = tool_schema(request.output)
-    return fields
+    return {**fields, **tools.registration()} if request.tools else fields
 
 
 def settings(request: RunRequest, plan: Plan) -> dict[str, Any]:
     """Return the flag settings of a request. All keys are there each time, since they last until they are changed."""
-    body = {**_sampled(request), **_formatted(request), **plan.body}
+    body = {**_sampled(request), **_formatted(request), **_tooled(request), **plan.body}
     sampling = request.sampling
     return {
         "model": request.model,
@@ -92,6 +93,30 @@ def _sampled(request: RunRequest) -> dict[str, Any]:
         "stop_sequences": stops or None,
     }
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def _tooled(request: RunRequest) -> dict[str, Any]:
+    """The CLI abridges and sorts what its server lists; the upstream gets the client's tools as they are.
+
+    An agent has tools of its own beside them, so there the CLI's list has to do.
+    """
+    if not request.tools or request.personality == "agent":
+        return {}
+    choice = _chosen(request.tool_choice)
+    listed = [tools.definition(tool) for tool in request.tools]
+    return {"tools": listed, **({"tool_choice": choice} if choice else {})}
+
+
+def _chosen(choice: ToolChoice) -> dict[str, Any]:
+    single = {} if choice.parallel else {"disable_parallel_tool_use": True}
+    match choice:
+        case ToolChoice("none"):
+            return {"type": "none"}
+        case ToolChoice("required", None):
+            return {"type": "any", **single}
+        case ToolChoice("required", name):
+            return {"type": "tool", "name": name, **single}
+    return {"type": "auto", **single} if single else {}
 
 
 def _formatted(request: RunRequest) -> dict[str, Any]:

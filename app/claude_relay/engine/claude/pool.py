@@ -1,13 +1,16 @@
-"""Processes kept ready, and who gets which. In this house a process serves one request and then ends."""
+"""Who gets which process: conversations that live on, processes to be used again, spares, and fresh ones."""
 
 import asyncio
 import logging
-from collections import defaultdict, deque
+import time
+from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable
 
 from msgspec import Struct
 
-from claude_relay.engine.claude.session import Session
+from claude_relay.engine.claude.conversation import Binding, Conversation
+from claude_relay.engine.claude.session import How, Session
+from claude_relay.engine.vocabulary import RunRequest
 from claude_relay.errors import RelayError
 from claude_relay.settings import Personality
 
@@ -23,12 +26,46 @@ Open = Callable[[Personality], Awaitable[Session]]
 """Starts a process."""
 
 
+class Limits(Struct, frozen=True):
+    """How many processes there may be, and for how long.
+
+    Attributes:
+        warm: Spares kept for each personality in use.
+        processes: Processes in all; idle ones make room first.
+        idle_seconds: How long a process waits for its next question.
+        turns: Questions that a process answers in its life.
+        memory: Bytes of memory beyond which a process is not used again.
+        reuse: Whether a process may answer more than one question.
+        reset: Whether it can prove that it is empty, and so be used for another conversation.
+    """
+
+    warm: int
+    processes: int
+    idle_seconds: float
+    turns: int
+    memory: int
+    reuse: bool
+    reset: bool
+
+
 class Counts(Struct, frozen=True):
-    """Processes by what they do: ready for a request, serving one, or on their way out."""
+    """Processes by what they do, and how requests got theirs since the start.
+
+    Attributes:
+        spare: Ready, for anybody.
+        living: Idle, with a conversation.
+        busy: Serving a request.
+        ending: On their way out.
+    """
 
     spare: int
+    living: int
     busy: int
     ending: int
+    reused: int
+    reset: int
+    spared: int
+    started: int
 
 
 class Pool:
@@ -36,54 +73,87 @@ class Pool:
 
     Args:
         open_session: Starts a process, without waiting for it to be ready.
-        warm: Spares kept for each personality in use.
+        limits: How many there may be, and for how long.
+        memory_of: Tells the memory of a process by its id, in bytes.
     """
 
-    def __init__(self, open_session: Open, warm: int) -> None:
+    def __init__(self, open_session: Open, limits: Limits, memory_of: Callable[[int], int]) -> None:
+        self.limits = limits
         self._open_session = open_session
-        self._warm = warm
+        self._memory_of = memory_of
         self._spares: defaultdict[Personality, deque[asyncio.Task[Session]]] = defaultdict(deque)
+        self._idle: dict[Session, float] = {}
         self._alive: set[Session] = set()
         self._busy: set[Session] = set()
-        self._ending: set[asyncio.Task[None]] = set()
-        self._lacking = asyncio.Event()
         self._opening: set[asyncio.Task[Session]] = set()
-        self._keeper: asyncio.Task[None] | None = None
+        self._ending: set[asyncio.Task[None]] = set()
+        self._got: Counter[How] = Counter()
+        self._lacking = asyncio.Event()
+        self._keepers: list[asyncio.Task[None]] = []
 
     @property
     def counts(self) -> Counts:
         """How many processes there are."""
-        return Counts(spare=sum(map(len, self._spares.values())), busy=len(self._busy), ending=len(self._ending))
+        return Counts(
+            spare=sum(map(len, self._spares.values())),
+            living=len(self._idle),
+            busy=len(self._busy),
+            ending=len(self._ending),
+            reused=self._got["reused"],
+            reset=self._got["reset"],
+            spared=self._got["spared"],
+            started=self._got["started"],
+        )
 
     def start(self, personality: Personality) -> None:
         """Begin to keep spares, first of all for one personality."""
         self._spares[personality]
-        self._keeper = asyncio.create_task(self._keep_spares())
+        self._keepers = [asyncio.create_task(self._keep_spares()), asyncio.create_task(self._end_the_idle())]
         self._lacking.set()
 
     async def stop(self) -> None:
         """End every process, busy ones included."""
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
-        for task in self._opening:
+        for task in (*self._keepers, *self._opening):
             task.cancel()
-        await asyncio.gather(*self._opening, return_exceptions=True)
+        await asyncio.gather(*self._keepers, *self._opening, return_exceptions=True)
         self._spares.clear()
         for session in tuple(self._alive):
             self.retire(session)
         while self._ending:
             await asyncio.gather(*self._ending)
 
-    async def checkout(self, personality: Personality) -> Session:
-        """Return a session that nobody else has: a spare if there is one, else one started now.
+    async def checkout(self, request: RunRequest) -> Session:
+        """Return a session that nobody else has, ready to be asked.
+
+        Correctness never depends on what is found: any process can serve any request from the messages it carries.
 
         Raises:
             RelayError: No process can be started.
         """
-        session = await self._spare(personality) or await self._started(personality)
-        self._busy.add(session)
-        return session
+        if session := self._living(request):
+            return self._take(session, "reused")
+        if session := await self._emptied(request):
+            return self._take(session, "reset")
+        if session := await self._spare(request.personality):
+            return self._take(session, "spared")
+        self._make_room()
+        return self._take(await self._started(request.personality), "started")
+
+    def give_back(self, session: Session, held: Conversation | None) -> None:
+        """Take a session back after its answer, to be used again if that can be done.
+
+        Args:
+            session: The session; its turn is over.
+            held: The conversation it holds now, if that is known exactly.
+        """
+        session.held = held
+        self._busy.discard(session)
+        if not self._is_worth_keeping(session):
+            self.retire(session)
+            return
+        self._idle[session] = time.monotonic()
+        while len(self._alive) > self.limits.processes:
+            self.retire(next(iter(self._idle)))
 
     def retire(self, session: Session) -> None:
         """End a session's process, without making anyone wait for it. A second call changes nothing."""
@@ -91,9 +161,60 @@ class Pool:
             return
         self._alive.discard(session)
         self._busy.discard(session)
+        self._idle.pop(session, None)
         task = asyncio.create_task(_end(session))
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
+
+    def _take(self, session: Session, how: How) -> Session:
+        self._got[how] += 1
+        session.how = how
+        self._busy.add(session)
+        return session
+
+    def _living(self, request: RunRequest) -> Session | None:
+        """Find the process that holds exactly this conversation, but for its last turn."""
+        past = Conversation.of(request.turns[:-1])
+        for session in self._idle_ones(Binding.of(request)):
+            if past.turns and session.held == past and session.model == request.model:
+                del self._idle[session]
+                return session
+        return None
+
+    async def _emptied(self, request: RunRequest) -> Session | None:
+        """Find a process of the same caller and configuration, and make it forget; if it cannot prove that, it dies."""
+        if not self.limits.reset or request.personality == "agent":
+            return None
+        for session in self._idle_ones(Binding.of(request)):
+            del self._idle[session]
+            self._busy.add(session)
+            try:
+                if await session.reset():
+                    return session
+            except asyncio.CancelledError:
+                self.retire(session)
+                raise
+            _log.warning("claude[%d] could not prove that it is empty and is not used again", session.process.pid)
+            self.retire(session)
+        return None
+
+    def _idle_ones(self, binding: Binding) -> list[Session]:
+        """The one used last comes first: it is the warmest."""
+        for session in [session for session in self._idle if not session.alive]:
+            self.retire(session)
+        return [session for session in reversed(self._idle) if session.binding == binding]
+
+    def _is_worth_keeping(self, session: Session) -> bool:
+        if session not in self._alive or session.asking or not session.alive:
+            return False
+        can_go_on = session.held is not None or session.personality == "chat"
+        young = session.turns < self.limits.turns
+        return self.limits.reuse and can_go_on and young and self._memory_of(session.process.pid) < self.limits.memory
+
+    def _make_room(self) -> None:
+        """End what was idle longest, if one more process would be too many."""
+        while len(self._alive) >= self.limits.processes and self._idle:
+            self.retire(next(iter(self._idle)))
 
     async def _spare(self, personality: Personality) -> Session | None:
         spares = self._spares[personality]
@@ -131,7 +252,7 @@ class Pool:
             await self._lacking.wait()
             self._lacking.clear()
             for personality, spares in tuple(self._spares.items()):
-                while len(spares) < self._warm:
+                while len(spares) < self.limits.warm and len(self._alive) < self.limits.processes:
                     opening = self._start(personality)
                     spares.append(opening)
                     await asyncio.wait({opening})
@@ -139,6 +260,14 @@ class Pool:
                         _log.warning("no %s process could be kept ready: %s", personality, error)
                         _discard(spares, opening)
                         await asyncio.sleep(_RETRY_DELAY)
+
+    async def _end_the_idle(self) -> None:
+        """End processes whose next question did not come."""
+        while True:
+            await asyncio.sleep(min(1.0, self.limits.idle_seconds))
+            too_old = time.monotonic() - self.limits.idle_seconds
+            for session in [session for session, since in self._idle.items() if since < too_old]:
+                self.retire(session)
 
     def _start(self, personality: Personality) -> asyncio.Task[Session]:
         """Start a process in a task of its own, so that ``stop`` finds what is only just beginning."""

@@ -2,18 +2,23 @@
 
 import asyncio
 import logging
+import os
 import tempfile
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from pathlib import Path
 
 import msgspec
+import psutil
+from msgspec.structs import replace
 
+from claude_relay.engine.admission import Admission
 from claude_relay.engine.claude import command, history, process
+from claude_relay.engine.claude.conversation import Conversation, answered
 from claude_relay.engine.claude.discovery import REMEDY, Installation, discover
 from claude_relay.engine.claude.fallback import without_refused
-from claude_relay.engine.claude.pool import Pool
-from claude_relay.engine.claude.session import Session
+from claude_relay.engine.claude.pool import Limits, Pool
+from claude_relay.engine.claude.session import ProcessGoneError, Session
 from claude_relay.engine.claude.translate import Translator
 from claude_relay.engine.finishing import Finisher
 from claude_relay.engine.runner import RunnerHealth
@@ -24,6 +29,9 @@ from claude_relay.settings import Personality, Settings
 _log = logging.getLogger(__name__)
 
 _LEAST_CONTEXT_WINDOW = 200_000
+_RUNS_PER_CORE = 4
+_PROCESS_MEMORY = 256 * 1024 * 1024
+"""What a process is expected to need, in bytes."""
 
 
 class ClaudeCodeRunner:
@@ -42,7 +50,8 @@ class ClaudeCodeRunner:
         self._environ = environ
         self._installation: Installation | None = None
         self._missing: str | None = None
-        self._pool = Pool(self._open, settings.warm)
+        self._admission = Admission(_concurrent(settings), settings.max_queue)
+        self._pool = Pool(self._open, limits(settings), _memory_of)
         self._nowhere: tempfile.TemporaryDirectory[str] | None = None
         self._context_windows: dict[str, int] = {}
 
@@ -61,7 +70,7 @@ class ClaudeCodeRunner:
             self._nowhere.cleanup()
 
     def health(self) -> RunnerHealth:
-        """Tell the CLI's version and how many processes there are."""
+        """Tell the CLI's version, how many processes there are, and how requests got theirs."""
         if self._installation is None:
             return RunnerHealth("degraded", reason=self._missing or "not started yet", remedy=REMEDY)
         return RunnerHealth(
@@ -69,6 +78,7 @@ class ClaudeCodeRunner:
             {
                 "claude_version": self._installation.version_text,
                 "personality": self._settings.personality,
+                "waiting": self._admission.waiting,
                 "processes": msgspec.structs.asdict(self._pool.counts),
             },
         )
@@ -103,27 +113,64 @@ class ClaudeCodeRunner:
                 yield event
 
     async def _answer(self, request: RunRequest) -> AsyncGenerator[Event, None]:
-        """Answer a request on a process of its own."""
+        """Answer a request on a process that nobody else has meanwhile."""
         await self._installed()
-        session = await self._pool.checkout(request.personality)
+        async with self._admission.admitted():
+            for last_try in (False, False, True):
+                session = await self._pool.checkout(request)
+                try:
+                    async with aclosing(self._on(session, request)) as events:
+                        async for event in events:
+                            yield event
+                except ProcessGoneError:
+                    # it may have died long ago, while nobody looked
+                    if last_try or session.spoken or session.how == "started":
+                        raise
+                else:
+                    return
+
+    async def _on(self, session: Session, request: RunRequest) -> AsyncGenerator[Event, None]:
+        """Answer a request on a session, and give that back or end it, whatever happens."""
+        said: list[Event] = []
+        returned = False
+        try:
+            async with aclosing(self._asked(session, request)) as events:
+                async for event in events:
+                    said.append(event)
+                    if isinstance(event, RunEnd):
+                        # before the client knows of the end: its next request may come at once
+                        self._pool.give_back(session, self._held(request, said))
+                        returned = True
+                    yield event
+        finally:
+            if not returned:
+                self._pool.retire(session)
+
+    def _held(self, request: RunRequest, said: list[Event]) -> Conversation | None:
+        """Return the conversation that the process holds now, in the words that the client will repeat."""
+        by_tool = request.output is not None and not request.output.constrained
+        answer = answered(said)
+        if answer is None or by_tool or self._strategy(request.personality) is not history.native:
+            return None
+        return Conversation.of(request.turns).followed_by(answer)
+
+    async def _asked(self, session: Session, request: RunRequest) -> AsyncGenerator[Event, None]:
         if request.output is not None:
             way = "the upstream's own format" if request.output.constrained else "Claude Code's tool"
             _log.info("structured output by %s", way)
-        translator = Translator(request.output if request.output and not request.output.constrained else None)
+        by_tool = request.output if request.output and not request.output.constrained else None
+        translator = Translator(by_tool, [tool.name for tool in request.tools])
         finisher = Finisher(request, lambda: translator.usage)
-        try:
-            await session.ask(request, self._strategy(request.personality))
-            while True:
-                for said in translator.feed(await session.receive()):
-                    for event in finisher.feed(said):
-                        if isinstance(event, RunEnd):
-                            await session.cut_short()
-                            self._learn(request.model, translator.context_window)
-                            yield event
-                            return
-                        yield event
-        finally:
-            self._pool.retire(session)
+        await session.ask(request, self._strategy(request.personality))
+        while True:
+            for said in translator.feed(await session.receive()):
+                for event in finisher.feed(said):
+                    if isinstance(event, RunEnd):
+                        await session.cut_short()
+                        self._learn(request.model, translator.context_window)
+                        yield replace(event, cost=session.cost_of(event.cost))
+                        return
+                    yield event
 
     def _learn(self, model: str, context_window: int | None) -> None:
         if context_window is not None:
@@ -144,6 +191,7 @@ class ClaudeCodeRunner:
             raise
         if self._installation is None:
             self._installation = found
+            self._pool.limits = replace(self._pool.limits, reset=command.proves_reset(found))
             self._pool.start(self._settings.personality)
         return found
 
@@ -162,3 +210,30 @@ class ClaudeCodeRunner:
         if personality == "agent" or self._nowhere is None:
             return self._settings.cwd or str(Path.cwd())
         return self._nowhere.name
+
+
+def limits(settings: Settings) -> Limits:
+    """Return the limits that the operator chose, or that suit this machine."""
+    processes = settings.max_processes or max(
+        2 * _concurrent(settings) + settings.warm, psutil.virtual_memory().total // 4 // _PROCESS_MEMORY
+    )
+    return Limits(
+        warm=settings.warm,
+        processes=max(processes, _concurrent(settings) + settings.warm),
+        idle_seconds=settings.idle_timeout,
+        turns=settings.max_process_turns,
+        memory=settings.max_process_memory * 1024 * 1024,
+        reuse=settings.reuse,
+        reset=False,
+    )
+
+
+def _concurrent(settings: Settings) -> int:
+    return settings.max_concurrent or _RUNS_PER_CORE * (os.cpu_count() or 1)
+
+
+def _memory_of(pid: int) -> int:
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0

@@ -1,14 +1,16 @@
-"""One Claude Code process as a conversation partner: get it ready, configure it, ask it, interrupt it."""
+"""One Claude Code process as a conversation partner: get it ready, configure, ask, interrupt and reset it."""
 
 import asyncio
 import contextlib
 import itertools
 import logging
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
+from msgspec.structs import replace
 
-from claude_relay.engine.claude import configuration, history, wire
+from claude_relay.engine.claude import configuration, history, tools, wire
+from claude_relay.engine.claude.conversation import Binding, Conversation
 from claude_relay.engine.claude.process import ChildProcess
 from claude_relay.engine.vocabulary import RunRequest
 from claude_relay.errors import UpstreamError
@@ -18,10 +20,22 @@ _log = logging.getLogger(__name__)
 
 _PATIENCE = 0.2
 """Seconds that a process gets to take notice of an interrupt."""
+_PROOF_TIMEOUT = 2.0
+"""Seconds that a process gets to prove that it is empty."""
+
+
+How = Literal["reused", "reset", "spared", "started"]
+"""How a request got its process: with its conversation in it, emptied, ready, or started for it."""
+
+
+class ProcessGoneError(UpstreamError):
+    """The process has ended, and nobody asked it to."""
+
+    default_code = "claude_exited"
 
 
 class Session:
-    """A child process that takes one question.
+    """A child process, and what is known of it.
 
     Lines are read by whoever waits for them, so there is never more than one reader and no queue in between.
 
@@ -30,20 +44,48 @@ class Session:
         personality: What it was started as.
         model: The model it was started with.
         client_composed: Whether it takes lines marked as plain text.
+
+    Attributes:
+        binding: What it was configured for; None as long as it is a spare.
+        held: The conversation it holds, if that is known exactly.
+        asking: Whether it was asked and has not ended its turn.
+        turns: How many questions it was asked.
+        cost: US dollars that its turns have cost so far.
+        how: How its present request got it.
+        spoken: Whether anything of the present answer has come.
     """
 
     def __init__(self, process: ChildProcess, personality: Personality, model: str, *, client_composed: bool) -> None:
         self.process = process
         self.personality: Personality = personality
+        self.binding: Binding | None = None
+        self.held: Conversation | None = None
         self.asking = False
+        self.turns = 0
+        self.cost = 0.0
+        self.how: How = "started"
+        self.spoken = False
         self._settings = configuration.defaults(model)
         self._texts = history.Texts(client_composed)
+        self._request: RunRequest | None = None
         self._ids = (f"relay-{number}" for number in itertools.count(1))
 
     @property
     def alive(self) -> bool:
         """Whether the process still runs, as far as is known."""
         return self.process.returncode is None
+
+    @property
+    def model(self) -> str:
+        """The model that would answer now."""
+        return str(self._settings["model"])
+
+    def cost_of(self, total: float | None) -> float | None:
+        """Return the cost of the turn that has just ended; the CLI tells that of all turns so far."""
+        if total is None:
+            return None
+        cost, self.cost = total - self.cost, total
+        return cost
 
     async def ready(self) -> None:
         """Wait until the CLI answers at all, which is when its start-up is over.
@@ -56,7 +98,7 @@ class Session:
             pass
 
     async def ask(self, request: RunRequest, hand_over: history.Strategy) -> None:
-        """Configure the process for a request, put the history in place, and ask.
+        """Ask a question: on a fresh process, on one that was reset, or where the conversation is held already.
 
         The answer is what ``receive`` returns from here on, up to a ``Result``.
 
@@ -68,13 +110,30 @@ class Session:
             InvalidRequestError: The strategy cannot hand this conversation over.
             UpstreamError: The process refused, or ended.
         """
-        plan = hand_over(request, self._texts)
-        await self._write(*self._configuration(request, plan))
+        goes_on = self.held is not None
+        plan = hand_over(replace(request, turns=request.turns[-1:]) if goes_on else request, self._texts)
+        self._request, self.held, self.spoken = request, None, False
+        await self._write(*self._initial(request), *self._changes(request, plan, goes_on=goes_on))
         for batch in plan.past:
             await self._write(*batch)
             await self._turn_over()
         self.asking = True
+        self.turns += 1
         await self._write(*plan.question)
+
+    async def reset(self) -> bool:
+        """Make the process forget its conversation, and let it prove that it has.
+
+        The CLI counts what its next request would carry: after a boundary that must be nothing at all.
+        """
+        self.held = None
+        wanted = self._control("get_context_usage", detail="summary")
+        with contextlib.suppress(TimeoutError, UpstreamError, msgspec.DecodeError):
+            async with asyncio.timeout(_PROOF_TIMEOUT):
+                await self._write(wire.boundary(), wanted)
+                reply = await self._reply_to(wanted.request_id)
+                return reply.subtype == "success" and _is_empty(wire.context_usage(reply.response))
+        return False
 
     async def receive(self) -> wire.Line:
         """Return the next line of the CLI; what it asks of the relay is answered on the way.
@@ -87,6 +146,8 @@ class Session:
                 raise UpstreamError(f"Claude Code refused its configuration: {error}", code="claude_refused")
             case wire.Other("result", reason):
                 raise UpstreamError(f"Claude Code's result could not be read: {reason}", code="claude_unreadable")
+            case wire.StreamEvent():
+                self.spoken = True
             case wire.Result():
                 self.asking = False
         return line
@@ -107,14 +168,22 @@ class Session:
             async with asyncio.timeout(_PATIENCE):
                 await self._write(self._control("interrupt"))
 
-    def _configuration(self, request: RunRequest, plan: history.Plan) -> list[wire.Outgoing]:
+    def _initial(self, request: RunRequest) -> list[wire.Outgoing]:
+        """The first ``initialize`` of a process is the only one that counts."""
+        if self.binding is not None:
+            return []
+        self.binding = Binding.of(request)
+        return [self._control("initialize", **configuration.initial(request))]
+
+    def _changes(self, request: RunRequest, plan: history.Plan, *, goes_on: bool) -> list[wire.Outgoing]:
         """Only what differs from what is set already is set: it costs the CLI some 20 ms."""
-        lines: list[wire.Outgoing] = [self._control("initialize", **configuration.initial(request))]
         wanted = configuration.settings(request, plan)
-        if wanted != self._settings:
-            self._settings = wanted
-            lines += [self._control("apply_flag_settings", settings=wanted), wire.boundary()]
-        return lines
+        if wanted == self._settings:
+            return []
+        self._settings = wanted
+        change = self._control("apply_flag_settings", settings=wanted)
+        # a boundary hides what a change of model leaves in the conversation, and with it the conversation
+        return [change] if goes_on else [change, wire.boundary()]
 
     def _control(self, subtype: str, **fields: Any) -> wire.ControlLine:
         return wire.control(next(self._ids), subtype, **fields)
@@ -123,10 +192,27 @@ class Session:
         while True:
             match line := await self._read():
                 case wire.ControlRequest(request_id, question):
-                    _log.warning("claude[%d] asked for %r, which is unknown", self.process.pid, question.subtype)
-                    await self._write(wire.refusal(request_id, f"claude-relay does not know {question.subtype!r}"))
+                    await self._write(self._answer(request_id, question))
                 case _:
                     return line
+
+    def _answer(self, request_id: str, question: wire.ControlQuestion) -> wire.Outgoing:
+        """The CLI waits for an answer to whatever it asks, so everything gets one."""
+        ours = self._request.tools if self._request else ()
+        match question.subtype:
+            case "mcp_message":
+                return wire.answer(request_id, tools.mcp_reply(question.message, ours))
+            case "hook_callback":
+                return wire.answer(request_id, tools.hook_reply(question.input.tool_name, ours))
+            case unknown:
+                _log.warning("claude[%d] asked for %r, which is unknown", self.process.pid, unknown)
+                return wire.refusal(request_id, f"claude-relay does not know {unknown!r}")
+
+    async def _reply_to(self, request_id: str) -> wire.ControlReply:
+        while True:
+            match await self._next():
+                case wire.ControlResponse(reply) if reply.request_id == request_id:
+                    return reply
 
     async def _turn_over(self) -> None:
         while not isinstance(await self.receive(), wire.Result):
@@ -148,9 +234,13 @@ class Session:
             except msgspec.DecodeError:
                 _log.warning("claude[%d] wrote %d bytes that are no JSON line", self.process.pid, len(raw))
 
-    async def _gone(self) -> UpstreamError:
+    async def _gone(self) -> ProcessGoneError:
         last_words = await self.process.last_words()
         _log.error("claude[%d] ended unexpectedly; it last said: %s", self.process.pid, last_words or "-")
-        return UpstreamError(
-            "Claude Code ended before its answer was complete; the relay's log tells more.", code="claude_exited"
-        )
+        return ProcessGoneError("Claude Code ended before its answer was complete; the relay's log tells more.")
+
+
+def _is_empty(usage: wire.ContextUsage) -> bool:
+    """Whether nothing of a conversation is left: every count is there, and zero."""
+    counts = usage.messageBreakdown
+    return usage.apiUsage is None and bool(counts) and not any(counts.values() if counts else ())

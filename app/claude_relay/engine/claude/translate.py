@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import msgspec
@@ -19,6 +19,8 @@ from claude_relay.engine.vocabulary import (
     TextDelta,
     ThinkingDelta,
     ToolActivity,
+    ToolCallDelta,
+    ToolCallStart,
     Usage,
 )
 
@@ -47,10 +49,14 @@ class Translator:
 
     Args:
         output: Set when the CLI's tool takes the answer: what the agent says on the way is then not the answer.
+        tools: Names of the client's tools: their calls are part of the answer, the agent's own are not.
     """
 
-    def __init__(self, output: JsonOutput | None = None) -> None:
+    def __init__(self, output: JsonOutput | None = None, tools: Collection[str] = ()) -> None:
         self._output = output
+        self._tools = tools
+        self._in_call = False
+        self._called = False
         self.context_window: int | None = None
         self._finished = Usage()
         self._current = Usage()
@@ -83,8 +89,15 @@ class Translator:
 
     def _stream(self, event: object) -> Iterator[Event]:
         match event:
+            case wire.MessageStart() if self._called:
+                # the CLI went on without the client, whose tools these are
+                yield RunEnd("tool_calls", self.usage)
             case wire.MessageStart(message):
                 self._begin_message(message.usage)
+            case wire.ContentBlockStart(block):
+                yield from self._begin_block(block)
+            case wire.ContentBlockDelta(wire.ArgumentsPiece(piece)) if self._in_call and piece:
+                yield ToolCallDelta(piece)
             case wire.ContentBlockDelta(wire.TextPiece(text)) if text and self._output is None:
                 yield TextDelta(self._separated(text))
             case wire.ContentBlockDelta(wire.ThinkingPiece(text)) if text:
@@ -104,6 +117,12 @@ class Translator:
             raise _broken_off()
         self._current = _merge(Usage(), usage)
         self._separator = "\n\n" if self._last_text and not self._last_text.endswith("\n") else ""
+
+    def _begin_block(self, block: wire.StartedBlock) -> Iterator[Event]:
+        self._in_call = block.type == "tool_use" and block.name in self._tools
+        if self._in_call:
+            self._called = True
+            yield ToolCallStart(block.id, block.name)
 
     def _end_message(self, usage: wire.Tokens) -> None:
         """Only a stop reason ends a message: for a broken one the CLI makes up a ``message_stop``."""
@@ -128,17 +147,18 @@ class Translator:
         )
         if self._output is not None:
             yield TextDelta(_structured(result, self._output))
-        elif result.result and not self._last_text:
+        elif result.result and not self._last_text and not self._called:
             # an answer that was not streamed
             yield TextDelta(result.result)
         details = result.usage.output_tokens_details or wire.TokenDetails()
         total = _merge(Usage(), result.usage)
         usage = total if total.prompt_tokens else self.usage
-        yield RunEnd("end", usage, details.thinking_tokens, result.total_cost_usd)
+        stop: StopReason = "tool_calls" if self._called else "end"
+        yield RunEnd(stop, usage, details.thinking_tokens, result.total_cost_usd)
 
     def _activity(self, message: wire.SaidMessage) -> Iterator[Event]:
         for block in message.content:
-            if block.type == "tool_use" and block.name != _ANSWER_TOOL:
+            if block.type == "tool_use" and block.name != _ANSWER_TOOL and block.name not in self._tools:
                 yield ToolActivity(block.name, summary(block.input))
 
 

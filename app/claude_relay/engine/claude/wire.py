@@ -54,10 +54,30 @@ class ThinkingPiece(Struct, frozen=True, tag="thinking_delta"):
     thinking: str
 
 
+class ArgumentsPiece(Struct, frozen=True, tag="input_json_delta"):
+    """More of a tool call's arguments."""
+
+    partial_json: str
+
+
+class StartedBlock(Struct, frozen=True):
+    """The kind of a block, and what is called where it is a tool call."""
+
+    type: str
+    id: str = ""
+    name: str = ""
+
+
+class ContentBlockStart(Struct, frozen=True, tag="content_block_start"):
+    """A block of the answer begins."""
+
+    content_block: StartedBlock
+
+
 class ContentBlockDelta(Struct, frozen=True, tag="content_block_delta"):
     """More of the current block."""
 
-    delta: TextPiece | ThinkingPiece
+    delta: TextPiece | ThinkingPiece | ArgumentsPiece
 
 
 class MessageEnd(Struct, frozen=True):
@@ -81,7 +101,7 @@ class StreamEvent(Struct, frozen=True, tag="stream_event"):
         parent_tool_use_id: Set when it belongs to a subagent, not to the answer.
     """
 
-    event: MessageStart | ContentBlockDelta | MessageDelta
+    event: MessageStart | ContentBlockStart | ContentBlockDelta | MessageDelta
     parent_tool_use_id: str | None = None
 
 
@@ -171,12 +191,25 @@ class RateLimitEvent(Struct, frozen=True, tag="rate_limit_event"):
     rate_limit_info: RateLimitInfo
 
 
+class ContextUsage(Struct, frozen=True):
+    """What the CLI would send along with its next request, by its own count.
+
+    Attributes:
+        messageBreakdown: Estimated tokens of messages, by kind.
+        apiUsage: The counts of the last answer that is still part of the conversation.
+    """
+
+    messageBreakdown: dict[str, Any] | None = None  # noqa: N815 - the CLI's own name
+    apiUsage: Any = None  # noqa: N815 - the CLI's own name
+
+
 class ControlReply(Struct, frozen=True):
     """The CLI's answer to one of our control requests."""
 
     request_id: str
     subtype: str
     error: str | None = None
+    response: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class ControlResponse(Struct, frozen=True, tag="control_response"):
@@ -185,10 +218,24 @@ class ControlResponse(Struct, frozen=True, tag="control_response"):
     response: ControlReply
 
 
+class HookInput(Struct, frozen=True):
+    """What a hook is asked about."""
+
+    tool_name: str = ""
+
+
 class ControlQuestion(Struct, frozen=True):
-    """What the CLI wants of us."""
+    """What the CLI wants of us.
+
+    Attributes:
+        subtype: The kind of question.
+        message: A JSON-RPC message for an MCP server of ours.
+        input: What a hook of ours is asked about.
+    """
 
     subtype: str
+    message: dict[str, Any] = field(default_factory=dict)
+    input: HookInput = HookInput()
 
 
 class ControlRequest(Struct, frozen=True, tag="control_request"):
@@ -233,6 +280,15 @@ def decode(line: bytes) -> Line:
         return _known_or_other(line)
     except (UnicodeDecodeError, RecursionError) as error:
         raise msgspec.DecodeError(str(error)) from None
+
+
+def context_usage(response: msgspec.Raw) -> ContextUsage:
+    """Read the reply to ``get_context_usage``.
+
+    Raises:
+        msgspec.DecodeError: It is none.
+    """
+    return msgspec.json.decode(response, type=ContextUsage)
 
 
 def _known_or_other(line: bytes) -> Line:
@@ -308,6 +364,20 @@ class BoundaryLine(Struct, frozen=True, tag="system"):
     session_id: str = ""
 
 
+class Answer(Struct, frozen=True):
+    """The message inside an ``AnswerLine``."""
+
+    request_id: str
+    response: dict[str, Any]
+    subtype: Literal["success"] = "success"
+
+
+class AnswerLine(Struct, frozen=True, tag="control_response"):
+    """Our answer to a control request."""
+
+    response: Answer
+
+
 class RefusalReply(Struct, frozen=True):
     """The message inside a ``RefusalLine``."""
 
@@ -322,7 +392,7 @@ class RefusalLine(Struct, frozen=True, tag="control_response"):
     response: RefusalReply
 
 
-Outgoing = UserLine | AssistantLine | ControlLine | BoundaryLine | RefusalLine
+Outgoing = UserLine | AssistantLine | ControlLine | BoundaryLine | AnswerLine | RefusalLine
 
 _encoder = msgspec.json.Encoder()
 
@@ -350,6 +420,11 @@ def user(content: list[dict[str, Any]], *, asks: bool, client_composed: bool) ->
 def assistant(content: list[dict[str, Any]], model: str) -> AssistantLine:
     """Return a past turn of the assistant; without ids of their own the CLI would merge turns."""
     return AssistantLine(PastAnswer(id=f"msg_{uuid4().hex}", model=model, content=content), uuid=str(uuid4()))
+
+
+def answer(request_id: str, response: dict[str, Any]) -> AnswerLine:
+    """Return the answer to a control request."""
+    return AnswerLine(Answer(request_id, response))
 
 
 def refusal(request_id: str, error: str) -> RefusalLine:

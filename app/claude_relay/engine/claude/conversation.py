@@ -1,0 +1,99 @@
+"""What a process is bound to, and which conversation it holds. Pure."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from claude_relay.engine.vocabulary import (
+    Event,
+    Piece,
+    RunRequest,
+    Text,
+    TextDelta,
+    Tool,
+    ToolCall,
+    ToolCallDelta,
+    ToolCallStart,
+    Turn,
+)
+from claude_relay.settings import Personality
+
+
+class Binding(Struct, frozen=True):
+    """What a process is configured for, once and for its life.
+
+    Attributes:
+        caller: Who it works for; nobody else ever gets it.
+        personality: What it is.
+        system: The caller's instructions.
+        tools: The client's tools it knows.
+        tool_schema: The schema its tool for answers was given, as JSON.
+    """
+
+    caller: str
+    personality: Personality
+    system: str | None
+    tools: tuple[Tool, ...]
+    tool_schema: bytes | None
+
+    @classmethod
+    def of(cls, request: RunRequest) -> "Binding":
+        """Return what a process must be bound to if it is to answer a request."""
+        by_tool = request.output is not None and not request.output.constrained
+        schema = msgspec.json.encode(request.output.schema) if request.output and by_tool else None
+        return cls(request.caller, request.personality, request.system, request.tools, schema)
+
+
+class Conversation(Struct, frozen=True):
+    """A conversation in a form that compares.
+
+    What clients change without meaning it does not count: white space around texts, how the assistant's text is cut
+    into pieces, how arguments are written.
+
+    Attributes:
+        turns: Its turns.
+    """
+
+    turns: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, turns: Iterable[Turn]) -> "Conversation":
+        """Return the comparable form of turns."""
+        return cls(tuple(_comparable(turn) for turn in turns))
+
+    def followed_by(self, turn: Turn) -> "Conversation":
+        """Return the conversation with one more turn."""
+        return Conversation((*self.turns, _comparable(turn)))
+
+
+def answered(events: Iterable[Event]) -> Turn | None:
+    """Return the turn of the assistant that events stand for, or None if nothing was said that can be compared."""
+    text: list[str] = []
+    calls: list[tuple[ToolCallStart, list[str]]] = []
+    for event in events:
+        match event:
+            case TextDelta(piece):
+                text.append(piece)
+            case ToolCallStart():
+                calls.append((event, []))
+            case ToolCallDelta(piece):
+                calls[-1][1].append(piece)
+    said: list[Piece] = [Text("".join(text))] if "".join(text).strip() else []
+    try:
+        said += [ToolCall(call.id, call.name, _arguments(pieces)) for call, pieces in calls]
+    except msgspec.DecodeError:
+        return None
+    return Turn("assistant", tuple(said)) if said else None
+
+
+def _arguments(pieces: list[str]) -> dict[str, Any]:
+    return msgspec.json.decode("".join(pieces) or "{}", type=dict[str, Any])
+
+
+def _comparable(turn: Turn) -> tuple[Any, ...]:
+    if turn.role == "assistant":
+        text = "".join(piece.text for piece in turn.content if isinstance(piece, Text)).strip()
+        return ("assistant", text, tuple(piece for piece in turn.content if not isinstance(piece, Text)))
+    return ("user", *(Text(piece.text.strip()) if isinstance(piece, Text) else piece for piece in turn.content))

@@ -1,0 +1,63 @@
+"""The client's tools inside Claude Code: an MCP server over the control protocol, whose calls are never run. Pure.
+
+The CLI asks a hook before each call; deferring it ends the run cleanly, with the call as the last thing said.
+"""
+
+from collections.abc import Collection
+from typing import Any
+
+from claude_relay.engine.vocabulary import Tool
+
+SERVER = "relay"
+"""Name of the server; ``--allowedTools mcp__relay`` lets the CLI call it."""
+
+_HOOK = "defer"
+_METHOD_NOT_FOUND = -32601
+
+
+def registration() -> dict[str, Any]:
+    """Return the fields of ``initialize`` that make the tools known."""
+    return {
+        "sdkMcpServers": [SERVER],
+        "hooks": {"PreToolUse": [{"matcher": "*", "hookCallbackIds": [_HOOK]}]},
+    }
+
+
+def mcp_reply(message: dict[str, Any], tools: Collection[Tool]) -> dict[str, Any]:
+    """Answer a JSON-RPC message of the CLI to the server."""
+    answer: dict[str, Any] = {"jsonrpc": "2.0", "id": message.get("id", 0)}
+    match message.get("method"):
+        case "initialize":
+            version = message.get("params", {}).get("protocolVersion", "2025-06-18")
+            info = {"name": SERVER, "version": "1"}
+            answer["result"] = {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": info}
+        case "tools/list":
+            answer["result"] = {"tools": [_listed(tool) for tool in tools]}
+        case str(method) if method.startswith("notifications/") or method == "ping":
+            answer["result"] = {}
+        case method:
+            answer["error"] = {"code": _METHOD_NOT_FOUND, "message": f"{method} is not for this server"}
+    return {"mcp_response": answer}
+
+
+def hook_reply(tool_name: str, tools: Collection[Tool]) -> dict[str, Any]:
+    """Decide about a call: the client's own are left to the client, the agent's go their way."""
+    if all(tool_name != tool.name for tool in tools):
+        return {}
+    return {"hookSpecificOutput": {"hookEventName": "PreToolUse", "permissionDecision": "defer"}}
+
+
+def definition(tool: Tool) -> dict[str, Any]:
+    """Return a tool as the upstream has it, unabridged."""
+    strict = {"strict": True} if tool.strict else {}
+    return {"name": tool.name, "description": tool.description, "input_schema": tool.schema, **strict}
+
+
+def _listed(tool: Tool) -> dict[str, Any]:
+    """The CLI cuts long descriptions short; in ``chat`` the upstream gets the ``definition`` instead."""
+    return {
+        "name": tool.name,
+        "description": tool.description,
+        "inputSchema": tool.schema,
+        "_meta": {"anthropic/alwaysLoad": True},
+    }
