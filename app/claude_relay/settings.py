@@ -77,6 +77,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     reuse: Annotated[
         bool, Meta(description="Use processes again: for the next turn of their conversation, or emptied for another.")
     ] = True
+    self_test: Annotated[
+        bool, Meta(description="Try at start, offline, whether processes of this Claude Code can be used again.")
+    ] = True
     idle_timeout: Annotated[
         float, Meta(gt=0, description="Seconds that a process waits for its next question before it is ended.")
     ] = 600.0

@@ -97,7 +97,7 @@ def _home_of(process: psutil.Process) -> str | None:
 @contextmanager
 def relay(home: Path, environ: Mapping[str, str], **choices: Any) -> Iterator[Relay]:
     """Run a relay with the real CLI until the block ends; then no process of its may be left."""
-    settings = Settings(**{"host": "127.0.0.1", "cwd": str(home), **choices})
+    settings = Settings(**{"host": "127.0.0.1", "cwd": str(home), "self_test": False, **choices})
     with serving(home, settings, ClaudeCodeRunner(settings, environ)) as running:
         yield running
     assert processes_with_home(home) == []

@@ -18,6 +18,7 @@ from claude_relay.engine.claude.conversation import Conversation, answered
 from claude_relay.engine.claude.discovery import REMEDY, Installation, discover
 from claude_relay.engine.claude.fallback import without_refused
 from claude_relay.engine.claude.pool import Limits, Pool
+from claude_relay.engine.claude.selftest import examine
 from claude_relay.engine.claude.session import ProcessGoneError, Session
 from claude_relay.engine.claude.translate import Translator
 from claude_relay.engine.finishing import Finisher
@@ -54,6 +55,9 @@ class ClaudeCodeRunner:
         self._pool = Pool(self._open, limits(settings), _memory_of)
         self._nowhere: tempfile.TemporaryDirectory[str] | None = None
         self._context_windows: dict[str, int] = {}
+        self._examining: asyncio.Task[None] | None = None
+        self._failed: list[str] = []
+        self._composed = False
 
     async def start(self) -> None:
         """Look for the CLI and begin to keep processes ready; without a CLI the relay runs, degraded."""
@@ -65,6 +69,9 @@ class ClaudeCodeRunner:
 
     async def stop(self) -> None:
         """End every process and remove the private directory."""
+        if self._examining is not None:
+            self._examining.cancel()
+            await asyncio.gather(self._examining, return_exceptions=True)
         await self._pool.stop()
         if self._nowhere is not None:
             self._nowhere.cleanup()
@@ -78,10 +85,18 @@ class ClaudeCodeRunner:
             {
                 "claude_version": self._installation.version_text,
                 "personality": self._settings.personality,
+                "self_test": self._self_test(),
                 "waiting": self._admission.waiting,
                 "processes": msgspec.structs.asdict(self._pool.counts),
             },
         )
+
+    def _self_test(self) -> str:
+        if not self._settings.self_test:
+            return "off"
+        if self._examining is None or not self._examining.done():
+            return "running"
+        return "failed: " + ", ".join(self._failed) if self._failed else "passed"
 
     def context_window(self, model: str) -> int:
         """Return what the CLI has told of a model; until it was asked once, what all of them have at least."""
@@ -191,9 +206,25 @@ class ClaudeCodeRunner:
             raise
         if self._installation is None:
             self._installation = found
-            self._pool.limits = replace(self._pool.limits, reset=command.proves_reset(found))
+            self._composed = command.takes_client_composed(found)
+            self._examining = asyncio.create_task(self._examine(found))
             self._pool.start(self._settings.personality)
         return found
+
+    async def _examine(self, installation: Installation) -> None:
+        """Begin to use processes again once it is known that this works with this CLI."""
+        if not self._settings.reuse:
+            return
+        reset = command.proves_reset(installation)
+        if self._settings.self_test:
+            findings = await examine(installation, self._environ)
+            self._failed = findings.failed
+            if self._failed:
+                _log.warning("Claude Code %s is not used fully: %s", installation.version_text, ", ".join(self._failed))
+            self._composed = self._composed and findings.text
+            self._pool.limits = replace(self._pool.limits, reuse=findings.living, reset=reset and findings.reset)
+        else:
+            self._pool.limits = replace(self._pool.limits, reuse=True, reset=reset)
 
     async def _open(self, personality: Personality) -> Session:
         installation = await self._installed()
@@ -203,7 +234,7 @@ class ClaudeCodeRunner:
             command.environment(self._environ, installation, personality, settings.port),
             self._directory(personality),
         )
-        return Session(child, personality, settings.model, client_composed=command.takes_client_composed(installation))
+        return Session(child, personality, settings.model, client_composed=self._composed)
 
     def _directory(self, personality: Personality) -> str:
         """Return where a process works: ``chat`` in an empty place that nobody else has."""
@@ -223,7 +254,7 @@ def limits(settings: Settings) -> Limits:
         idle_seconds=settings.idle_timeout,
         turns=settings.max_process_turns,
         memory=settings.max_process_memory * 1024 * 1024,
-        reuse=settings.reuse,
+        reuse=False,
         reset=False,
     )
 

@@ -1,0 +1,203 @@
+"""Does what the relay rests on, and nobody documents, still hold with this CLI? Asked offline, at start.
+
+The real sessions are driven against an upstream on this machine, with a dummy key and an empty home. What fails is
+not used: the relay then still answers everything, only slower.
+"""
+
+import asyncio
+import logging
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from msgspec import Struct
+
+from claude_relay.engine.claude import command, history, process, wire
+from claude_relay.engine.claude.conversation import Conversation, answered
+from claude_relay.engine.claude.discovery import Installation
+from claude_relay.engine.claude.loopback import Loopback, loopback
+from claude_relay.engine.claude.session import Session
+from claude_relay.engine.claude.translate import Translator
+from claude_relay.engine.vocabulary import RunEnd, RunRequest, Sampling, Text, Tool, Turn
+from claude_relay.errors import RelayError
+
+_log = logging.getLogger(__name__)
+
+_TIMEOUT = 30.0
+"""Seconds that each part may take, start-up of its process included."""
+_MODEL = "sonnet"
+_TRAPS = ("@/etc/hostname", "/clear")
+
+
+class Findings(Struct, frozen=True):
+    """What holds.
+
+    Attributes:
+        text: Settings and texts reach the upstream as they are: ``@path`` and ``/command`` are plain text.
+        living: A process that holds a conversation can be asked its next turn.
+        reset: An emptied process proves it, and its next request holds nothing of the last.
+        tools: Calls of the client's tools end the run, in one request.
+        interrupt: An interrupt ends the upstream's work.
+    """
+
+    text: bool
+    living: bool
+    reset: bool
+    tools: bool
+    interrupt: bool
+
+    @property
+    def failed(self) -> list[str]:
+        """Names of what does not hold."""
+        return [name for name in self.__struct_fields__ if not getattr(self, name)]
+
+
+async def examine(installation: Installation, environ: Mapping[str, str]) -> Findings:
+    """Try everything once.
+
+    Args:
+        installation: The CLI.
+        environ: Where its PATH comes from; nothing else of it is used.
+    """
+    async with _bench(installation, environ) as bench:
+        text = await _holds("text", bench.texts_arrive)
+        living = await _holds("living", bench.a_conversation_goes_on)
+        reset = await _holds("reset", bench.an_emptied_process_is_empty)
+        tools = await _holds("tools", bench.calls_end_the_run)
+        interrupt = await _holds("interrupt", bench.an_interrupt_reaches_the_upstream)
+    return Findings(text, living, reset, tools, interrupt)
+
+
+async def _holds(name: str, check: Callable[[], Awaitable[bool]]) -> bool:
+    try:
+        async with asyncio.timeout(_TIMEOUT):
+            held = await check()
+    except (RelayError, TimeoutError, OSError, KeyError, IndexError) as error:
+        _log.info("self-test %r ended with %r", name, error)
+        held = False
+    return held
+
+
+class _Bench:
+    """A CLI, an upstream, and the checks."""
+
+    def __init__(self, upstream: Loopback, spawn: Callable[[], Awaitable[Session]]) -> None:
+        self._upstream = upstream
+        self._spawn = spawn
+
+    async def texts_arrive(self) -> bool:
+        async with self._session() as session:
+            for trap in _TRAPS:
+                session.held = None
+                await _ask(session, _request(trap))
+            sent = self._upstream.bodies
+            return (
+                [_last_text(body) for body in sent[-2:]] == list(_TRAPS)
+                and sent[-1]["temperature"] == 0.5  # noqa: PLR2004 - as asked
+                and sent[-1]["system"][-1]["text"] == "Be brief."
+            )
+
+    async def a_conversation_goes_on(self) -> bool:
+        async with self._session() as session:
+            first = _request("one")
+            session.held = await _ask(session, first)
+            said = (*first.turns, Turn("assistant", (Text("ok"),)), Turn("user", (Text("two"),)))
+            await _ask(session, _request("two", said))
+            return _turns(self._upstream.bodies[-1]) == ["one", "ok", "two"]
+
+    async def an_emptied_process_is_empty(self) -> bool:
+        async with self._session() as session:
+            session.held = await _ask(session, _request("SECRET"))
+            if not await session.reset():
+                return False
+            await _ask(session, _request("afresh"))
+            return _turns(self._upstream.bodies[-1]) == ["afresh"]
+
+    async def calls_end_the_run(self) -> bool:
+        calls = [
+            {"type": "tool_use", "id": f"toolu_{name}", "name": name, "input": {"x": 1}} for name in ("one", "two")
+        ]
+        self._upstream.answers.append(calls)
+        before = len(self._upstream.bodies)
+        async with self._session() as session:
+            tools = tuple(Tool(name, "", {"type": "object"}) for name in ("one", "two"))
+            await _ask(session, RunRequest(_MODEL, "chat", None, (_said("go"),), tools=tools))
+            return len(self._upstream.bodies) == before + 1 and not session.asking
+
+    async def an_interrupt_reaches_the_upstream(self) -> bool:
+        self._upstream.answers.append([{}])
+        async with self._session() as session:
+            await session.ask(_request("go"), history.native)
+            while not isinstance(await session.receive(), wire.StreamEvent):
+                pass
+            await session.interrupt()
+            await self._upstream.left.wait()
+            return True
+
+    @asynccontextmanager
+    async def _session(self) -> AsyncIterator[Session]:
+        session = await self._spawn()
+        try:
+            await session.ready()
+            yield session
+        finally:
+            session.process.kill()
+            await session.process.close()
+
+
+@asynccontextmanager
+async def _bench(installation: Installation, environ: Mapping[str, str]) -> AsyncIterator[_Bench]:
+    with tempfile.TemporaryDirectory(prefix="claude-relay-") as home:
+        async with loopback() as upstream:
+            base = {
+                "PATH": environ.get("PATH", ""),
+                "HOME": home,
+                "ANTHROPIC_API_KEY": "self-test",
+                "ANTHROPIC_BASE_URL": upstream.url,
+            }
+            composed = command.takes_client_composed(installation)
+
+            async def spawn() -> Session:
+                child = await process.spawn(
+                    command.argv(installation, "chat", _MODEL, None),
+                    command.environment(base, installation, "chat", 0),
+                    home,
+                )
+                return Session(child, "chat", _MODEL, client_composed=composed)
+
+            yield _Bench(upstream, spawn)
+
+
+async def _ask(session: Session, request: RunRequest) -> Conversation:
+    translator = Translator(None, [tool.name for tool in request.tools])
+    await session.ask(request, history.native)
+    said = []
+    while True:
+        for event in translator.feed(await session.receive()):
+            said.append(event)
+            if isinstance(event, RunEnd):
+                answer = answered(said) or _said("")
+                return Conversation.of(request.turns).followed_by(answer)
+
+
+def _request(text: str, turns: tuple[Turn, ...] = ()) -> RunRequest:
+    said = turns or (_said(text),)
+    return RunRequest(_MODEL, "chat", "Be brief.", said, Sampling(temperature=0.5), effort="none")
+
+
+def _said(text: str) -> Turn:
+    return Turn("user", (Text(text),))
+
+
+def _turns(body: dict[str, Any]) -> list[str]:
+    return [_text_of(message) for message in body["messages"] if message["role"] != "system"]
+
+
+def _last_text(body: dict[str, Any]) -> str:
+    return _turns(body)[-1]
+
+
+def _text_of(message: dict[str, Any]) -> str:
+    content = message["content"]
+    return content if isinstance(content, str) else str(content[-1]["text"])
