@@ -1,7 +1,5 @@
 """When the upstream refuses a request for one of its wishes: the same request without that wish. Pure."""
 
-import re
-
 from msgspec.structs import replace
 
 from claude_relay.engine.vocabulary import RunRequest
@@ -9,13 +7,13 @@ from claude_relay.errors import RelayError
 
 _SAMPLING = ("top_k", "top_p", "temperature")
 """Fields that some models refuse, alone or together; the one that matters least comes first."""
-_FORMAT = re.compile(r"output_config|output_format|json_schema|schema|structured", re.IGNORECASE)
 
 
 def without_refused(request: RunRequest, error: RelayError) -> tuple[str | None, RunRequest | None]:
     """Return the field that was refused, and the request to ask instead, or None if there is nothing to leave out.
 
-    A constrained answer that is refused is asked for by another way, so then no field is missing.
+    An upstream that refuses a schema says so in many ways, so any refusal of a constrained answer counts as that; it is
+    asked for by another way then, and no field is missing.
 
     Args:
         request: What was refused.
@@ -26,6 +24,6 @@ def without_refused(request: RunRequest, error: RelayError) -> tuple[str | None,
     for name in _SAMPLING:
         if getattr(request.sampling, name) is not None and name in error.message:
             return name, replace(request, sampling=replace(request.sampling, **{name: None}))
-    if request.output is not None and request.output.constrained and _FORMAT.search(error.message):
+    if request.output is not None and request.output.constrained:
         return None, replace(request, output=replace(request.output, constrained=False))
     return None, None
