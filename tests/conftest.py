@@ -1,3 +1,4 @@
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,8 +10,8 @@ from tests.upstream import FakeUpstream
 
 @pytest.fixture(scope="session")
 def claude_path() -> str:
-    """The CLI of the dev dependency, never the one on PATH."""
-    path = bundled()
+    """The CLI of the dev dependency, never the one on PATH; another only if it is named on purpose."""
+    path = os.environ.get("CLAUDE_RELAY_TEST_CLI") or bundled()
     assert path is not None, "the dev dependency claude-agent-sdk brings the CLI along"
     return path
 

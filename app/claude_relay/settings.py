@@ -187,10 +187,10 @@ def load(
     chosen: dict[str, Any] = {}
     for option, field in zip(options(), msgspec.structs.fields(Settings), strict=True):
         name, given = option.flag, (flags or {}).get(option.name)
-        if given is None:
+        if given is None or given == ():
             name, given = option.variable, variables.get(option.variable) or None
-        if option.many and isinstance(given, str):
-            given = [part.strip() for part in given.split(",") if part.strip()]
+        if option.many and given is not None:
+            given = _listed(given)
         if given is not None:
             chosen[option.name] = _converted(given, field.type, option.choices, name)
     return _checked(Settings(**chosen))
@@ -222,6 +222,11 @@ def _converted(value: object, type_: Any, choices: tuple[str, ...], name: str) -
     except msgspec.ValidationError as error:
         expected = f"Expected one of {', '.join(choices)}" if choices else str(error)
         raise SettingsError(f"{name}: {expected[:1].lower()}{expected[1:]}; got {value!r}") from None
+
+
+def _listed(given: object) -> list[str]:
+    values = given if isinstance(given, list | tuple) else [given]
+    return [part.strip() for value in values for part in str(value).split(",") if part.strip()]
 
 
 def _written(value: object) -> str:

@@ -30,6 +30,9 @@ class FailingRunner:
     def health(self) -> RunnerHealth:
         return RunnerHealth("degraded", reason="broken", remedy="mend it")
 
+    def context_window(self, model: str) -> int:  # noqa: ARG002
+        return 1
+
     async def run(self, request: RunRequest) -> AsyncGenerator[Event, None]:  # noqa: ARG002
         raise self._failure
         yield

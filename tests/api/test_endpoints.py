@@ -2,11 +2,18 @@
 
 import json
 import re
+from typing import Any
 
 import pytest
+from litestar.testing import TestClient
 
 from claude_relay import __version__
+from claude_relay.asgi import create_app
+from claude_relay.engine.echo import EchoRunner
+from claude_relay.settings import Settings
 from tests.api.conftest import Client
+
+HELLO = [{"role": "user", "content": "hi"}]
 
 
 def _ask(client: Client, text: str, **fields: object) -> dict[str, object]:
@@ -126,3 +133,121 @@ def test_the_swagger_page_needs_no_internet(client: Client) -> None:
     for source in local:
         assert source.startswith("/")
         assert client.get(source).status_code == 200
+
+
+# --- what a chat request asks for ------------------------------------------------------------------------------------
+
+
+def _chunks(client: Client, text: str, **fields: object) -> list[dict[str, Any]]:
+    body = {"messages": [{"role": "user", "content": text}], "stream": True, **fields}
+    *events, done = client.post("/v1/chat/completions", json=body).text.strip().split("\n\n")
+    assert done == "data: [DONE]"
+    return [json.loads(event.removeprefix("data: ")) for event in events]
+
+
+def test_several_answers_are_asked_for_and_their_usage_is_one_sum(client: Client) -> None:
+    answer: Any = _ask(client, "two words", n=3)
+
+    assert [(choice["index"], choice["message"]["content"]) for choice in answer["choices"]] == [
+        (index, "two words") for index in range(3)
+    ]
+    assert answer["usage"]["total_tokens"] == 12
+
+
+def test_several_answers_in_a_stream_each_have_a_role_and_a_finish_reason(client: Client) -> None:
+    chunks = _chunks(client, "two words", n=2, stream_options={"include_usage": True})
+
+    choices = [chunk["choices"][0] for chunk in chunks[:-1]]
+    for index in (0, 1):
+        mine = [choice for choice in choices if choice["index"] == index]
+        assert mine[0]["delta"]["role"] == "assistant"
+        assert "".join(choice["delta"].get("content", "") for choice in mine) == "two words"
+        assert [choice["finish_reason"] for choice in mine if choice["finish_reason"]] == ["stop"]
+    assert chunks[-1]["choices"] == []
+    assert chunks[-1]["usage"]["total_tokens"] == 8
+
+
+@pytest.mark.parametrize("options", [None, {}, {"include_usage": False}, {"include_usage": None}])
+def test_a_stream_tells_no_usage_unless_it_was_asked_to(client: Client, options: object) -> None:
+    assert all("usage" not in chunk and chunk["choices"] for chunk in _chunks(client, "hi", stream_options=options))
+
+
+def test_every_chunk_of_a_stream_has_one_id_one_time_and_one_model(client: Client) -> None:
+    chunks = _chunks(client, "a b c", model="gpt-x")
+
+    assert len({(chunk["id"], chunk["created"], chunk["model"], chunk["object"]) for chunk in chunks}) == 1
+
+
+@pytest.mark.parametrize("absent", [{}, {"stream": None}, {"stream": False}])
+def test_without_a_wish_to_stream_the_answer_is_whole(client: Client, absent: dict[str, object]) -> None:
+    assert _ask(client, "hi", **absent)["object"] == "chat.completion"
+
+
+def test_a_limit_and_a_stop_sequence_end_the_answer(client: Client) -> None:
+    limited: Any = _ask(client, "one two three", model="echo:chat", max_tokens=2)["choices"]
+    stopped: Any = _ask(client, "one two three", stop=["three", "two"])["choices"]
+
+    assert (limited[0]["message"]["content"], limited[0]["finish_reason"]) == ("one two ", "length")
+    assert (stopped[0]["message"]["content"], stopped[0]["finish_reason"]) == ("one ", "stop")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("model", "personality"), [("x", "agent"), ("x:chat", "chat"), ("x:agent", "agent")])
+def test_an_answer_tells_what_answered(client: Client, model: str, personality: str, stream: bool) -> None:
+    body = {"messages": [{"role": "user", "content": "hi"}], "model": model, "stream": stream}
+
+    response = client.post("/v1/chat/completions", json=body)
+
+    assert response.headers["x-claude-relay-personality"] == personality
+
+
+def test_an_answer_has_the_name_of_the_model_that_the_client_used() -> None:
+    settings = Settings(alias=("gpt-4o=sonnet:chat",))
+    with TestClient(create_app(settings, EchoRunner())) as client:
+        response = client.post("/v1/chat/completions", json={"messages": HELLO, "model": "gpt-4o"})
+        listed = client.get("/v1/models").json()["data"]
+
+    assert response.json()["model"] == "gpt-4o"
+    assert response.headers["x-claude-relay-personality"] == "chat"
+    assert [model["id"] for model in listed] == ["echo", "gpt-4o"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_strict_relay_refuses_what_has_no_effect(stream: bool) -> None:
+    with TestClient(create_app(Settings(strict=True), EchoRunner())) as client:
+        response = client.post("/v1/chat/completions", json={"messages": HELLO, "seed": 1, "stream": stream})
+
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == "seed"
+
+
+@pytest.mark.parametrize("sent", [None, "mine-1"])
+def test_an_answer_has_an_id_and_a_time(client: Client, sent: str | None) -> None:
+    headers = {} if sent is None else {"x-request-id": sent}
+
+    response = client.post("/v1/chat/completions", json={"messages": HELLO}, headers=headers)
+
+    assert response.headers["x-request-id"] == sent or sent is None
+    assert response.headers["openai-processing-ms"].isdigit()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "new_thing",
+        pytest.param("a\r\nx-evil: 1", id="line break"),
+        pytest.param("ключ", id="not Latin"),
+        pytest.param("x" * 20_000, id="long"),
+    ],
+)
+def test_whatever_a_field_is_called_that_nobody_knows_the_response_can_be_sent(
+    client: Client, name: str, stream: bool
+) -> None:
+    response = client.post("/v1/chat/completions", json={"messages": HELLO, name: 1, "stream": stream})
+
+    assert response.status_code == 200
+    told = response.headers["x-claude-relay-ignored"]
+    assert told.isascii()
+    assert told.isprintable()
+    assert len(told) < 8_000

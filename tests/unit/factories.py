@@ -18,6 +18,7 @@ class InstallationFactory(MsgspecFactory[Installation]):
 
 class RunRequestFactory(MsgspecFactory[RunRequest]):
     __random_seed__ = 1
+    __use_defaults__ = True
 
     personality = "chat"
     model = "sonnet"

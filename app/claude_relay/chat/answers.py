@@ -17,6 +17,7 @@ class Answers:
 
     def __init__(self, runs: list[Run]) -> None:
         self._runs = runs
+        self._waiting: dict[asyncio.Future[Event | None], int] = {}
         self.dropped = tuple(dict.fromkeys(name for run in runs for name in run.dropped))
 
     async def events(self) -> AsyncIterator[Indexed]:
@@ -25,12 +26,25 @@ class Answers:
             async for event in self._runs[0].events:
                 yield 0, event
             return
-        async for indexed in _merged([run.events for run in self._runs]):
-            yield indexed
+        for index in range(len(self._runs)):
+            self._wait_for(index)
+        while self._waiting:
+            done, _ = await asyncio.wait(self._waiting, return_when=asyncio.FIRST_COMPLETED)
+            for future in sorted(done, key=self._waiting.__getitem__):
+                index = self._waiting.pop(future)
+                if (came := future.result()) is not None:
+                    self._wait_for(index)
+                    yield index, came
 
     async def aclose(self) -> None:
-        """Stop whatever still goes on."""
-        await asyncio.gather(*(run.aclose() for run in self._runs))
+        """Stop whatever still goes on, the waiting for it first."""
+        for future in self._waiting:
+            future.cancel()
+        await asyncio.gather(*self._waiting, return_exceptions=True)
+        await asyncio.gather(*(run.aclose() for run in self._runs), return_exceptions=True)
+
+    def _wait_for(self, index: int) -> None:
+        self._waiting[asyncio.ensure_future(_next(self._runs[index].events))] = index
 
 
 async def opened(runner: ClaudeRunner, request: RunRequest, count: int) -> Answers:
@@ -48,22 +62,6 @@ async def opened(runner: ClaudeRunner, request: RunRequest, count: int) -> Answe
         begun = await asyncio.gather(*opening, return_exceptions=True)
         await Answers([run for run in begun if isinstance(run, Run)]).aclose()
         raise
-
-
-async def _merged(streams: list[AsyncIterator[Event]]) -> AsyncIterator[Indexed]:
-    waiting = {asyncio.ensure_future(_next(stream)): index for index, stream in enumerate(streams)}
-    try:
-        while waiting:
-            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            for task in sorted(done, key=waiting.__getitem__):
-                index = waiting.pop(task)
-                if (event := task.result()) is not None:
-                    waiting[asyncio.ensure_future(_next(streams[index]))] = index
-                    yield index, event
-    finally:
-        for task in waiting:
-            task.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
 
 
 async def _next(stream: AsyncIterator[Event]) -> Event | None:

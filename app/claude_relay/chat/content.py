@@ -14,7 +14,7 @@ from claude_relay.errors import InvalidRequestError
 
 _IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 _PDF = "application/pdf"
-_DATA_URL = re.compile(r"data:(?P<type>[^;,]*)(?P<parameters>(?:;[^;,]*)*),(?P<data>.*)", re.DOTALL)
+_DATA_URL = re.compile(r"data:(?P<type>[^;,]*)(?P<parameters>(?:;[^;,]*)*),(?P<data>.*)", re.DOTALL | re.IGNORECASE)
 
 Part = schemas.TextPart | schemas.ImagePart | schemas.AudioPart | schemas.FilePart | schemas.RefusalPart
 
@@ -38,14 +38,17 @@ def pieces(content: str | Iterable[Part] | None, where: str) -> tuple[Piece, ...
 def tool_call(call: schemas.ToolCall, where: str) -> ToolCall:
     """Return a past call of a client's tool.
 
+    Args:
+        call: The call.
+        where: The path of the called function in the request, for errors.
+
     Raises:
         InvalidRequestError: Its arguments are no JSON object.
     """
     try:
         arguments = msgspec.json.decode(call.function.arguments or "{}", type=dict)
-    except msgspec.DecodeError as error:
-        param = f"{where}.function.arguments"
-        raise _invalid(f"Expected a JSON object in a string: {error}.", param) from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise _invalid(f"Expected a JSON object in a string: {error}.", f"{where}.arguments") from None
     return ToolCall(call.id, call.function.name, arguments)
 
 
@@ -86,9 +89,12 @@ def _document(file: schemas.FileData, where: str) -> Document:
     if media_type == _PDF:
         return Document(Base64(_PDF, base64.b64encode(data).decode()), file.filename)
     try:
-        return Document(Text(data.decode()), file.filename)
+        text = data.decode()
     except UnicodeDecodeError:
-        raise _invalid(f"Expected a PDF or a text file in UTF-8, got {media_type or 'data'}.", where) from None
+        text = "\0"
+    if "\0" in text:
+        raise _invalid(f"Expected a PDF or a text file in UTF-8, got {media_type or 'data'}.", where)
+    return Document(Text(text), file.filename)
 
 
 def _data(url: str, where: str) -> tuple[str, bytes]:
@@ -101,10 +107,9 @@ def _data(url: str, where: str) -> tuple[str, bytes]:
     if found is None:
         raise _invalid("Expected an http(s) URL or a data URL (data:<type>;base64,<data>).", where)
     try:
-        if "base64" in found["parameters"].split(";"):
-            data = base64.b64decode(re.sub(r"\s", "", found["data"]), validate=True)
-        else:
-            data = unquote_to_bytes(found["data"])
+        data = unquote_to_bytes(found["data"])
+        if any(word.strip().lower() == "base64" for word in found["parameters"].split(";")):
+            data = base64.b64decode(re.sub(rb"\s", b"", data), validate=True)
     except (binascii.Error, ValueError) as error:
         raise _invalid(f"The data is not valid base64: {error}.", where) from None
     if not data:
@@ -113,7 +118,7 @@ def _data(url: str, where: str) -> tuple[str, bytes]:
 
 
 def _is_link(url: str) -> bool:
-    return url.startswith(("http://", "https://"))
+    return url.lower().startswith(("http://", "https://"))
 
 
 def _invalid(message: str, param: str) -> InvalidRequestError:

@@ -1,5 +1,6 @@
 """The route of ``/chat/completions``."""
 
+import re
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -17,6 +18,9 @@ from claude_relay.settings import Settings
 from claude_relay.web import sse
 from claude_relay.web.connection import caller_of, while_connected
 from claude_relay.web.controller import WireController, failures
+
+_LONGEST_NAME = 64
+_LONGEST_HEADER = 1024
 
 
 class ChatController(WireController):
@@ -90,5 +94,10 @@ def _presentation(data: ChatCompletionRequest, settings: Settings) -> outbound.P
 def _headers(question: inbound.Question, dropped: tuple[str, ...]) -> dict[str, str]:
     headers: dict[str, str] = {"x-claude-relay-personality": question.run.personality}
     if ignored := (*question.ignored, *dropped):
-        headers["x-claude-relay-ignored"] = ", ".join(ignored)
+        headers["x-claude-relay-ignored"] = ", ".join(map(_header_safe, ignored))[:_LONGEST_HEADER]
     return headers
+
+
+def _header_safe(name: str) -> str:
+    """A client names its fields as it likes, but a header holds little of that."""
+    return re.sub(r"[^\x21-\x7e]", "?", name[:_LONGEST_NAME])

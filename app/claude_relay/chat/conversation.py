@@ -76,7 +76,9 @@ def _said(messages: Iterable[schemas.Message]) -> Iterator[tuple[Role, tuple[Pie
 
 
 def _calls(message: schemas.AssistantMessage, where: str) -> tuple[ToolCall, ...]:
-    calls = [tool_call(call, f"{where}.tool_calls[{index}]") for index, call in enumerate(message.tool_calls or ())]
+    calls = [
+        tool_call(call, f"{where}.tool_calls[{index}].function") for index, call in enumerate(message.tool_calls or ())
+    ]
     if message.function_call is not None:
         # the legacy form has no ids; the message's place is one
         calls.append(tool_call(schemas.ToolCall(_id_of(where), message.function_call), f"{where}.function_call"))

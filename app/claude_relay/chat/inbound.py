@@ -1,11 +1,15 @@
 """Chat request -> neutral request. Pure; what cannot be served is refused with the parameter's name."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jsonschema import Draft202012Validator, SchemaError
+from jsonschema import Draft202012Validator, FormatChecker, SchemaError
+from jsonschema.validators import validator_for
 from msgspec import Struct
 from msgspec.structs import replace
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+from referencing.jsonschema import DRAFT202012
 
 from claude_relay.chat import conversation, functions, parameters, schemas
 from claude_relay.engine.vocabulary import Effort, JsonOutput, RunRequest, Sampling, Text, ToolChoice, Turn
@@ -74,6 +78,7 @@ def understand(
         *parameters.unsupported(request, personality, unknown),
         *(_excluded(request) if not forced else _thoughts(request)),
         *conversation.passed_over(request.messages),
+        *_obfuscation(request),
     )
     if ignored and defaults.strict:
         raise InvalidRequestError(
@@ -88,7 +93,7 @@ def understand(
         system,
         turns,
         _sampling(request, personality),
-        _effort(request, forced=forced),
+        _effort(request, personality, forced=forced),
         _output(request, personality),
         tools,
         ToolChoice() if personality == "agent" else functions.choice(request, tools),
@@ -127,12 +132,12 @@ def _said(request: schemas.ChatCompletionRequest) -> tuple[str | None, tuple[Tur
     raise InvalidRequestError("The messages say nothing.", param="messages", code="invalid_value")
 
 
-def _effort(request: schemas.ChatCompletionRequest, *, forced: bool) -> Effort | None:
+def _effort(request: schemas.ChatCompletionRequest, personality: Personality, *, forced: bool) -> Effort | None:
     """Thinking excludes a choice of words upstream, and a forced call: then there is none, unless asked for."""
     if forced:
         return "none"
     if request.reasoning_effort is None:
-        return "none" if _chooses_words(request) else None
+        return "none" if personality == "chat" and _chooses_words(request) else None
     return "low" if request.reasoning_effort == "minimal" else request.reasoning_effort
 
 
@@ -146,6 +151,11 @@ def _excluded(request: schemas.ChatCompletionRequest) -> tuple[str, ...]:
 def _thoughts(request: schemas.ChatCompletionRequest) -> tuple[str, ...]:
     """Name the wish to think that gives way to a forced call."""
     return ("reasoning_effort",) if request.reasoning_effort not in {None, "none"} else ()
+
+
+def _obfuscation(request: schemas.ChatCompletionRequest) -> tuple[str, ...]:
+    asked = request.stream_options is not None and request.stream_options.include_obfuscation
+    return ("stream_options.include_obfuscation",) if asked else ()
 
 
 def _chooses_words(request: schemas.ChatCompletionRequest) -> bool:
@@ -180,11 +190,30 @@ def _output(request: schemas.ChatCompletionRequest, personality: Personality) ->
 
 
 def _valid(schema: dict[str, Any]) -> dict[str, Any]:
+    """Check a schema; it may refer to nothing outside itself, since nothing is looked up for a client."""
+    param = "response_format.json_schema.schema"
     try:
-        Draft202012Validator.check_schema(schema)
+        kind: Any = validator_for(schema, default=Draft202012Validator)
+        kind.check_schema(schema, format_checker=FormatChecker(()))
+        root = Registry().resolver_with_root(DRAFT202012.create_resource(schema))
+        for reference in _references(schema):
+            root.lookup(reference)
     except SchemaError as error:
-        param = "response_format.json_schema.schema"
-        raise InvalidRequestError(
-            f"Invalid value for '{param}': {error.message}.", param=param, code="invalid_json_schema"
-        ) from None
-    return schema
+        problem = error.message
+    except Unresolvable as error:
+        problem = f"nothing inside the schema is called {error.ref!r}"
+    except RecursionError:
+        problem = "it is nested too deeply"
+    else:
+        return schema
+    raise InvalidRequestError(f"Invalid value for '{param}': {problem}.", param=param, code="invalid_json_schema")
+
+
+def _references(schema: Any) -> Iterator[str]:
+    if isinstance(schema, dict):
+        if isinstance(reference := schema.get("$ref"), str):
+            yield reference
+        schema = list(schema.values())
+    if isinstance(schema, list):
+        for item in schema:
+            yield from _references(item)

@@ -94,7 +94,7 @@ class ToolCall(Struct, frozen=True):
 class AssistantMessage(Struct, frozen=True, tag_field="role", tag="assistant"):
     """What the assistant answered earlier."""
 
-    content: str | list[TextPart | ImagePart | RefusalPart] | None = None
+    content: str | list[TextPart | RefusalPart] | None = None
     refusal: str | None = None
     tool_calls: list[ToolCall] | None = None
     function_call: FunctionCall | None = None

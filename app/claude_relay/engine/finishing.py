@@ -1,9 +1,15 @@
 """The last word on a run's events: stop sequences are cut off, and JSON is checked against its schema."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from jsonschema import Draft202012Validator, ValidationError
+from jsonschema.protocols import Validator
+from jsonschema.validators import validator_for
+from referencing import Registry
+from referencing.exceptions import Unresolvable
 
 from claude_relay.engine.stopping import StopSequences
 from claude_relay.engine.vocabulary import Event, JsonOutput, RunEnd, RunRequest, TextDelta, Usage
@@ -34,14 +40,17 @@ class Finisher:
             case TextDelta(text):
                 yield from self._said(self._stops.feed(text))
                 if self._stops.found:
-                    yield RunEnd("end", self._usage())
-            case RunEnd(stop):
+                    yield self._checked(RunEnd("end", self._usage()))
+            case RunEnd():
                 yield from self._said(self._stops.rest())
-                if self._output is not None and stop == "end":
-                    check("".join(self._text), self._output)
-                yield event
+                yield self._checked(event)
             case _:
                 yield event
+
+    def _checked(self, end: RunEnd) -> RunEnd:
+        if self._output is not None and end.stop == "end":
+            check("".join(self._text), self._output)
+        return end
 
     def _said(self, text: str) -> Iterator[Event]:
         if text:
@@ -57,11 +66,27 @@ def check(text: str, output: JsonOutput) -> None:
         UpstreamError: It is no JSON, or does not fit.
     """
     try:
-        Draft202012Validator(output.schema).validate(json.loads(text))
-    except ValueError as error:
-        raise unfit(f"it is no JSON ({error})") from None
+        validator(output.schema).validate(json.loads(text, parse_constant=_no_json))
     except ValidationError as error:
         raise unfit(f"{error.json_path}: {error.message[:200]}") from None
+    except Unresolvable as error:
+        raise unfit(f"nothing inside the schema is called {error.ref!r}") from None
+    except (ValueError, RecursionError) as error:
+        raise unfit(f"it is no JSON ({error})") from None
+    except re.error:
+        # a pattern of another dialect than Python's: the upstream was asked to keep to it, and can
+        return
+
+
+def validator(schema: dict[str, Any]) -> Validator:
+    """Return what checks against a schema, of whatever draft. It looks nothing up, on the network or on disk."""
+    kind = validator_for(schema, default=Draft202012Validator)
+    made: Validator = kind(schema, registry=Registry())
+    return made
+
+
+def _no_json(constant: str) -> float:
+    raise ValueError(f"{constant} is none of its numbers")
 
 
 def unfit(why: str) -> UpstreamError:

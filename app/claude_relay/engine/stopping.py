@@ -16,10 +16,11 @@ class StopSequences:
     def feed(self, text: str) -> str:
         """Return what may be shown so far: nothing of a stop sequence, nor of what may become one."""
         self._held += text
-        ends = [position for stop in self._stops if (position := self._held.find(stop)) >= 0]
-        if ends:
+        found = [(at + len(stop), at) for stop in self._stops if (at := self._held.find(stop)) >= 0]
+        if found:
+            # the one that is complete first, wherever the borders are
             self.found = True
-            shown, self._held = self._held[: min(ends)], ""
+            shown, self._held = self._held[: min(found)[1]], ""
             return shown
         keep = max((self._overlap(stop) for stop in self._stops), default=0)
         cut = len(self._held) - keep

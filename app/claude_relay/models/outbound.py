@@ -12,15 +12,20 @@ _OWNERS = {"claude": "anthropic", "echo": "claude-relay (offline echo)"}
 
 def listed(runner: ClaudeRunner, aliases: Mapping[str, str]) -> ModelList:
     """Return the models a runner lists, and the operator's other names for models."""
-    return ModelList(data=[described(name, runner, aliases) for name in (*runner.models, *aliases)])
+    return ModelList(data=[described(name, runner, aliases) for name in dict.fromkeys((*runner.models, *aliases))])
 
 
 def described(name: str, runner: ClaudeRunner, aliases: Mapping[str, str]) -> Model:
     """Return one model; any name is a model, since only the upstream knows which exist."""
-    asked = aliases.get(name, name).removesuffix(":chat").removesuffix(":agent")
+    asked = _bare(aliases.get(_bare(name), name))
     return Model(
         id=name,
         created=_CREATED,
         owned_by=_OWNERS.get(runner.name, runner.name),
         context_length=runner.context_window(asked),
     )
+
+
+def _bare(name: str) -> str:
+    """Return a model's name without the personality."""
+    return name.removesuffix(":chat").removesuffix(":agent")

@@ -76,8 +76,15 @@ def _rerooted(schema: Any) -> Any:
     """Let references to the root follow the schema to where it stands now."""
     if isinstance(schema, dict):
         moved = {name: _rerooted(value) for name, value in schema.items()}
-        return {**moved, "$ref": f"#/properties/{_TOOL_FIELD}"} if schema.get("$ref") == "#" else moved
+        reference = schema.get("$ref")
+        if isinstance(reference, str) and _points_into_root(reference):
+            moved["$ref"] = f"#/properties/{_TOOL_FIELD}{reference[1:]}"
+        return moved
     return [_rerooted(item) for item in schema] if isinstance(schema, list) else schema
+
+
+def _points_into_root(reference: str) -> bool:
+    return reference == "#" or (reference.startswith("#/") and not reference.startswith(("#/$defs/", "#/definitions/")))
 
 
 def _sampled(request: RunRequest) -> dict[str, Any]:

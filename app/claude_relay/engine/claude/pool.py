@@ -11,7 +11,7 @@ from msgspec import Struct
 from claude_relay.engine.claude.conversation import Binding, Conversation
 from claude_relay.engine.claude.session import How, Session
 from claude_relay.engine.vocabulary import RunRequest
-from claude_relay.errors import RelayError
+from claude_relay.errors import RelayError, UnavailableError
 from claude_relay.settings import Personality
 
 _log = logging.getLogger(__name__)
@@ -89,6 +89,7 @@ class Pool:
         self._ending: set[asyncio.Task[None]] = set()
         self._got: Counter[How] = Counter()
         self._lacking = asyncio.Event()
+        self._stopped = False
         self._keepers: list[asyncio.Task[None]] = []
 
     @property
@@ -112,7 +113,8 @@ class Pool:
         self._lacking.set()
 
     async def stop(self) -> None:
-        """End every process, busy ones included."""
+        """End every process, busy ones included, and start no more."""
+        self._stopped = True
         for task in (*self._keepers, *self._opening):
             task.cancel()
         await asyncio.gather(*self._keepers, *self._opening, return_exceptions=True)
@@ -128,8 +130,10 @@ class Pool:
         Correctness never depends on what is found: any process can serve any request from the messages it carries.
 
         Raises:
-            RelayError: No process can be started.
+            RelayError: No process can be started, or the relay is stopping.
         """
+        if self._stopped:
+            raise _stopping()
         if session := self._living(request):
             return self._take(session, "reused")
         if session := await self._emptied(request):
@@ -224,6 +228,8 @@ class Pool:
             try:
                 session = await asyncio.shield(opening)
             except asyncio.CancelledError:
+                if self._stopped:
+                    raise _stopping() from None
                 spares.appendleft(opening)
                 raise
             except RelayError:
@@ -238,6 +244,8 @@ class Pool:
         try:
             return await opening
         except asyncio.CancelledError:
+            if self._stopped:
+                raise _stopping() from None
             opening.add_done_callback(self._abandon)
             raise
 
@@ -285,6 +293,10 @@ class Pool:
             self.retire(session)
             raise
         return session
+
+
+def _stopping() -> UnavailableError:
+    return UnavailableError("The relay is stopping.")
 
 
 def _discard(spares: deque[asyncio.Task[Session]], opening: asyncio.Task[Session]) -> None:

@@ -1,0 +1,166 @@
+"""A stand-in for the CLI: just enough of its line protocol, and as badly behaved as ``FAKE_CLI`` says.
+
+What it is told goes, line by line, to the file ``FAKE_CLI_LOG``. While it lives it holds a lock on ``FAKE_CLI_LOCK``.
+"""
+
+import fcntl
+import json
+import os
+import select
+import sys
+import time
+from typing import Any, NoReturn
+
+MODE = os.environ.get("FAKE_CLI", "")
+NOISE = {
+    "garbage": b'\nWarning: no JSON\n["list"]\n{"type":"news"}\n',
+    "no UTF-8": b'{"type":"system","subtype":"\xff"}\n',
+}
+_PATIENCE = 0.05
+_settings: dict[str, Any] = {}
+"""What was set last."""
+
+
+class Input:
+    """Lines from stdin; nothing is read ahead of what was asked for, beyond one chunk."""
+
+    def __init__(self) -> None:
+        self._bytes = b""
+
+    def waits(self, seconds: float) -> bool:
+        """Whether something more has been written, or is within some seconds."""
+        return b"\n" in self._bytes or bool(select.select([0], [], [], seconds)[0])
+
+    def line(self) -> dict[str, Any] | None:
+        while b"\n" not in self._bytes:
+            chunk = os.read(0, 1 << 20)
+            if not chunk:
+                return None
+            self._bytes += chunk
+        raw, self._bytes = self._bytes.split(b"\n", 1)
+        log(json.loads(raw))
+        return dict(json.loads(raw))
+
+
+def log(told: object) -> None:
+    if path := os.environ.get("FAKE_CLI_LOG"):
+        with open(path, "a", encoding="utf-8") as file:  # noqa: PTH123 - starts faster without pathlib
+            file.write(json.dumps(told) + "\n")
+
+
+def say(**line: object) -> None:
+    os.write(1, json.dumps(line).encode() + b"\n")
+
+
+def delta(text: str) -> None:
+    event = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}}
+    say(type="stream_event", event=event, parent_tool_use_id=None)
+
+
+def result(**fields: object) -> None:
+    usage = {"input_tokens": 7, "output_tokens": 2}
+    say(**{"subtype": "success", "is_error": False, "result": "", "usage": usage, **fields, "type": "result"})
+
+
+def end(code: int, words: str) -> NoReturn:
+    os.write(2, words.encode())
+    time.sleep(_PATIENCE)
+    sys.exit(code)
+
+
+def control(request_id: str, request: dict[str, Any]) -> None:
+    if request["subtype"] == "apply_flag_settings":
+        _settings.update(request["settings"])
+    if MODE == "refuses" and request["subtype"] == "initialize":
+        say(type="control_response", response={"subtype": "error", "request_id": request_id, "error": "too late"})
+    else:
+        say(type="control_response", response={"subtype": "success", "request_id": request_id, "response": {}})
+
+
+def take_turn(lines: Input, line: dict[str, Any]) -> None:
+    if line.get("shouldQuery") is False:
+        if lines.waits(_PATIENCE):
+            log({"type": "impatient"})
+        result(num_turns=0)
+        return
+    text = line["message"]["content"][-1]["text"]
+    match MODE:
+        case "dies":
+            delta("half")
+            end(4, "out of memory")
+        case "works" | "cut":
+            work(lines)
+        case "unreadable":
+            result(result=5)
+        case "picky" if (field := refused_field()) is not None:
+            result(is_error=True, api_error_status=400, result=f"API Error: 400 {field}: not supported")
+        case "asks":
+            say(type="control_request", request_id="theirs", request={"subtype": "can_use_tool", "tool_name": "Bash"})
+            reply = lines.line()
+            answer(str(reply and reply["response"]["error"]))
+        case _:
+            os.write(1, NOISE.get(MODE, b""))
+            answer(text)
+
+
+def refused_field() -> str | None:
+    """Return the wish that a picky upstream does not grant."""
+    body = _settings.get("env", {}).get("CLAUDE_CODE_EXTRA_BODY") or ""
+    return next((field for field in ("top_k", "output_config") if field in body), None)
+
+
+def answer(text: str) -> None:
+    delta(f"You said: {text}")
+    stop("end_turn")
+    result(modelUsage={"some-model": {"contextWindow": 1_000_000}}, structured_output={"said": text})
+
+
+def stop(reason: str) -> None:
+    say(type="stream_event", event={"type": "message_delta", "delta": {"stop_reason": reason}, "usage": {}})
+
+
+def work(lines: Input) -> None:
+    """Go on until interrupted."""
+    delta("half")
+    if MODE == "cut":
+        stop("max_tokens")
+    if lines.line() is not None:
+        result(subtype="error_during_execution", is_error=True)
+
+
+def start() -> None:
+    match MODE:
+        case "exits with late words":
+            os.close(1)
+            time.sleep(_PATIENCE)
+            end(3, "cannot start: no disk\n")
+        case "exits":
+            end(3, "cannot start: no disk\n")
+        case "garbage":
+            os.write(1, b"Welcome!\n")
+        case "deaf":
+            time.sleep(60)
+
+
+def main() -> None:
+    if "--version" in sys.argv:
+        sys.stdout.write("2.1.330 (Claude Code)\n")
+        return
+    if path := os.environ.get("FAKE_CLI_LOCK"):
+        fcntl.flock(os.open(path, os.O_RDWR | os.O_CREAT), fcntl.LOCK_SH)
+    log({"type": "start", "argv": sys.argv[1:], "cwd": os.getcwd(), "files": os.listdir()})  # noqa: PTH109, PTH208
+    start()
+    lines = Input()
+    while (line := lines.line()) is not None:
+        match line["type"]:
+            case "control_request" if line["request"]["subtype"] == "get_binary_version" and MODE == "deaf later":
+                control(line["request_id"], line["request"])
+                time.sleep(60)
+            case "control_request":
+                control(line["request_id"], line["request"])
+            case "user":
+                take_turn(lines, line)
+
+
+if __name__ == "__main__":
+    main()

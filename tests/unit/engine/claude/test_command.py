@@ -1,0 +1,169 @@
+"""What a CLI process is started with."""
+
+import pytest
+
+from claude_relay.engine.claude.command import argv, environment, takes_client_composed
+from claude_relay.settings import PermissionMode, Personality
+from tests.unit.factories import InstallationFactory
+
+Version = tuple[int, int, int]
+
+OLD: Version = (2, 1, 100)
+FIRST_SAFE: Version = (2, 1, 197)
+FIRST_COMPOSED: Version = (2, 1, 330)
+NEW: Version = (3, 0, 0)
+
+
+def command(
+    version: Version = NEW, personality: Personality = "chat", mode: PermissionMode | None = None
+) -> tuple[str, ...]:
+    return argv(InstallationFactory.build(version=version), personality, "sonnet", mode)
+
+
+def environ(base: dict[str, str], personality: Personality = "chat", version: Version = NEW) -> dict[str, str]:
+    return environment(base, InstallationFactory.build(version=version), personality, 8082)
+
+
+@pytest.mark.parametrize("personality", ["agent", "chat"])
+def test_every_process_speaks_lines_of_json_in_both_directions(personality: Personality) -> None:
+    line = " ".join(command(personality=personality))
+
+    assert line.startswith("/opt/claude -p --verbose --include-partial-messages ")
+    assert "--input-format stream-json --output-format stream-json" in line
+    assert "--no-session-persistence" in line
+    assert "--model sonnet" in line
+
+
+@pytest.mark.parametrize(
+    ("version", "flags"),
+    [
+        (OLD, ("--setting-sources", "")),
+        ((2, 1, 196), ("--setting-sources", "")),
+        (FIRST_SAFE, ("--safe-mode",)),
+        (NEW, ("--safe-mode",)),
+    ],
+)
+def test_a_chat_has_no_tools_and_is_isolated_as_well_as_its_version_can(
+    version: Version, flags: tuple[str, ...]
+) -> None:
+    line = command(version)
+
+    assert line[line.index("--tools") + 1] == ""
+    assert "--strict-mcp-config" in line
+    assert line[-len(flags) :] == flags
+
+
+def test_an_agent_is_the_users_own_claude_code_without_any_isolation() -> None:
+    assert command(personality="agent")[-2:] == ("--model", "sonnet")
+
+
+def test_a_permission_mode_is_for_agents_only() -> None:
+    assert command(personality="agent", mode="plan")[-2:] == ("--permission-mode", "plan")
+    assert "--permission-mode" not in command(personality="chat", mode="plan")
+
+
+@pytest.mark.parametrize("mode", ["default", "acceptEdits", "auto", "dontAsk", "plan", None])
+def test_permissions_are_never_skipped_unless_the_operator_says_so(mode: PermissionMode | None) -> None:
+    line = " ".join(command(personality="agent", mode=mode))
+
+    assert "bypass" not in line
+    assert "dangerously" not in line
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "CLAUDECODE",
+        "CLAUDE_CODE_ENTRYPOINT",
+        "CLAUDE_CODE_EXTRA_BODY",
+        "CLAUDE_CODE_SESSION_ID",
+        "CLAUDE_RELAY_MODEL",
+        "CLAUDE_RELAY_ANYTHING",
+    ],
+)
+def test_what_would_bend_a_run_or_is_the_relays_own_is_left_out(name: str) -> None:
+    assert name not in environ({name: "x", "HOME": "/home/user"})
+
+
+@pytest.mark.parametrize(
+    "name", ["HOME", "PATH", "ANTHROPIC_API_KEY", "HTTPS_PROXY", "CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CONFIG_DIR"]
+)
+@pytest.mark.parametrize("personality", ["agent", "chat"])
+def test_the_users_way_of_logging_in_is_inherited(name: str, personality: Personality) -> None:
+    assert environ({name: "x"}, personality)[name] == "x"
+
+
+@pytest.mark.parametrize("personality", ["agent", "chat"])
+def test_no_request_is_hidden_from_the_client_and_nothing_phones_home(personality: Personality) -> None:
+    set_by_relay = environ({"CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK": "0"}, personality)
+
+    assert set_by_relay["CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK"] == "1"
+    assert set_by_relay["CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"] == "1"
+    assert set_by_relay["DISABLE_AUTOUPDATER"] == "1"
+    assert set_by_relay["BUN_GC_TIMER_DISABLE"] == "1"
+
+
+def test_a_chat_never_retries_for_its_client_knows_better() -> None:
+    assert environ({})["CLAUDE_CODE_MAX_RETRIES"] == "0"
+    assert int(environ({}, "agent")["CLAUDE_CODE_MAX_RETRIES"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("personality", "version", "guarded"),
+    [
+        ("chat", OLD, True),
+        ("chat", NEW, True),
+        ("agent", OLD, True),
+        ("agent", (2, 1, 329), True),
+        ("agent", FIRST_COMPOSED, False),
+        ("agent", NEW, False),
+    ],
+)
+def test_a_path_in_a_question_never_reads_a_file_of_the_machine(
+    personality: Personality, version: Version, guarded: bool
+) -> None:
+    assert ("CLAUDE_CODE_DISABLE_ATTACHMENTS" in environ({}, personality, version)) is guarded
+
+
+@pytest.mark.parametrize(("version", "takes"), [(FIRST_SAFE, False), ((2, 1, 329), False), (FIRST_COMPOSED, True)])
+def test_lines_are_marked_as_plain_text_since_the_version_that_knows_the_mark(version: Version, takes: bool) -> None:
+    assert takes_client_composed(InstallationFactory.build(version=version)) is takes
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://localhost:8082",
+        "http://localhost:8082/v1",
+        "http://127.0.0.1:8082/",
+        "http://0.0.0.0:8082",
+        "http://[::1]:8082",
+        "http://LOCALHOST:8082",
+    ],
+)
+def test_an_upstream_that_is_the_relay_itself_would_be_a_loop_and_is_left_out(url: str) -> None:
+    assert "ANTHROPIC_BASE_URL" not in environ({"ANTHROPIC_BASE_URL": url})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://localhost:8083",
+        "http://localhost",
+        "https://gateway.example:8082",
+        "http://localhost:no-port",
+        "not an address",
+        "",
+        "http://[::1",
+    ],
+)
+def test_any_other_upstream_is_the_users_choice(url: str) -> None:
+    assert environ({"ANTHROPIC_BASE_URL": url})["ANTHROPIC_BASE_URL"] == url
+
+
+def test_the_environment_that_was_given_is_not_changed() -> None:
+    base = {"CLAUDECODE": "1", "ANTHROPIC_BASE_URL": "http://localhost:8082"}
+
+    environ(base)
+
+    assert base == {"CLAUDECODE": "1", "ANTHROPIC_BASE_URL": "http://localhost:8082"}

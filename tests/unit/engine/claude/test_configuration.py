@@ -1,0 +1,226 @@
+"""What a request sets on a process."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from jsonschema import Draft202012Validator
+
+from claude_relay.engine.claude.configuration import defaults, initial, settings, tool_answer, tool_schema
+from claude_relay.engine.claude.history import Plan
+from claude_relay.engine.vocabulary import Effort, JsonOutput, RunRequest, Sampling
+from claude_relay.settings import Personality
+from tests.unit.factories import RunRequestFactory
+
+SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
+PLAN = Plan((), (), {})
+
+
+def request(**fields: Any) -> RunRequest:
+    return RunRequestFactory.build(**fields)
+
+
+def set_by(plan: Plan = PLAN, **fields: Any) -> dict[str, Any]:
+    return settings(request(**fields), plan)
+
+
+def body(plan: Plan = PLAN, **fields: Any) -> Any:
+    """Return what is added to the upstream's request, or None."""
+    text = set_by(plan, **fields)["env"]["CLAUDE_CODE_EXTRA_BODY"]
+    return None if text is None else msgspec.json.decode(text)
+
+
+# --- initialize ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("personality", "system", "expected"),
+    [
+        ("chat", "Be brief.", {"systemPrompt": ["Be brief."]}),
+        ("chat", None, {"systemPrompt": [""]}),
+        ("agent", "Be brief.", {"appendSystemPrompt": "Be brief."}),
+        ("agent", None, {}),
+    ],
+)
+def test_the_callers_words_are_the_whole_prompt_of_a_chat_and_follow_that_of_an_agent(
+    personality: Personality, system: str | None, expected: dict[str, Any]
+) -> None:
+    assert initial(request(personality=personality, system=system)) == {"title": "claude-relay", **expected}
+
+
+def test_a_tool_takes_the_answer_only_where_the_upstream_does_not_constrain_it() -> None:
+    assert initial(request(output=JsonOutput(SCHEMA, constrained=False)))["jsonSchema"] == SCHEMA
+    assert "jsonSchema" not in initial(request(output=JsonOutput(SCHEMA, constrained=True)))
+    assert "jsonSchema" not in initial(request())
+
+
+# --- flag settings ---------------------------------------------------------------------------------------------------
+
+
+FULL: list[dict[str, Any]] = [
+    {},
+    {"model": "opus"},
+    {"effort": "none"},
+    {"effort": "max"},
+    {"sampling": Sampling(0.5, 0.5, 5, 50, ("a",))},
+    {"output": JsonOutput(SCHEMA, constrained=True)},
+    {"personality": "agent", "sampling": Sampling(0.5, 0.5, 5, 50, ("a",))},
+]
+
+
+@pytest.mark.parametrize("fields", FULL)
+def test_all_keys_are_set_each_time_for_they_last_until_they_are_changed(fields: dict[str, Any]) -> None:
+    found, plain = set_by(**fields), defaults("sonnet")
+
+    assert found.keys() == plain.keys()
+    assert found["env"].keys() == plain["env"].keys()
+    assert all(value is None or isinstance(value, str) for value in found["env"].values())
+
+
+def test_a_request_without_wishes_sets_what_is_set_from_the_beginning() -> None:
+    assert set_by(model="sonnet") == defaults("sonnet")
+
+
+@pytest.mark.parametrize(
+    ("effort", "level", "disabled"),
+    [(None, None, None), ("none", None, "1"), ("low", "low", None), ("xhigh", "xhigh", None), ("max", "max", None)],
+)
+def test_an_effort_is_a_level_and_none_switches_thinking_off(
+    effort: Effort | None, level: str | None, disabled: str | None
+) -> None:
+    found = set_by(effort=effort)
+
+    assert (found["effortLevel"], found["env"]["CLAUDE_CODE_DISABLE_THINKING"]) == (level, disabled)
+
+
+@pytest.mark.parametrize(("most", "text"), [(None, None), (1, "1"), (64_000, "64000")])
+def test_the_limit_of_an_answer_is_a_variable(most: int | None, text: str | None) -> None:
+    assert set_by(sampling=Sampling(max_tokens=most))["env"]["CLAUDE_CODE_MAX_OUTPUT_TOKENS"] == text
+
+
+def test_a_choice_of_words_goes_into_the_body_of_the_request() -> None:
+    sampling = Sampling(temperature=0.0, top_p=0.5, top_k=5, stop=("END",))
+
+    assert body(sampling=sampling) == {"temperature": 0.0, "top_p": 0.5, "top_k": 5, "stop_sequences": ["END"]}
+
+
+@pytest.mark.parametrize("stop", [(), (" ",), ("\n\n", "\t")])
+def test_stop_sequences_that_the_upstream_refuses_stay_here(stop: tuple[str, ...]) -> None:
+    assert body(sampling=Sampling(stop=stop)) is None
+
+
+def test_stop_sequences_that_the_upstream_takes_go_there_without_the_others() -> None:
+    assert body(sampling=Sampling(stop=(" ", "END", "\n", " x "))) == {"stop_sequences": ["END", " x "]}
+
+
+def test_an_agents_inner_calls_are_not_bent() -> None:
+    assert body(personality="agent", sampling=Sampling(0.5, 0.5, 5, None, ("END",))) is None
+
+
+def test_a_constrained_answer_has_the_upstreams_own_format() -> None:
+    assert body(output=JsonOutput(SCHEMA, constrained=True)) == {
+        "output_config": {"format": {"type": "json_schema", "schema": SCHEMA}}
+    }
+    assert body(output=JsonOutput(SCHEMA, constrained=False)) is None
+
+
+def test_a_plan_adds_to_the_body() -> None:
+    plan = Plan((), (), {"messages": [{"role": "user", "content": "äöü"}]})
+
+    assert body(plan, sampling=Sampling(temperature=1.0)) == {"temperature": 1.0, **plan.body}
+
+
+# --- schemas for the tool --------------------------------------------------------------------------------------------
+
+
+def fits(schema: dict[str, Any], value: object) -> bool:
+    return bool(Draft202012Validator(schema).is_valid(value))
+
+
+@pytest.mark.parametrize("schema", [SCHEMA, {"type": "object"}, {**SCHEMA, "$defs": {"a": {}}, "$schema": "x"}])
+def test_an_object_is_the_tools_input_as_it_is(schema: dict[str, Any]) -> None:
+    output = JsonOutput(schema, constrained=False)
+
+    assert tool_schema(output) == schema
+    assert tool_answer(output, {"a": "b"}) == {"a": "b"}
+
+
+WRAPPED = [
+    pytest.param({"type": "array", "items": {"type": "integer"}}, [1, 2], ["a"], id="array"),
+    pytest.param({"type": "string"}, "a", 5, id="scalar"),
+    pytest.param({"type": ["object", "null"]}, None, 5, id="two types"),
+    pytest.param({"enum": ["a", "b"]}, "b", "c", id="enum"),
+    pytest.param({"anyOf": [{"type": "string"}, {"type": "integer"}]}, 5, None, id="union"),
+    pytest.param(
+        {"$ref": "#/$defs/Thing", "$defs": {"Thing": {"type": "object", "required": ["a"]}}},
+        {"a": 1},
+        {},
+        id="reference at the root",
+    ),
+    pytest.param(
+        {"type": "array", "items": {"$ref": "#/definitions/n"}, "definitions": {"n": {"type": "integer"}}},
+        [1],
+        ["a"],
+        id="older definitions",
+    ),
+    pytest.param(
+        {
+            "type": "array",
+            "items": {"$ref": "#/$defs/a"},
+            "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"type": "integer"}},
+        },
+        [1],
+        ["a"],
+        id="definitions that refer to each other",
+    ),
+    pytest.param(
+        {"type": "array", "items": {"anyOf": [{"type": "string"}, {"$ref": "#"}]}},
+        ["a", ["b", []]],
+        ["a", [5]],
+        id="recursive",
+    ),
+    pytest.param(
+        {"type": "array", "items": {"$ref": "#/$defs/a"}, "$defs": {"a": {"properties": {"again": {"$ref": "#"}}}}},
+        [{"again": []}],
+        [{"again": 5}],
+        id="recursive through a definition",
+    ),
+    pytest.param(
+        {"$schema": "https://json-schema.org/draft/2020-12/schema", "type": "integer"}, 5, "a", id="with a dialect"
+    ),
+    pytest.param(
+        {"type": "array", "items": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"$ref": "#/items"}}]}},
+        ["a", ["b"]],
+        [[5]],
+        id="reference into itself",
+    ),
+]
+
+
+@pytest.mark.parametrize(("schema", "good", "bad"), WRAPPED)
+def test_anything_else_stands_in_a_field_of_an_object_and_still_means_the_same(
+    schema: dict[str, Any], good: object, bad: object
+) -> None:
+    output = JsonOutput(schema, constrained=False)
+    wrapped = tool_schema(output)
+
+    Draft202012Validator.check_schema(wrapped)
+    assert wrapped["type"] == "object"
+    assert fits(wrapped, {"value": good})
+    assert not fits(wrapped, {"value": bad})
+    assert not fits(wrapped, {})
+    assert not fits(wrapped, {"value": good, "more": 1})
+    assert tool_answer(output, {"value": good}) == good
+
+
+def test_wrapping_leaves_the_callers_schema_as_it_was() -> None:
+    schema = {"type": "array", "items": {"$ref": "#"}}
+
+    tool_schema(JsonOutput(schema, constrained=False))
+
+    assert schema == {"type": "array", "items": {"$ref": "#"}}
+
+
+@pytest.mark.parametrize("given", [[1], "a", None, 5])
+def test_an_answer_that_is_not_in_its_field_is_taken_as_it_is(given: object) -> None:
+    assert tool_answer(JsonOutput({"type": "array"}, constrained=False), given) == given

@@ -1,0 +1,271 @@
+"""The Claude Code runner as a whole, with a small stand-in for the CLI."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from claude_relay.engine.claude import pool as pool_module
+from claude_relay.engine.claude.runner import ClaudeCodeRunner
+from claude_relay.engine.runner import ClaudeRunner, open_run
+from claude_relay.engine.vocabulary import Dropped, Event, JsonOutput, RunEnd, Sampling, TextDelta, Usage
+from claude_relay.errors import InvalidRequestError, RelayError, UnavailableError, UpstreamError
+from claude_relay.settings import Personality, Settings
+from tests.unit.engine.claude.fakes import FakeCli
+from tests.unit.factories import RunRequestFactory, conversation
+
+pytestmark = pytest.mark.anyio
+
+Make = Callable[..., ClaudeCodeRunner]
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "_RETRY_DELAY", 0.02)
+
+
+@pytest.fixture
+async def make(cli: FakeCli, tmp_path: Path) -> AsyncIterator[Make]:
+    """Make runners that are stopped in the end."""
+    runners: list[ClaudeCodeRunner] = []
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "notes.txt").touch()
+
+    def build(mode: str = "", path: Path | None = None) -> ClaudeCodeRunner:
+        settings = Settings(
+            claude_path=str(path or cli.executable()), cwd=str(tmp_path / "project"), personality="chat", warm=1
+        )
+        runners.append(ClaudeCodeRunner(settings, {**cli.environ, "FAKE_CLI": mode, "CLAUDECODE": "1"}))
+        return runners[-1]
+
+    yield build
+    for runner in runners:
+        await runner.stop()
+
+
+async def until_spare(runner: ClaudeCodeRunner) -> None:
+    async with asyncio.timeout(5):
+        while runner._pool.counts.spare == 0:  # noqa: ASYNC110 - the pool tells nobody
+            await asyncio.sleep(0.005)
+
+
+def test_it_is_a_runner() -> None:
+    assert isinstance(ClaudeCodeRunner(Settings(), {}), ClaudeRunner)
+
+
+async def test_a_request_is_answered_and_its_process_ends(make: Make, cli: FakeCli) -> None:
+    runner = make()
+    await runner.start()
+
+    events = [event async for event in runner.run(RunRequestFactory.build())]
+    await runner.stop()
+
+    assert events == [TextDelta("You said: Hello"), RunEnd("end", Usage(7, 0, 0, 2))]
+    await cli.all_ended()
+
+
+async def test_requests_at_the_same_time_do_not_mix(make: Make) -> None:
+    runner = make()
+    await runner.start()
+
+    async def ask(name: str) -> list[Event]:
+        return [event async for event in runner.run(RunRequestFactory.build(turns=conversation(name)))]
+
+    answers = await asyncio.gather(*map(ask, "abcd"))
+
+    assert [answer[0] for answer in answers] == [TextDelta(f"You said: {name}") for name in "abcd"]
+
+
+async def test_a_chat_works_in_an_empty_directory_and_an_agent_in_the_operators(make: Make, cli: FakeCli) -> None:
+    runner = make()
+    await runner.start()
+    await until_spare(runner)
+
+    async for _ in runner.run(RunRequestFactory.build(personality="chat")):
+        pass
+    async for _ in runner.run(RunRequestFactory.build(personality="agent")):
+        pass
+
+    by_personality = {"--safe-mode" in start["argv"]: start for start in cli.told("start")}
+    assert by_personality[True]["files"] == []
+    assert by_personality[False]["files"] == ["notes.txt"]
+
+
+async def test_the_private_directory_of_chats_is_gone_after_the_stop(make: Make, cli: FakeCli) -> None:
+    runner = make()
+    await runner.start()
+    async for _ in runner.run(RunRequestFactory.build()):
+        pass
+
+    await runner.stop()
+
+    (directory,) = {start["cwd"] for start in cli.told("start")}
+    assert not os.path.exists(directory)  # noqa: ASYNC240, PTH110 - nothing else waits here
+
+
+async def test_closing_a_run_interrupts_the_cli_and_ends_it(make: Make, cli: FakeCli) -> None:
+    runner = make("works")
+    await runner.start()
+
+    run = await open_run(runner, RunRequestFactory.build())
+    await run.aclose()
+    await runner.stop()
+
+    assert cli.controls()[-1] == {"subtype": "interrupt"}
+    await cli.all_ended()
+
+
+@pytest.mark.parametrize("personality", ["chat", "agent"])
+async def test_an_answer_that_met_its_limit_ends_at_once_and_nothing_more_is_asked(
+    make: Make, cli: FakeCli, personality: Personality
+) -> None:
+    runner = make("cut")
+    await runner.start()
+
+    events = [event async for event in runner.run(RunRequestFactory.build(personality=personality))]
+    await runner.stop()
+
+    assert events == [TextDelta("half"), RunEnd("length", Usage())]
+    interrupts = [request for request in cli.controls() if request["subtype"] == "interrupt"]
+    assert bool(interrupts) is (personality == "agent")
+    await cli.all_ended()
+
+
+@pytest.mark.parametrize(
+    ("mode", "code"),
+    [
+        ("dies", "claude_exited"),
+        ("exits", "claude_exited"),
+        ("refuses", "claude_refused"),
+        ("unreadable", "claude_unreadable"),
+    ],
+)
+async def test_a_failed_run_is_an_error_and_leaves_no_process(make: Make, cli: FakeCli, mode: str, code: str) -> None:
+    runner = make(mode)
+    await runner.start()
+
+    with pytest.raises(UpstreamError) as raised:
+        async for _ in runner.run(RunRequestFactory.build()):
+            pass
+    await runner.stop()
+
+    assert raised.value.code == code
+    await cli.all_ended()
+
+
+async def test_health_tells_the_version_and_the_processes(make: Make) -> None:
+    runner = make()
+    assert runner.health().status == "degraded"
+    await runner.start()
+    await until_spare(runner)
+
+    health = runner.health()
+
+    assert health.status == "ok"
+    assert (health.detail["claude_version"], health.detail["personality"]) == ("2.1.330", "chat")
+    processes = health.detail["processes"]
+    assert (processes["spare"], processes["busy"], processes["ending"]) == (1, 0, 0)
+
+
+async def test_without_a_cli_the_runner_starts_degraded_and_says_what_to_do(
+    make: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    runner = make(path=tmp_path / "missing")
+
+    await runner.start()
+
+    health = runner.health()
+    assert health.status == "degraded"
+    assert "missing" in (health.reason or "")
+    assert "--claude-path" in (health.remedy or "")
+    assert "missing" in caplog.text
+    with pytest.raises(UnavailableError) as raised:
+        await anext(runner.run(RunRequestFactory.build()))
+    assert raised.value.code == "claude_not_found"
+
+
+async def test_a_cli_that_is_installed_later_is_found(make: Make, cli: FakeCli, tmp_path: Path) -> None:
+    runner = make(path=tmp_path / "claude")
+    (tmp_path / "claude").unlink(missing_ok=True)
+    await runner.start()
+    with pytest.raises(RelayError):
+        await anext(runner.run(RunRequestFactory.build()))
+
+    cli.executable()
+
+    events = [event async for event in runner.run(RunRequestFactory.build())]
+    assert isinstance(events[-1], RunEnd)
+    assert runner.health().status == "ok"
+
+
+async def test_stopping_what_was_never_started_is_no_error(make: Make) -> None:
+    await make().stop()
+
+
+# --- wishes ----------------------------------------------------------------------------------------------------------
+
+
+async def asked(runner: ClaudeCodeRunner, **fields: Any) -> list[Event]:
+    return [event async for event in runner.run(RunRequestFactory.build(**fields))]
+
+
+async def test_a_wish_that_the_upstream_refuses_is_given_up_once_and_named(make: Make, cli: FakeCli) -> None:
+    runner = make("picky")
+    await runner.start()
+
+    events = await asked(runner, sampling=Sampling(temperature=0.5, top_k=5))
+    await runner.stop()
+
+    assert events[:2] == [Dropped("top_k"), TextDelta("You said: Hello")]
+    assert isinstance(events[-1], RunEnd)
+    assert len(cli.told("user")) == 2
+    await cli.all_ended()
+
+
+async def test_a_constrained_answer_that_the_upstream_refuses_is_taken_by_a_tool_instead(make: Make) -> None:
+    runner = make("picky")
+    await runner.start()
+    schema = {"type": "object", "required": ["said"]}
+
+    events = await asked(runner, output=JsonOutput(schema, constrained=True))
+
+    assert events[:-1] == [TextDelta('{"said":"Hello"}')]
+    assert isinstance(events[-1], RunEnd)
+
+
+async def test_a_request_that_cannot_be_helped_is_refused(make: Make, cli: FakeCli) -> None:
+    runner = make()
+    await runner.start()
+
+    with pytest.raises(InvalidRequestError, match="--history verbatim"):
+        await asked(runner, turns=conversation("Hi", "Hel"))
+    await runner.stop()
+
+    await cli.all_ended()
+
+
+@pytest.mark.parametrize("personality", ["chat", "agent"])
+async def test_a_stop_sequence_ends_the_answer_and_the_work(make: Make, cli: FakeCli, personality: Personality) -> None:
+    runner = make()
+    await runner.start()
+
+    events = await asked(runner, personality=personality, sampling=Sampling(stop=("llo",)))
+    await runner.stop()
+
+    assert events[:-1] == [TextDelta("You said: He")]
+    assert getattr(events[-1], "stop", None) == "end"
+    await cli.all_ended()
+
+
+async def test_a_context_window_is_known_once_a_model_was_asked(make: Make) -> None:
+    runner = make()
+    await runner.start()
+    assert runner.context_window("sonnet") == 200_000
+
+    await asked(runner)
+
+    assert runner.context_window("sonnet") == 1_000_000
+    assert runner.context_window("opus") == 200_000

@@ -1,0 +1,298 @@
+"""A process as a conversation partner, against a small stand-in for the CLI."""
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+
+from claude_relay.engine.claude import configuration, wire
+from claude_relay.engine.claude.history import native
+from claude_relay.engine.claude.session import Session
+from claude_relay.engine.vocabulary import RunRequest
+from claude_relay.errors import UpstreamError
+from claude_relay.settings import Personality
+from tests.unit.engine.claude.fakes import FakeCli, until_ended
+from tests.unit.factories import RunRequestFactory, conversation
+
+pytestmark = pytest.mark.anyio
+
+
+async def answer(session: Session) -> str:
+    """Return the text up to the result."""
+    pieces = []
+    while not isinstance(line := await session.receive(), wire.Result):
+        match line:
+            case wire.StreamEvent(wire.ContentBlockDelta(wire.TextPiece(text))):
+                pieces.append(text)
+    return "".join(pieces)
+
+
+def hello(**fields: Any) -> RunRequest:
+    return RunRequestFactory.build(**fields)
+
+
+@pytest.mark.parametrize("mode", ["", "garbage"])
+async def test_a_session_is_ready_when_the_process_answers_whatever_it_says_before(cli: FakeCli, mode: str) -> None:
+    session = await cli.session(mode)
+
+    await session.ready()
+
+    assert [line["request"]["subtype"] for line in cli.told("control_request")] == ["get_binary_version"]
+    assert session.alive
+
+
+async def test_a_process_that_exits_at_once_is_never_ready_and_its_last_words_are_logged(
+    cli: FakeCli, caplog: pytest.LogCaptureFixture
+) -> None:
+    session = await cli.session("exits")
+
+    with pytest.raises(UpstreamError) as raised:
+        await session.ready()
+
+    assert raised.value.code == "claude_exited"
+    assert "cannot start: no disk" not in raised.value.message
+    assert "cannot start: no disk" in caplog.text
+    await until_ended(session.process)
+    assert not session.alive
+
+
+async def test_last_words_that_come_after_the_end_of_the_output_are_logged_too(
+    cli: FakeCli, caplog: pytest.LogCaptureFixture
+) -> None:
+    session = await cli.session("exits with late words")
+
+    with pytest.raises(UpstreamError):
+        await session.ready()
+
+    assert "cannot start: no disk" in caplog.text
+
+
+async def test_a_question_is_answered(cli: FakeCli) -> None:
+    session = await cli.session()
+    await session.ready()
+
+    await session.ask(hello(turns=conversation("What is up?")), native)
+    assert session.asking
+
+    assert await answer(session) == "You said: What is up?"
+    assert not session.asking
+
+
+@pytest.mark.parametrize(
+    ("personality", "system", "fields"),
+    [
+        ("chat", "Be brief.", {"systemPrompt": ["Be brief."]}),
+        ("chat", None, {"systemPrompt": [""]}),
+        ("agent", "Be brief.", {"appendSystemPrompt": "Be brief."}),
+        ("agent", None, {}),
+    ],
+)
+async def test_the_callers_words_are_the_whole_prompt_of_a_chat_and_follow_that_of_an_agent(
+    cli: FakeCli, personality: Personality, system: str | None, fields: dict[str, Any]
+) -> None:
+    session = await cli.session(personality=personality)
+
+    await session.ask(hello(system=system, personality=personality), native)
+    await answer(session)
+
+    assert cli.controls() == [{"subtype": "initialize", "title": "claude-relay", **fields}]
+
+
+async def test_another_model_is_set_with_a_boundary_before_anything_is_said(cli: FakeCli) -> None:
+    session = await cli.session()
+
+    await session.ask(hello(model="opus", turns=conversation("Hi", "Hello", "Again")), native)
+    await answer(session)
+
+    kinds = [line.get("subtype") or line.get("request", {}).get("subtype") or line["type"] for line in cli.told()]
+    assert kinds == ["start", "initialize", "apply_flag_settings", "compact_boundary", "user", "assistant", "user"]
+    assert cli.controls()[1] == {
+        "subtype": "apply_flag_settings",
+        "settings": configuration.defaults("opus"),
+    }
+
+
+async def test_the_past_is_written_turn_by_turn_and_each_batch_waits_for_its_result(cli: FakeCli) -> None:
+    session = await cli.session()
+
+    await session.ask(hello(turns=conversation("1", "2", "3", "4", "5")), native)
+
+    assert await answer(session) == "You said: 5"
+    assert cli.told("impatient") == []
+    turns = cli.told("user", "assistant")
+    assert [(turn["type"], turn["message"]["content"][0]["text"]) for turn in turns] == [
+        ("user", "1"),
+        ("assistant", "2"),
+        ("user", "3"),
+        ("assistant", "4"),
+        ("user", "5"),
+    ]
+    assert [turn.get("shouldQuery", True) for turn in turns if turn["type"] == "user"] == [False, False, True]
+
+
+async def test_no_two_control_requests_share_an_id(cli: FakeCli) -> None:
+    session = await cli.session()
+    await session.ready()
+
+    await session.ask(hello(model="opus"), native)
+    await answer(session)
+
+    ids = [line["request_id"] for line in cli.told("control_request")]
+    assert len(ids) == len(set(ids)) == 3
+
+
+@pytest.mark.parametrize("mode", ["garbage", "asks", "no UTF-8"])
+async def test_what_the_relay_does_not_understand_does_not_stop_an_answer(cli: FakeCli, mode: str) -> None:
+    session = await cli.session(mode)
+    await session.ready()
+
+    await session.ask(hello(), native)
+
+    assert (await answer(session)).startswith("You said: ")
+
+
+async def test_lines_that_are_no_json_are_logged_without_what_they_say(
+    cli: FakeCli, caplog: pytest.LogCaptureFixture
+) -> None:
+    session = await cli.session("garbage")
+    await session.ready()
+    await session.ask(hello(), native)
+    await answer(session)
+
+    assert "no JSON line" in caplog.text
+    assert "Welcome!" not in caplog.text
+
+
+async def test_a_question_of_the_cli_that_nobody_knows_is_refused_by_name(cli: FakeCli) -> None:
+    session = await cli.session("asks")
+
+    await session.ask(hello(), native)
+
+    assert await answer(session) == "You said: claude-relay does not know 'can_use_tool'"
+    (refusal,) = cli.told("control_response")
+    assert refusal["response"]["request_id"] == "theirs"
+
+
+@pytest.mark.parametrize("texts", [("Hi",), ("Hi", "Hello", "Again")])
+async def test_a_refused_configuration_is_an_error(cli: FakeCli, texts: tuple[str, ...]) -> None:
+    session = await cli.session("refuses")
+
+    with pytest.raises(UpstreamError, match="too late") as raised:
+        await session.ask(hello(turns=conversation(*texts)), native)
+        await answer(session)
+
+    assert raised.value.code == "claude_refused"
+
+
+async def test_a_result_that_cannot_be_read_is_an_error_and_not_an_endless_wait(cli: FakeCli) -> None:
+    session = await cli.session("unreadable")
+    await session.ask(hello(), native)
+
+    with pytest.raises(UpstreamError) as raised:
+        await answer(session)
+
+    assert raised.value.code == "claude_unreadable"
+
+
+async def test_a_process_that_dies_in_the_middle_of_an_answer_is_an_error_after_what_it_said(
+    cli: FakeCli, caplog: pytest.LogCaptureFixture
+) -> None:
+    session = await cli.session("dies")
+    await session.ask(hello(), native)
+    said = await session.receive()
+    while not isinstance(said, wire.StreamEvent):
+        said = await session.receive()
+
+    with pytest.raises(UpstreamError) as raised:
+        await answer(session)
+
+    assert raised.value.code == "claude_exited"
+    assert "out of memory" in caplog.text
+
+
+async def test_asking_a_process_that_has_gone_is_an_error_of_the_upstream(cli: FakeCli) -> None:
+    session = await cli.session("exits")
+    await until_ended(session.process)
+
+    with pytest.raises(UpstreamError):
+        await session.ask(hello(), native)
+
+
+async def test_an_interrupt_ends_the_turn(cli: FakeCli) -> None:
+    session = await cli.session("works")
+    await session.ask(hello(), native)
+    while not isinstance(await session.receive(), wire.StreamEvent):
+        pass
+
+    await session.interrupt()
+
+    assert await answer(session) == ""
+    assert cli.controls()[-1] == {"subtype": "interrupt"}
+    assert not session.asking
+
+
+async def test_an_answer_of_a_chat_that_is_cut_short_ends_the_process_at_once(cli: FakeCli) -> None:
+    session = await cli.session("works")
+    await session.ask(hello(), native)
+
+    await session.cut_short()
+    await until_ended(session.process)
+
+    assert session.process.returncode == -9
+
+
+async def test_an_answer_of_an_agent_that_is_cut_short_is_interrupted_for_it_may_have_tools_running(
+    cli: FakeCli,
+) -> None:
+    session = await cli.session("works", "agent")
+    await session.ask(hello(), native)
+
+    await session.cut_short()
+    await answer(session)
+
+    assert cli.controls()[-1] == {"subtype": "interrupt"}
+    assert session.alive
+
+
+@pytest.mark.parametrize("personality", ["chat", "agent"])
+async def test_an_answer_that_is_over_cannot_be_cut_short(cli: FakeCli, personality: Personality) -> None:
+    session = await cli.session(personality=personality)
+    await session.ask(hello(), native)
+    await answer(session)
+
+    await session.cut_short()
+
+    assert session.alive
+    assert [request["subtype"] for request in cli.controls()] == ["initialize"]
+
+
+async def test_interrupting_a_process_that_has_gone_is_no_error(cli: FakeCli) -> None:
+    session = await cli.session("exits")
+    await until_ended(session.process)
+
+    await session.interrupt()
+
+
+async def test_secrets_of_a_conversation_do_not_reach_the_log(cli: FakeCli, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "claude_relay")
+    session = await cli.session("dies")
+    await session.ask(hello(system="SECRET", turns=conversation("SECRET")), native)
+
+    with pytest.raises(UpstreamError):
+        await answer(session)
+
+    assert "SECRET" not in caplog.text
+
+
+async def test_a_conversation_that_begins_with_the_assistant_does_not_wait_for_a_result_that_never_comes(
+    cli: FakeCli,
+) -> None:
+    session = await cli.session()
+    _, *turns = conversation("", "Welcome!", "Hi")
+
+    async with asyncio.timeout(2):
+        await session.ask(hello(turns=tuple(turns)), native)
+
+    assert await answer(session) == "You said: Hi"
+    assert [line["type"] for line in cli.told("user", "assistant")] == ["assistant", "user"]

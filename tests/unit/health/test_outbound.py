@@ -1,0 +1,24 @@
+"""How the relay is, as a body."""
+
+import msgspec
+
+from claude_relay import __version__
+from claude_relay.engine.runner import RunnerHealth
+from claude_relay.health.outbound import reported
+
+
+def test_a_healthy_runner_gives_no_reasons() -> None:
+    body = msgspec.to_builtins(reported("claude", RunnerHealth("ok", {"processes": {"spare": 1}})))
+
+    assert body == {
+        "status": "ok",
+        "version": __version__,
+        "runner": "claude",
+        "detail": {"processes": {"spare": 1}},
+    }
+
+
+def test_a_degraded_runner_says_why_and_what_helps() -> None:
+    body = msgspec.to_builtins(reported("claude", RunnerHealth("degraded", reason="no CLI", remedy="install it")))
+
+    assert (body["status"], body["reason"], body["remedy"]) == ("degraded", "no CLI", "install it")

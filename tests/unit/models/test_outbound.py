@@ -1,0 +1,77 @@
+"""Models as OpenAI lists them."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from claude_relay.engine.claude.runner import ClaudeCodeRunner
+from claude_relay.engine.echo import EchoRunner
+from claude_relay.engine.runner import ClaudeRunner
+from claude_relay.models.outbound import described, listed
+from claude_relay.settings import Settings
+
+CLAUDE = ClaudeCodeRunner(Settings(cwd=str(Path(__file__).parent)), {})
+
+
+@pytest.mark.parametrize(("runner", "names"), [(CLAUDE, ["opus", "sonnet", "haiku"]), (EchoRunner(), ["echo"])])
+def test_the_list_holds_the_models_of_the_runner(runner: ClaudeRunner, names: list[str]) -> None:
+    models = listed(runner, {})
+
+    assert models.object == "list"
+    assert [model.id for model in models.data] == names
+
+
+@pytest.mark.parametrize("name", ["opus", "claude-opus-5-5", "sonnet:chat", "vendor/model"])
+def test_any_name_is_a_model_for_only_the_upstream_knows_better(name: str) -> None:
+    assert msgspec.to_builtins(described(name, CLAUDE, {})) == {
+        "id": name,
+        "created": 1735689600,
+        "owned_by": "anthropic",
+        "object": "model",
+        "context_length": 200_000,
+    }
+
+
+def test_the_echo_does_not_pass_for_a_real_model() -> None:
+    assert "echo" in described("opus", EchoRunner(), {}).owned_by
+
+
+def test_aliases_are_listed_after_the_models_under_their_own_names() -> None:
+    models = listed(CLAUDE, {"gpt-4o": "sonnet", "worker": "opus:agent"})
+
+    assert [model.id for model in models.data] == ["opus", "sonnet", "haiku", "gpt-4o", "worker"]
+
+
+class Windows(EchoRunner):
+    """An echo whose models differ in what they take."""
+
+    def context_window(self, model: str) -> int:
+        return {"opus": 1_000_000}.get(model, 200_000)
+
+
+@pytest.mark.parametrize(
+    ("name", "window"),
+    [
+        ("opus", 1_000_000),
+        ("opus:chat", 1_000_000),
+        ("opus:agent", 1_000_000),
+        ("sonnet", 200_000),
+        ("big", 1_000_000),
+        ("big-worker", 1_000_000),
+        pytest.param(
+            "big:chat",
+            1_000_000,
+        ),
+    ],
+)
+def test_a_context_length_is_that_of_the_model_behind_the_name(name: str, window: int) -> None:
+    aliases = {"big": "opus", "big-worker": "opus:agent"}
+
+    assert described(name, Windows(), aliases).context_length == window
+
+
+def test_an_alias_with_the_name_of_a_model_is_listed_once() -> None:
+    names = [model.id for model in listed(CLAUDE, {"sonnet": "opus"}).data]
+
+    assert len(names) == len(set(names))

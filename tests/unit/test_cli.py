@@ -1,0 +1,241 @@
+"""The command line: help, bad values, a busy port, and what the server is started with."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from click.testing import CliRunner, Result
+
+from claude_relay import __version__
+from claude_relay.cli import main
+from claude_relay.settings import Option, load, options
+
+
+@pytest.fixture(autouse=True)
+def clean_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run where no file and no variable of the machine counts."""
+    monkeypatch.chdir(tmp_path)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CLAUDE_RELAY_")}
+    monkeypatch.setattr(os, "environ", kept)
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Keep the server from starting, and tell how it would have been."""
+    calls: list[dict[str, Any]] = []
+    monkeypatch.setattr(uvicorn, "run", lambda app, **options: calls.append({"app": app, **options}))
+    return calls
+
+
+@pytest.fixture
+def busy_port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
+
+
+def invoked(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], prog_name="claude-relay")
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_names_the_commands(flag: str) -> None:
+    result = invoked(flag)
+
+    assert result.exit_code == 0
+    assert "serve" in result.output
+    assert "litestar" in result.output
+
+
+def test_help_of_serve_names_every_setting_and_its_default() -> None:
+    help_text = " ".join(invoked("serve", "--help").output.split())
+
+    for option in options():
+        assert option.flag in help_text
+    assert "[default: 8082]" in help_text
+    assert "--no-reload" in help_text
+
+
+@pytest.mark.parametrize("option", [option for option in options() if option.choices], ids=lambda option: option.name)
+def test_help_of_serve_names_the_choices_where_there_are_few(option: Option) -> None:
+    (parameter,) = (parameter for parameter in main.commands["serve"].params if parameter.name == option.name)
+
+    assert parameter.metavar == "|".join(option.choices)
+
+
+def test_the_version_is_told() -> None:
+    result = invoked("--version")
+
+    assert (result.exit_code, result.output.strip()) == (0, f"claude-relay, version {__version__}")
+
+
+def test_the_package_runs_as_a_module() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "claude_relay", "--version"], check=True, capture_output=True, text=True, timeout=20
+    )
+
+    assert __version__ in ran.stdout
+    assert ran.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--port", "eighty"], ["--port", "int", "eighty"]),
+        (["--port", "99999"], ["--port", "65535"]),
+        (["--personality", "butler"], ["--personality", "agent, chat", "butler"]),
+        (["--log-level", "loud"], ["--log-level", "warning", "loud"]),
+        (["--cwd", "/no/such/directory"], ["--cwd", "/no/such/directory"]),
+        (["--claude-path", "/no/such/claude"], ["--claude-path", "/no/such/claude"]),
+    ],
+)
+def test_a_bad_value_is_told_in_one_line(arguments: list[str], words: list[str], started: list[dict[str, Any]]) -> None:
+    result = invoked("serve", *arguments)
+
+    assert result.exit_code == 2
+    assert len(result.output.splitlines()) == 1
+    for word in words:
+        assert word in result.output
+    assert started == []
+
+
+def test_a_bad_variable_is_told_by_its_own_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environ, "CLAUDE_RELAY_WARM", "many")
+
+    result = invoked("serve")
+
+    assert result.exit_code == 2
+    assert result.output.startswith("claude-relay: CLAUDE_RELAY_WARM: ")
+
+
+def test_an_option_that_does_not_exist_is_refused() -> None:
+    result = invoked("serve", "--prot", "80")
+
+    assert result.exit_code == 2
+    assert "--prot" in result.output
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_a_busy_port_is_told_in_one_line(busy_port: int, host: str, started: list[dict[str, Any]]) -> None:
+    result = invoked("serve", "--runner", "echo", "--host", host, "--port", busy_port)
+
+    assert result.exit_code == 1
+    assert len(result.output.splitlines()) == 1
+    assert str(busy_port) in result.output
+    assert "--port" in result.output
+    assert started == []
+
+
+def test_an_address_that_is_none_of_this_machine_is_told_in_one_line(
+    free_port: int, started: list[dict[str, Any]]
+) -> None:
+    result = invoked("serve", "--runner", "echo", "--host", "192.0.2.1", "--port", free_port)
+
+    assert result.exit_code == 1
+    assert len(result.output.splitlines()) == 1
+    assert started == []
+
+
+def test_the_server_starts_with_what_was_chosen_and_its_workers_find_the_same(
+    free_port: int, started: list[dict[str, Any]]
+) -> None:
+    result = invoked(
+        "serve",
+        *("--runner", "echo", "--host", "127.0.0.1", "--port", free_port),
+        *("--workers", 2, "--drain-timeout", 3, "--log-level", "debug"),
+    )
+
+    assert result.exit_code == 0
+    (call,) = started
+    assert (call["app"], call["factory"]) == ("claude_relay.asgi:create_app", True)
+    assert (call["host"], call["port"], call["workers"]) == ("127.0.0.1", free_port, 2)
+    assert call["timeout_graceful_shutdown"] == 3
+    assert call["log_config"]["loggers"]["claude_relay"]["level"] == "DEBUG"
+    assert os.environ["CLAUDE_RELAY_RUNNER"] == "echo"
+    assert os.environ["CLAUDE_RELAY_PORT"] == str(free_port)
+
+
+def test_the_greeting_says_where_it_is_and_what_answers_there(free_port: int, started: list[dict[str, Any]]) -> None:
+    result = invoked("serve", "--runner", "echo", "--host", "127.0.0.1", "--port", free_port)
+
+    assert f"http://localhost:{free_port}/v1" in result.output
+    assert f"http://localhost:{free_port}/schema/swagger" in result.output
+    assert "echo (offline" in result.output
+    assert len(started) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "words"), [("echo 2.1.330", "Claude Code 2.1.330"), ("exit 1", "none yet. ")], ids=["works", "fails"]
+)
+def test_the_greeting_tells_which_claude_was_found_and_a_broken_one_does_not_stop_the_server(
+    tmp_path: Path, free_port: int, started: list[dict[str, Any]], body: str, words: str
+) -> None:
+    claude = tmp_path / "claude"
+    claude.write_text(f"#!/bin/sh\n{body}\n")
+    claude.chmod(0o755)
+
+    result = invoked("serve", "--claude-path", claude, "--host", "127.0.0.1", "--port", free_port)
+
+    assert words in result.output
+    assert str(claude) in result.output
+    assert len(started) == 1
+
+
+def test_commands_of_litestar_run_on_this_application(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[object] = []
+    monkeypatch.setattr(
+        "litestar.cli.main.litestar_group", lambda arguments, prog_name: given.append((arguments, prog_name))
+    )
+
+    assert invoked("litestar", "routes", "--help").exit_code == 0
+
+    assert given == [(["--app", "claude_relay.asgi:create_app", "routes", "--help"], "claude-relay litestar")]
+
+
+def test_asking_for_help_does_not_pay_for_the_server() -> None:
+    code = (
+        "import sys; from claude_relay.cli import main; main(['--help'], standalone_mode=False);"
+        "print([name for name in ('litestar', 'uvicorn', 'claude_relay.asgi') if name in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=20)
+
+    assert ran.stdout.splitlines()[-1] == "[]"
+
+
+def test_aliases_are_given_by_repeating_the_flag(started: list[dict[str, Any]], free_port: int) -> None:
+    result = invoked("serve", "--port", free_port, "--runner", "echo", "--alias", "gpt-4o=sonnet", "--alias", "o1=opus")
+
+    assert result.exit_code == 0
+    assert len(started) == 1
+    assert load().aliases == {"gpt-4o": "sonnet", "o1": "opus"}
+
+
+def test_aliases_of_the_environment_reach_the_server(
+    monkeypatch: pytest.MonkeyPatch, started: list[dict[str, Any]], free_port: int
+) -> None:
+    monkeypatch.setenv("CLAUDE_RELAY_ALIAS", "gpt-4o=sonnet")
+
+    invoked("serve", "--port", free_port, "--runner", "echo")
+
+    assert len(started) == 1
+    assert load().aliases == {"gpt-4o": "sonnet"}
+
+
+def test_a_bad_alias_is_told_in_one_line(started: list[dict[str, Any]]) -> None:
+    result = invoked("serve", "--alias", "gpt-4o")
+
+    assert (result.exit_code, started) == (2, [])
+    assert "--alias" in result.output
+    assert "gpt-4o" in result.output

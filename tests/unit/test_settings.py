@@ -1,0 +1,279 @@
+"""Settings come from flags, variables, a file and defaults, in that order."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from claude_relay.errors import SettingsError
+from claude_relay.settings import Settings, environment, export, load, options, publish
+
+NAMES = [option.name for option in options()]
+
+
+@pytest.fixture
+def dotenv(tmp_path: Path) -> Path:
+    return tmp_path / ".env"
+
+
+def loaded(dotenv: Path, flags: dict[str, object] | None = None, **environ: str) -> Settings:
+    return load(flags, environ, dotenv)
+
+
+def test_without_anything_the_defaults_hold(dotenv: Path) -> None:
+    settings = loaded(dotenv)
+
+    assert settings == Settings()
+    assert (settings.host, settings.port, settings.personality) == ("0.0.0.0", 8082, "agent")
+
+
+def test_flag_beats_environment_beats_file_beats_default(dotenv: Path) -> None:
+    dotenv.write_text("CLAUDE_RELAY_PORT=1\nCLAUDE_RELAY_WARM=1\nCLAUDE_RELAY_MODEL=file\n")
+    environ = {"CLAUDE_RELAY_PORT": "2", "CLAUDE_RELAY_WARM": "2"}
+
+    settings = loaded(dotenv, {"port": 3, "warm": None}, **environ)
+
+    assert (settings.port, settings.warm, settings.model, settings.host) == (3, 2, "file", "0.0.0.0")
+
+
+def test_the_file_is_the_one_in_the_current_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text('CLAUDE_RELAY_MODEL="opus" # the big one\n')
+    monkeypatch.chdir(tmp_path)
+
+    assert load(environ={}).model == "opus"
+
+
+def test_the_environment_is_the_processs_own_when_none_is_given(dotenv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLAUDE_RELAY_MODEL", "haiku")
+
+    assert load(dotenv=dotenv).model == "haiku"
+
+
+@pytest.mark.parametrize("other", ["PORT", "RELAY_PORT", "claude_relay_port", "CLAUDE_RELAY_PORTS"])
+def test_variables_of_others_mean_nothing(dotenv: Path, other: str) -> None:
+    assert loaded(dotenv, None, **{other: "1"}) == Settings()
+
+
+def test_an_empty_variable_is_one_that_was_not_given(dotenv: Path) -> None:
+    dotenv.write_text("CLAUDE_RELAY_MODEL=\nCLAUDE_RELAY_CWD\n")
+
+    assert loaded(dotenv, None, CLAUDE_RELAY_PORT="") == Settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("1", True), ("true", True), ("True", True), ("0", False), ("false", False), ("False", False)]
+)
+def test_a_switch_is_read_as_people_write_it(dotenv: Path, text: str, value: bool) -> None:
+    assert loaded(dotenv, None, CLAUDE_RELAY_RELOAD=text).reload is value
+
+
+BAD: list[tuple[str, object, str]] = [
+    ("history", "both", "native verbatim"),
+    ("strict", "very", "bool"),
+    ("reasoning", "some", "bool"),
+    ("show_activity", "2", "bool"),
+    ("port", "eighty", "int"),
+    ("port", "0", ">= 1"),
+    ("port", "65536", "<= 65535"),
+    ("port", "80.5", "int"),
+    ("personality", "butler", "agent chat"),
+    ("runner", "gpt", "claude echo"),
+    ("permission_mode", "yolo", "default acceptEdits auto dontAsk plan bypassPermissions"),
+    ("warm", "-1", ">= 0"),
+    ("warm", "65", "<= 64"),
+    ("idle_timeout", "0", "> 0"),
+    ("max_queue", "-1", ">= 0"),
+    ("max_process_turns", "0", ">= 1"),
+    ("workers", "0", ">= 1"),
+    ("reload", "maybe", "bool"),
+    ("drain_timeout", "-1", ">= 0"),
+    ("drain_timeout", "soon", "int"),
+    ("log_level", "loud", "debug info warning error"),
+    ("cwd", "/no/such/directory", "directory"),
+    ("claude_path", "/no/such/claude", "executable file"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "expected"), BAD)
+@pytest.mark.parametrize("source", ["flag", "environment", "file"])
+def test_a_bad_value_is_told_by_its_name_with_what_was_expected(
+    dotenv: Path, source: str, name: str, value: str, expected: str
+) -> None:
+    variable = f"CLAUDE_RELAY_{name.upper()}"
+    if source == "file":
+        dotenv.write_text(f"{variable}={value}\n")
+
+    with pytest.raises(SettingsError) as raised:
+        loaded(
+            dotenv,
+            {name: value} if source == "flag" else None,
+            **({variable: value} if source == "environment" else {}),
+        )
+
+    message = raised.value.message
+    assert (f"--{name.replace('_', '-')}" if source == "flag" else variable) in message
+    for word in expected.split():
+        assert word in message
+    assert repr(value) in message
+    assert "\n" not in message
+
+
+def test_an_empty_model_flag_is_refused(dotenv: Path) -> None:
+    with pytest.raises(SettingsError, match=r"^--model: "):
+        loaded(dotenv, {"model": ""})
+
+
+@pytest.mark.parametrize("kind", ["directory", "plain file"])
+def test_the_cli_must_be_an_executable_file(tmp_path: Path, dotenv: Path, kind: str) -> None:
+    path = tmp_path / "claude"
+    if kind == "directory":
+        path.mkdir()
+    else:
+        path.write_text("")
+
+    with pytest.raises(SettingsError, match="executable file"):
+        loaded(dotenv, {"claude_path": str(path)})
+
+
+def every_setting(tmp_path: Path) -> dict[str, Any]:
+    """Return a value for each setting that is not its default."""
+    claude = tmp_path / "my claude"
+    claude.write_text("")
+    claude.chmod(0o755)
+    numbers = {
+        option.name: option.default + 1
+        for option in options()
+        if isinstance(option.default, int | float) and not option.switch
+    }
+    return {
+        **{option.name: not option.default for option in options() if option.switch},
+        **numbers,
+        "host": "127.0.0.1",
+        "port": 9000,
+        "personality": "chat",
+        "runner": "echo",
+        "model": "my model=x",
+        "cwd": str(tmp_path),
+        "claude_path": str(claude),
+        "permission_mode": "plan",
+        "history": "verbatim",
+        "alias": ("gpt-4o=sonnet", "gpt-4o-mini=haiku:chat"),
+        "log_level": "debug",
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_exported_loads_again_one_by_one(tmp_path: Path, dotenv: Path, name: str) -> None:
+    settings = Settings(**{name: every_setting(tmp_path)[name]})
+
+    assert loaded(dotenv, None, **export(settings)) == settings != Settings()
+
+
+def test_what_is_exported_loads_again_all_at_once(tmp_path: Path, dotenv: Path) -> None:
+    settings = Settings(**every_setting(tmp_path))
+
+    assert loaded(dotenv, None, **export(settings)) == settings
+
+
+def test_an_export_holds_against_a_file_that_says_otherwise(dotenv: Path) -> None:
+    dotenv.write_text("CLAUDE_RELAY_PORT=1\nCLAUDE_RELAY_RELOAD=true\n")
+
+    assert loaded(dotenv, None, **export(Settings())) == Settings()
+
+
+def test_settings_do_not_change_once_made() -> None:
+    with pytest.raises(AttributeError):
+        Settings().port = 1  # type: ignore[misc]
+
+
+def test_published_variables_are_seen_by_later_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", {})
+
+    publish({"CLAUDE_RELAY_PORT": "1"})
+
+    assert environment() == {"CLAUDE_RELAY_PORT": "1"}
+
+
+def test_the_environment_is_handed_out_as_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", {"A": "1"})
+    environment()["A"] = "2"
+
+    assert os.environ["A"] == "1"
+
+
+@pytest.mark.parametrize("option", options(), ids=NAMES)
+def test_every_setting_describes_itself(option: Any) -> None:
+    assert option.description
+    assert option.variable == f"CLAUDE_RELAY_{option.name.upper()}"
+    assert option.flag.replace("-", "_").strip("_") == option.name
+    assert option.default == getattr(Settings(), option.name)
+
+
+def test_settings_that_take_few_values_name_them() -> None:
+    choices = {option.name: option.choices for option in options() if option.choices}
+
+    assert {"personality", "runner", "permission_mode", "history", "log_level"} <= set(choices)
+    assert choices["personality"] == ("agent", "chat")
+    assert {"strict", "reasoning", "show_activity", "reload"} <= {option.name for option in options() if option.switch}
+    assert [option.name for option in options() if option.many] == ["alias"]
+
+
+def test_all_settings_are_plain_json() -> None:
+    assert msgspec.json.decode(msgspec.json.encode(Settings()), type=Settings) == Settings()
+
+
+# --- aliases ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "pairs"),
+    [
+        ("gpt-4o=sonnet", {"gpt-4o": "sonnet"}),
+        ("gpt-4o=sonnet,gpt-4o-mini=haiku:chat", {"gpt-4o": "sonnet", "gpt-4o-mini": "haiku:chat"}),
+        (" gpt-4o = sonnet , ,o1=opus, ", {"gpt-4o": "sonnet", "o1": "opus"}),
+        ("a=arn:aws:bedrock:x/y=z", {"a": "arn:aws:bedrock:x/y=z"}),
+        ("a=b,a=c", {"a": "c"}),
+    ],
+)
+def test_aliases_are_pairs_with_commas_between_them(dotenv: Path, text: str, pairs: dict[str, str]) -> None:
+    assert loaded(dotenv, None, CLAUDE_RELAY_ALIAS=text).aliases == pairs
+
+
+def test_aliases_on_the_command_line_are_given_one_by_one(dotenv: Path) -> None:
+    flags: dict[str, object] = {"alias": ("gpt-4o=sonnet", "o1=opus")}
+
+    assert loaded(dotenv, flags, CLAUDE_RELAY_ALIAS="x=y").aliases == {"gpt-4o": "sonnet", "o1": "opus"}
+
+
+def test_a_flag_may_hold_several_aliases_with_commas_too(dotenv: Path) -> None:
+    assert loaded(dotenv, {"alias": ("gpt-4o=sonnet,o1=opus",)}).aliases == {"gpt-4o": "sonnet", "o1": "opus"}
+
+
+def test_a_flag_that_was_given_no_times_leaves_the_variable_alone(dotenv: Path) -> None:
+    assert loaded(dotenv, {"alias": ()}, CLAUDE_RELAY_ALIAS="gpt-4o=sonnet").aliases == {"gpt-4o": "sonnet"}
+
+
+@pytest.mark.parametrize("bad", ["gpt-4o", "=sonnet", "gpt-4o=", " = ", "good=one,bad"])
+@pytest.mark.parametrize("source", ["environment", "file"])
+def test_an_alias_that_is_no_pair_is_told_by_the_variable(dotenv: Path, source: str, bad: str) -> None:
+    if source == "file":
+        dotenv.write_text(f"CLAUDE_RELAY_ALIAS='{bad}'\n")
+
+    with pytest.raises(SettingsError, match="CLAUDE_RELAY_ALIAS") as raised:
+        loaded(dotenv, None, **({"CLAUDE_RELAY_ALIAS": bad} if source == "environment" else {}))
+
+    assert "NAME=MODEL" in raised.value.message
+    assert f"got {bad.rpartition(',')[2].strip()!r}" in raised.value.message
+
+
+def test_without_aliases_there_are_none(dotenv: Path) -> None:
+    assert loaded(dotenv).aliases == {}
+    assert loaded(dotenv, None, CLAUDE_RELAY_ALIAS=" , ").aliases == {}
+
+
+def test_an_alias_shows_no_default_in_the_help() -> None:
+    (alias,) = (option for option in options() if option.name == "alias")
+
+    assert alias.default_text == ""
