@@ -1,8 +1,8 @@
 """Requests per second: the relay, a relay that spawns a process for each request, and the reused CLI driven directly.
 
-Run by hand: ``uv run python -m tests.benchmarks.throughput [requests] [concurrency ...]``. Closed loop: each worker
-asks its next question when its last is answered. The fake upstream answers at once, so what is measured is what each way
-costs. The ways take turns; CPU and memory are of the relay's process and its children.
+Run by hand: ``uv run python -m tests.benchmarks.throughput [requests] [concurrency ...]``. Closed loop: each
+worker asks its next question when its last is answered. The fake upstream answers at once, so what is measured is what
+each way costs. The ways take turns; CPU and memory are of the relay's process and its children.
 """
 
 import asyncio
