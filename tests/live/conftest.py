@@ -3,6 +3,8 @@ from contextlib import ExitStack
 
 import pytest
 
+from claude_relay.engine.claude.command import CLIENT_COMPOSED_SINCE
+from claude_relay.engine.claude.discovery import read_version
 from tests.live.relay import Relay, clean_environment, relay
 from tests.upstream import FakeUpstream
 
@@ -31,6 +33,12 @@ def relay_of(
             return started[kind]
 
         yield get
+
+
+@pytest.fixture(scope="session")
+def current(claude_path: str) -> bool:
+    """Whether the CLI is one that takes plain text as such and proves that it is empty; 2.1.197 does neither."""
+    return read_version(claude_path) >= CLIENT_COMPOSED_SINCE
 
 
 @pytest.fixture

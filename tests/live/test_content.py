@@ -64,7 +64,8 @@ def test_images_of_past_turns_arrive_too(each: Relay, upstream: FakeUpstream) ->
     )
     body = upstream.messages_requests[0].body
     assert body is not None
-    assert body["messages"][0]["content"][0]["source"]["data"] == PNG
+    (sent,) = (block for block in body["messages"][0]["content"] if block["type"] == "image")
+    assert sent["source"]["data"] == PNG
 
 
 def test_files_are_documents_with_their_names(each: Relay, upstream: FakeUpstream) -> None:

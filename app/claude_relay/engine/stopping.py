@@ -15,6 +15,8 @@ class StopSequences:
 
     def feed(self, text: str) -> str:
         """Return what may be shown so far: nothing of a stop sequence, nor of what may become one."""
+        if not self._stops:
+            return text
         self._held += text
         found = [(at + len(stop), at) for stop in self._stops if (at := self._held.find(stop)) >= 0]
         if found:

@@ -108,9 +108,12 @@ class Session:
 
         Raises:
             InvalidRequestError: The strategy cannot hand this conversation over.
+            ProcessGoneError: The process holds another conversation than was thought.
             UpstreamError: The process refused, or ended.
         """
         goes_on = self.held is not None
+        if goes_on and self.personality == "agent" and not await self._was_quiet():
+            raise ProcessGoneError("The agent went on by itself, and its conversation is another one now.")
         plan = hand_over(replace(request, turns=request.turns[-1:]) if goes_on else request, self._texts)
         self._request, self.held, self.spoken = request, None, False
         await self._write(*self._initial(request), *self._changes(request, plan, goes_on=goes_on))
@@ -213,6 +216,18 @@ class Session:
             match await self._next():
                 case wire.ControlResponse(reply) if reply.request_id == request_id:
                     return reply
+
+    async def _was_quiet(self) -> bool:
+        """Whether the process said nothing since its last answer: a task in an agent's background may wake it."""
+        asked = self._control("get_binary_version")
+        await self._write(asked)
+        quiet = True
+        while True:
+            match await self._next():
+                case wire.ControlResponse(reply) if reply.request_id == asked.request_id:
+                    return quiet
+                case wire.StreamEvent() | wire.Assistant() | wire.Result():
+                    quiet = False
 
     async def _turn_over(self) -> None:
         while not isinstance(await self.receive(), wire.Result):

@@ -56,6 +56,7 @@ class Translator:
         self._output = output
         self._tools = tools
         self._in_call = False
+        self._calling = False
         self._called = False
         self.context_window: int | None = None
         self._finished = Usage()
@@ -121,12 +122,13 @@ class Translator:
     def _begin_block(self, block: wire.StartedBlock) -> Iterator[Event]:
         self._in_call = block.type == "tool_use" and block.name in self._tools
         if self._in_call:
-            self._called = True
+            self._calling = self._spoken_unfinished = True
             yield ToolCallStart(block.id, block.name)
 
     def _end_message(self, usage: wire.Tokens) -> None:
         """Only a stop reason ends a message: for a broken one the CLI makes up a ``message_stop``."""
         self._spoken_unfinished = False
+        self._called = self._calling
         self._finished += _merge(self._current, usage)
         self._current = Usage()
 
