@@ -235,6 +235,16 @@ def test_the_one_idle_longest_makes_room(started: Started) -> None:
         assert _counts(running)[1] == 1
 
 
+def test_a_spare_is_kept_however_many_conversations_live(started: Started) -> None:
+    with started(max_processes=3, max_concurrent=1, warm=1) as running:
+        for number in range(4):
+            _talk(running, [{"role": "system", "content": f"{number}"}], "one")
+        running.wait_for_spare()
+        running.settle()
+        counts = running.processes()
+        assert counts["spare"] + counts["living"] <= 3
+
+
 def test_requests_wait_in_line_and_a_full_line_is_told(started: Started, upstream: FakeUpstream) -> None:
     upstream.replies(text(delay=0.8))
     with started(max_concurrent=1, max_queue=0) as running:

@@ -140,7 +140,7 @@ class Pool:
             return self._take(session, "reset")
         if session := await self._spare(request.personality):
             return self._take(session, "spared")
-        self._make_room()
+        self._makes_room()
         return self._take(await self._started(request.personality), "started")
 
     def give_back(self, session: Session, held: Conversation | None) -> None:
@@ -215,10 +215,11 @@ class Pool:
         young = session.turns < self.limits.turns
         return self.limits.reuse and can_go_on and young and self._memory_of(session.process.pid) < self.limits.memory
 
-    def _make_room(self) -> None:
-        """End what was idle longest, if one more process would be too many."""
+    def _makes_room(self) -> bool:
+        """End what was idle longest, if one more process would be too many, and tell whether there is room now."""
         while len(self._alive) >= self.limits.processes and self._idle:
             self.retire(next(iter(self._idle)))
+        return len(self._alive) < self.limits.processes
 
     async def _spare(self, personality: Personality) -> Session | None:
         spares = self._spares[personality]
@@ -260,7 +261,7 @@ class Pool:
             await self._lacking.wait()
             self._lacking.clear()
             for personality, spares in tuple(self._spares.items()):
-                while len(spares) < self.limits.warm and len(self._alive) < self.limits.processes:
+                while len(spares) < self.limits.warm and self._makes_room():
                     opening = self._start(personality)
                     spares.append(opening)
                     await asyncio.wait({opening})
