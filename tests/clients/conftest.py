@@ -1,10 +1,12 @@
 import os
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from claude_relay.asgi import create_app
+from tests.clients import node_side
 from tests.clients.overhear import App, Overhearing
 from tests.live.relay import Relay, clean_environment, relay
 from tests.upstream import FakeUpstream
@@ -66,3 +68,10 @@ def heard(chat: Relay, overhearing: Overhearing) -> Overhearing:
 def base_url(chat: Relay) -> str:
     """What a user gives to a client."""
     return f"{chat.url}/v1"
+
+
+@pytest.fixture(scope="session")
+def scripts(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The scripts for Node, ready to run."""
+    cache = pytestconfig.cache
+    return node_side.installed(tmp_path_factory.mktemp("node") if cache is None else cache.mkdir("clients-for-node"))

@@ -28,7 +28,7 @@ from tests.clients.upstream_side import (
     spoken,
     turns,
 )
-from tests.upstream import FakeUpstream
+from tests.upstream import FakeUpstream, Message, ToolUse
 
 
 class Pet(BaseModel):
@@ -98,6 +98,38 @@ def test_structured_output_can_be_streamed(model: ChatOpenAI, upstream: FakeUpst
     upstream.replies(in_the_asked_form({"name": "Tom", "age": 3}))
     *_, last = model.with_structured_output(Pet).stream("Who is it?")
     assert last == Pet(name="Tom", age=3)
+
+
+def test_structured_output_by_function_calling_forces_the_tool(
+    model: ChatOpenAI, upstream: FakeUpstream, heard: Overhearing
+) -> None:
+    upstream.replies(Message(blocks=(ToolUse("toolu_1", "Pet", {"name": "Tom", "age": 3}),)))
+    structured = model.with_structured_output(Pet, method="function_calling")
+    assert structured.invoke("Who is it?") == Pet(name="Tom", age=3)
+    sent = body(upstream)
+    assert (sent["tool_choice"]["type"], sent["tool_choice"]["name"]) == ("tool", "Pet")
+    (tool,) = sent["tools"]
+    assert (tool["description"], tool["input_schema"]["required"]) == ("A pet.", ["name", "age"])
+    assert heard.only().ignored == set()
+
+
+def test_structured_output_by_function_calling_can_be_streamed(model: ChatOpenAI, upstream: FakeUpstream) -> None:
+    upstream.replies(Message(blocks=(ToolUse("toolu_1", "Pet", {"name": "Tom", "age": 3}),)))
+    *_, last = model.with_structured_output(Pet, method="function_calling").stream("Who is it?")
+    assert last == Pet(name="Tom", age=3)
+
+
+@pytest.mark.parametrize(
+    ("choice", "sent"),
+    [("any", {"type": "any"}), ("Pet", {"type": "tool", "name": "Pet"}), ("none", {"type": "none"})],
+)
+def test_the_choice_of_bound_tools_reaches_the_upstream(
+    model: ChatOpenAI, upstream: FakeUpstream, choice: str, sent: dict[str, str]
+) -> None:
+    upstream.replies(Message(blocks=(ToolUse("toolu_1", "Pet", {"name": "Tom", "age": 3}),)))
+    answer = model.bind_tools([Pet], tool_choice=choice).invoke("Who is it?")
+    assert body(upstream)["tool_choice"] == sent
+    assert [(call["name"], call["args"]) for call in answer.tool_calls] == [("Pet", {"name": "Tom", "age": 3})]
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,16 @@
 """The clients for Node: the openai package and the Vercel AI SDK, each in a script that tells what its user gets."""
 
-import json
-import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.clients import node_side
 from tests.clients.overhear import Overhearing
 from tests.clients.upstream_side import (
     CACHED_TOKENS,
     COMPLETION_TOKENS,
-    PNG_URL,
     PROMPT_TOKENS,
     THE_PICTURE,
     TOTAL_TOKENS,
@@ -26,10 +23,8 @@ from tests.clients.upstream_side import (
     through_the_tool,
     turns,
 )
-from tests.live.relay import clean_environment
 from tests.upstream import FakeUpstream, Message, Script, Text, Thinking
 
-SCRIPTS = Path(__file__).parent / "node"
 PET = {"name": "Tom", "kind": "cat", "age": 3}
 CONVERSATION = [("user", ["Hello"]), ("assistant", ["Yes?"]), ("user", ["Who is it?"])]
 
@@ -44,35 +39,8 @@ both_ways = pytest.mark.parametrize(
 )
 
 
-def _command(name: str) -> str:
-    found = shutil.which(name)
-    assert found is not None, f"{name} is needed for the tests of the clients for Node"
-    return found
-
-
-@pytest.fixture(scope="session")
-def scripts(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The scripts, beside the packages that they need; what an earlier run has installed is used again."""
-    cache = pytestconfig.cache
-    place = tmp_path_factory.mktemp("node") if cache is None else cache.mkdir("clients-for-node")
-    shutil.copytree(SCRIPTS, place, ignore=shutil.ignore_patterns("node_modules"), dirs_exist_ok=True)
-    command = [_command("npm"), "install", "--prefer-offline", "--loglevel=error"]
-    done = subprocess.run(command, check=False, cwd=place, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return place
-
-
 def _scenario(scripts: Path, script: str, base_url: str, home: Path) -> Scenario:
-    def run(name: str) -> Any:
-        command = [_command("node"), script, name, base_url, PNG_URL]
-        environ = clean_environment(home)
-        done = subprocess.run(
-            command, check=False, cwd=scripts, env=environ, capture_output=True, text=True, timeout=60
-        )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    return run
+    return lambda name: node_side.run(scripts, script, name, base_url, home)
 
 
 @pytest.fixture

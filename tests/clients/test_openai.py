@@ -1,11 +1,12 @@
 """The openai package for Python: what its own helpers make of the relay's answers."""
 
 import asyncio
+import json
 from collections.abc import Callable, Iterator
 from typing import Literal
 
 import pytest
-from openai import AsyncOpenAI, OpenAI
+from openai import AsyncOpenAI, OpenAI, pydantic_function_tool
 from openai.types import CompletionUsage
 from openai.types.chat import ChatCompletionMessageParam
 from pydantic import BaseModel
@@ -27,7 +28,7 @@ from tests.clients.upstream_side import (
     spoken,
     turns,
 )
-from tests.upstream import FakeUpstream, Script
+from tests.upstream import FakeUpstream, Message, Script, Text, ToolUse
 
 QUESTION: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Who is it?"}]
 
@@ -154,6 +155,43 @@ def test_the_schema_of_parse_reaches_the_upstream_whole(client: OpenAI, upstream
     assert schema is not None
     assert schema["required"] == ["owner", "pets"]
     assert schema["$defs"]["Pet"]["properties"]["kind"]["enum"] == ["cat", "dog"]
+
+
+def _called(upstream: FakeUpstream) -> None:
+    upstream.replies(Message(blocks=(Text("Let me see."), ToolUse("toolu_1", "Household", HOUSEHOLD))))
+
+
+def test_parse_gives_the_arguments_of_a_call_as_the_model_that_was_asked_for(
+    client: OpenAI, upstream: FakeUpstream, heard: Overhearing
+) -> None:
+    _called(upstream)
+    tools = [pydantic_function_tool(Household)]
+    answer = client.chat.completions.parse(model="sonnet", messages=QUESTION, tools=tools, tool_choice="required")
+    calls = answer.choices[0].message.tool_calls
+    assert calls is not None
+    (call,) = calls
+    assert call.function.parsed_arguments == EXPECTED
+    assert (answer.choices[0].finish_reason, answer.choices[0].message.content) == ("tool_calls", "Let me see.")
+    (tool,) = body(upstream)["tools"]
+    assert (tool["name"], tool["strict"], tool["input_schema"]["required"]) == ("Household", True, ["owner", "pets"])
+    assert heard.only().ignored == set()
+
+
+def test_the_streaming_helper_tells_of_calls_while_they_are_written(client: OpenAI, upstream: FakeUpstream) -> None:
+    _called(upstream)
+    tools = [pydantic_function_tool(Household)]
+    with client.chat.completions.stream(model="sonnet", messages=QUESTION, tools=tools) as stream:
+        events = list(stream)
+        answer = stream.get_final_completion()
+    pieces = [event.arguments_delta for event in events if event.type == "tool_calls.function.arguments.delta"]
+    assert len([piece for piece in pieces if piece]) > 1
+    assert json.loads("".join(pieces)) == HOUSEHOLD
+    done = [event.parsed_arguments for event in events if event.type == "tool_calls.function.arguments.done"]
+    assert done == [EXPECTED]
+    calls = answer.choices[0].message.tool_calls
+    assert calls is not None
+    (call,) = calls
+    assert (call.id, call.function.parsed_arguments) == ("toolu_1", EXPECTED)
 
 
 def test_a_picture_as_data_url_reaches_the_upstream(client: OpenAI, upstream: FakeUpstream, heard: Overhearing) -> None:

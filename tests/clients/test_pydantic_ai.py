@@ -22,7 +22,7 @@ from tests.clients.upstream_side import (
     spoken,
     turns,
 )
-from tests.upstream import FakeUpstream
+from tests.upstream import FakeUpstream, Message, ToolUse
 
 
 class Pet(BaseModel):
@@ -90,6 +90,15 @@ def test_native_output_can_be_streamed(model: OpenAIChatModel, upstream: FakeUps
             return found
 
     assert asyncio.run(use()) == Pet(name="Tom", age=3)
+
+
+def test_output_by_tool_forces_a_call(model: OpenAIChatModel, upstream: FakeUpstream, heard: Overhearing) -> None:
+    upstream.replies(Message(blocks=(ToolUse("toolu_1", "final_result", {"name": "Tom", "age": 3}),)))
+    result = Agent(model, output_type=Pet).run_sync("Who is it?")
+    assert result.output == Pet(name="Tom", age=3)
+    assert body(upstream)["tool_choice"] == {"type": "any"}
+    assert [tool["name"] for tool in body(upstream)["tools"]] == ["final_result"]
+    assert heard.only().ignored == set()
 
 
 def test_a_picture_reaches_the_upstream(model: OpenAIChatModel, upstream: FakeUpstream) -> None:

@@ -1,6 +1,7 @@
-// Runs one of a script's scenarios, `node <script> <name> <base URL> [<picture>]`, and prints what it returns as JSON.
+// Runs one of a script's scenarios,
+// `node <script> <name> <base URL> <picture> [<URL of a tool> <question>...]`, and prints what it returns as JSON.
 
-export const [name, baseURL, picture] = process.argv.slice(2);
+export const [name, baseURL, picture, toolURL, ...questions] = process.argv.slice(2);
 
 export async function run(scenarios) {
   const result = await scenarios[name]();
@@ -11,4 +12,12 @@ export async function collected(iterable) {
   const found = [];
   for await (const item of iterable) found.push(item);
   return found;
+}
+
+// What the tool of a scenario does is the test's business, so it is asked over HTTP.
+export async function square(n) {
+  const response = await fetch(`${toolURL}?n=${n}`);
+  const said = await response.text();
+  if (!response.ok) throw new Error(said);
+  return said;
 }
