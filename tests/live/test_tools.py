@@ -191,6 +191,26 @@ def test_what_cannot_be_offered_is_named(chat: Relay, fields: dict[str, Any], pa
     assert response.json()["error"]["param"] == param
 
 
+def test_a_call_of_a_tool_that_was_not_offered_is_the_clients_to_answer(chat: Relay, upstream: FakeUpstream) -> None:
+    upstream.replies(Message(blocks=(Text("hm"), ToolUse("toolu_A", "unknown", {"n": 1}))))
+    choice = chat.chat("?", tools=[TIME]).json()["choices"][0]
+    chat.settle()
+    assert choice["finish_reason"] == "tool_calls"
+    assert choice["message"]["tool_calls"][0]["function"]["name"] == "unknown"
+    assert len(upstream.messages_requests) == 1
+
+
+@pytest.mark.parametrize("after", [[], [{"role": "user", "content": "?"}], [{"role": "assistant", "content": "?"}]])
+def test_a_call_without_a_result_is_named(chat: Relay, after: list[dict[str, str]]) -> None:
+    calls = [{"id": f"call_{name}", "type": "function", "function": {"name": "x", "arguments": "{}"}} for name in "ab"]
+    answered = {"role": "tool", "tool_call_id": "call_a", "content": "x"}
+    messages = [{"role": "user", "content": "?"}, {"role": "assistant", "tool_calls": calls}, answered, *after]
+    response = chat.post(messages=messages, tools=[TIME])
+    assert response.status_code == 400
+    assert "call_b" in response.json()["error"]["message"]
+    assert "call_a" not in response.json()["error"]["message"]
+
+
 def test_a_result_of_an_unknown_call_is_named(chat: Relay) -> None:
     response = chat.post(messages=[{"role": "tool", "tool_call_id": "nope", "content": "x"}], tools=[TIME])
     assert response.status_code == 400

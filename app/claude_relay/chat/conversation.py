@@ -53,26 +53,39 @@ def passed_over(messages: Iterable[schemas.Message]) -> Iterator[str]:
 
 
 def _said(messages: Iterable[schemas.Message]) -> Iterator[tuple[Role, tuple[Piece, ...]]]:
-    open_calls: dict[str, str] = {}
+    waiting: dict[str, str] = {}
+    where = "messages"
     for index, message in enumerate(messages):
         where = f"messages[{index}]"
+        if isinstance(message, schemas.UserMessage | schemas.AssistantMessage):
+            _require_results(waiting, where)
         match message:
             case schemas.UserMessage(content):
                 yield "user", pieces(content, f"{where}.content")
             case schemas.AssistantMessage():
                 calls = _calls(message, where)
-                open_calls |= {call.id: call.name for call in calls}
+                waiting = {call.id: call.name for call in calls}
                 yield "assistant", (*pieces(message.content or message.refusal, f"{where}.content"), *calls)
             case schemas.ToolMessage(call_id):
-                if call_id not in open_calls:
+                if waiting.pop(call_id, None) is None:
                     raise _unknown_call(call_id, f"{where}.tool_call_id")
                 yield "user", (ToolResult(call_id, _returned(message.content, where)),)
             case schemas.FunctionMessage(name, content):
-                call_id = next((known for known, called in open_calls.items() if called == name), "")
-                if not call_id:
+                call_id = next((known for known, called in waiting.items() if called == name), "")
+                if waiting.pop(call_id, None) is None:
                     raise _unknown_call(name, f"{where}.name")
-                del open_calls[call_id]
                 yield "user", (ToolResult(call_id, _returned(content, where)),)
+    _require_results(waiting, where)
+
+
+def _require_results(waiting: dict[str, str], where: str) -> None:
+    """Every call must have its result before the conversation goes on; the upstream would be told of an error."""
+    if waiting:
+        raise InvalidRequestError(
+            f"Invalid value for '{where}': calls of tools have no result before it: {', '.join(waiting)}.",
+            param=where,
+            code="invalid_value",
+        )
 
 
 def _calls(message: schemas.AssistantMessage, where: str) -> tuple[ToolCall, ...]:

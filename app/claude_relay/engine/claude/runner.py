@@ -174,7 +174,8 @@ class ClaudeCodeRunner:
             way = "the upstream's own format" if request.output.constrained else "Claude Code's tool"
             _log.info("structured output by %s", way)
         by_tool = request.output if request.output and not request.output.constrained else None
-        translator = Translator(by_tool, [tool.name for tool in request.tools])
+        names = [tool.name for tool in request.tools]
+        translator = Translator(by_tool, names, alone=request.personality == "chat")
         finisher = Finisher(request, lambda: translator.usage)
         await session.ask(request, self._strategy(request.personality))
         while True:

@@ -50,11 +50,14 @@ class Translator:
     Args:
         output: Set when the CLI's tool takes the answer: what the agent says on the way is then not the answer.
         tools: Names of the client's tools: their calls are part of the answer, the agent's own are not.
+        alone: Whether the client's tools are all there are: then a call of one that does not exist is the client's too.
     """
 
-    def __init__(self, output: JsonOutput | None = None, tools: Collection[str] = ()) -> None:
+    def __init__(self, output: JsonOutput | None = None, tools: Collection[str] = (), *, alone: bool = False) -> None:
         self._output = output
         self._tools = tools
+        self._alone = alone and bool(tools)
+        self._unknown = False
         self._in_call = False
         self._calling = False
         self._called = False
@@ -107,6 +110,9 @@ class Translator:
                 self._end_message(usage)
                 if reason in _EARLY_ENDS:
                     yield RunEnd(_EARLY_ENDS[reason], self.usage)
+                elif self._unknown:
+                    # the CLI would answer such a call itself
+                    yield RunEnd("tool_calls", self.usage)
 
     @property
     def usage(self) -> Usage:
@@ -120,8 +126,10 @@ class Translator:
         self._separator = "\n\n" if self._last_text and not self._last_text.endswith("\n") else ""
 
     def _begin_block(self, block: wire.StartedBlock) -> Iterator[Event]:
-        self._in_call = block.type == "tool_use" and block.name in self._tools
+        is_call = block.type == "tool_use" and block.name != _ANSWER_TOOL
+        self._in_call = is_call and (self._alone or block.name in self._tools)
         if self._in_call:
+            self._unknown = self._unknown or block.name not in self._tools
             self._calling = self._spoken_unfinished = True
             yield ToolCallStart(block.id, block.name)
 
