@@ -32,6 +32,8 @@ from tests.live.relay import clean_environment, served_by_command
 from tests.upstream import FakeUpstream, Message, Reply, ToolUse, text
 
 TURNS = 10
+MOST_SPAWNS = 20
+"""Requests of one round that are still measured with a process for each; more would only take long."""
 TOOLS = [{"type": "function", "function": {"name": "note", "parameters": {"type": "object", "properties": {}}}}]
 SYSTEM = {"role": "system", "content": "Be brief."}
 
@@ -80,6 +82,8 @@ async def _compare(installation: Installation, count: int, levels: list[int]) ->
             for level in levels:
                 for way, start in ways.items():
                     slow = 6 if way == "spawn per request" else 1
+                    if slow > 1 and requests * level > MOST_SPAWNS:
+                        continue
                     upstream.clear()
                     async with start(level) as driver:
                         found = await _measure(driver, scenario, requests, level, max(level, count // slow))

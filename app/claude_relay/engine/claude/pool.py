@@ -90,6 +90,7 @@ class Pool:
         self._got: Counter[How] = Counter()
         self._lacking = asyncio.Event()
         self._stopped = False
+        self._spawning = 0
         self._keepers: list[asyncio.Task[None]] = []
 
     @property
@@ -156,7 +157,7 @@ class Pool:
             self.retire(session)
             return
         self._idle[session] = time.monotonic()
-        while len(self._alive) > self.limits.processes:
+        while self._total > self.limits.processes and self._idle:
             self.retire(next(iter(self._idle)))
 
     def retire(self, session: Session) -> None:
@@ -217,9 +218,14 @@ class Pool:
 
     def _makes_room(self) -> bool:
         """End what was idle longest, if one more process would be too many, and tell whether there is room now."""
-        while len(self._alive) >= self.limits.processes and self._idle:
+        while self._total >= self.limits.processes and self._idle:
             self.retire(next(iter(self._idle)))
-        return len(self._alive) < self.limits.processes
+        return self._total < self.limits.processes
+
+    @property
+    def _total(self) -> int:
+        """All processes, those included that are only just being started."""
+        return len(self._alive) + self._spawning
 
     async def _spare(self, personality: Personality) -> Session | None:
         spares = self._spares[personality]
@@ -286,7 +292,11 @@ class Pool:
         return opening
 
     async def _open(self, personality: Personality) -> Session:
-        session = await self._open_session(personality)
+        self._spawning += 1
+        try:
+            session = await self._open_session(personality)
+        finally:
+            self._spawning -= 1
         self._alive.add(session)
         try:
             await session.ready()
