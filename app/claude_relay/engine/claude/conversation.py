@@ -83,9 +83,28 @@ def answered(events: Iterable[Event]) -> Turn | None:
     said: list[Piece] = [Text("".join(text))] if "".join(text).strip() else []
     try:
         said += [ToolCall(call.id, call.name, _arguments(pieces)) for call, pieces in calls]
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
     return Turn("assistant", tuple(said)) if said else None
+
+
+def _said(piece: Piece) -> Any:
+    """Arguments are compared as the JSON they are, in which one is not true."""
+    if isinstance(piece, ToolCall):
+        return (piece.id, piece.name, msgspec.json.encode(_whole(piece.arguments), order="deterministic"))
+    return piece
+
+
+def _whole(value: Any) -> Any:
+    """Many clients know one kind of number: 1.0 comes back as 1."""
+    match value:
+        case dict():
+            return {name: _whole(item) for name, item in value.items()}
+        case list():
+            return [_whole(item) for item in value]
+        case float() if value.is_integer():
+            return int(value)
+    return value
 
 
 def _arguments(pieces: list[str]) -> dict[str, Any]:
@@ -95,5 +114,5 @@ def _arguments(pieces: list[str]) -> dict[str, Any]:
 def _comparable(turn: Turn) -> tuple[Any, ...]:
     if turn.role == "assistant":
         text = "".join(piece.text for piece in turn.content if isinstance(piece, Text)).strip()
-        return ("assistant", text, tuple(piece for piece in turn.content if not isinstance(piece, Text)))
+        return ("assistant", text, *(_said(piece) for piece in turn.content if not isinstance(piece, Text)))
     return ("user", *(Text(piece.text.strip()) if isinstance(piece, Text) else piece for piece in turn.content))

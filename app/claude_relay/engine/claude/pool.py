@@ -5,6 +5,7 @@ import logging
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from msgspec import Struct
 
@@ -90,7 +91,7 @@ class Pool:
         self._got: Counter[How] = Counter()
         self._lacking = asyncio.Event()
         self._stopped = False
-        self._spawning = 0
+        self._unborn: set[asyncio.Task[Any] | None] = set()
         self._keepers: list[asyncio.Task[None]] = []
 
     @property
@@ -172,6 +173,9 @@ class Pool:
         task.add_done_callback(self._ending.discard)
 
     def _take(self, session: Session, how: How) -> Session:
+        if self._stopped:
+            self.retire(session)
+            raise _stopping()
         self._got[how] += 1
         session.how = how
         self._busy.add(session)
@@ -190,7 +194,10 @@ class Pool:
         """Find a process of the same caller and configuration, and make it forget; if it cannot prove that, it dies."""
         if not self.limits.reset or request.personality == "agent":
             return None
-        for session in self._idle_ones(Binding.of(request)):
+        binding = Binding.of(request)
+        # looked for anew each time: others take from the idle ones while a proof is waited for
+        while idle := self._idle_ones(binding):
+            session = idle[0]
             del self._idle[session]
             self._busy.add(session)
             try:
@@ -212,7 +219,7 @@ class Pool:
     def _is_worth_keeping(self, session: Session) -> bool:
         if session not in self._alive or session.asking or not session.alive:
             return False
-        can_go_on = session.held is not None or session.personality == "chat"
+        can_go_on = session.held is not None or (self.limits.reset and session.personality == "chat")
         young = session.turns < self.limits.turns
         return self.limits.reuse and can_go_on and young and self._memory_of(session.process.pid) < self.limits.memory
 
@@ -225,7 +232,7 @@ class Pool:
     @property
     def _total(self) -> int:
         """All processes, those included that are only just being started."""
-        return len(self._alive) + self._spawning
+        return len(self._alive) + len(self._unborn)
 
     async def _spare(self, personality: Personality) -> Session | None:
         spares = self._spares[personality]
@@ -288,16 +295,15 @@ class Pool:
         """Start a process in a task of its own, so that ``stop`` finds what is only just beginning."""
         opening = asyncio.create_task(self._open(personality))
         self._opening.add(opening)
+        self._unborn.add(opening)
         opening.add_done_callback(self._opening.discard)
+        opening.add_done_callback(self._unborn.discard)
         return opening
 
     async def _open(self, personality: Personality) -> Session:
-        self._spawning += 1
-        try:
-            session = await self._open_session(personality)
-        finally:
-            self._spawning -= 1
+        session = await self._open_session(personality)
         self._alive.add(session)
+        self._unborn.discard(asyncio.current_task())
         try:
             await session.ready()
         except BaseException:

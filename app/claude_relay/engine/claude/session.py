@@ -111,6 +111,7 @@ class Session:
             ProcessGoneError: The process holds another conversation than was thought.
             UpstreamError: The process refused, or ended.
         """
+        self.spoken = False
         goes_on = self.held is not None
         if goes_on and self.personality == "agent" and not await self._was_quiet():
             raise ProcessGoneError("The agent went on by itself, and its conversation is another one now.")
@@ -257,5 +258,6 @@ class Session:
 
 def _is_empty(usage: wire.ContextUsage) -> bool:
     """Whether nothing of a conversation is left: every count is there, and zero."""
-    counts = usage.messageBreakdown
-    return usage.apiUsage is None and bool(counts) and not any(counts.values() if counts else ())
+    counts = usage.messageBreakdown or {}
+    counted = isinstance(counts.get("userMessageTokens"), int)
+    return counted and usage.apiUsage is None and all(count in (0, []) for count in counts.values())

@@ -155,7 +155,7 @@ class Translator:
         self.context_window = (
             max((model.context_window or 0 for model in result.modelUsage.values()), default=0) or None
         )
-        if self._output is not None:
+        if self._output is not None and not self._called:
             yield TextDelta(_structured(result, self._output))
         elif result.result and not self._last_text and not self._called:
             # an answer that was not streamed

@@ -19,6 +19,16 @@ NOISE = {
 _PATIENCE = 0.05
 _settings: dict[str, Any] = {}
 """What was set last."""
+_lines: list[str] = []
+"""Turns since the last boundary."""
+PROOFS: dict[str, dict[str, Any]] = {
+    "keeps something": {"messageBreakdown": {"userMessageTokens": 0, "attachmentTokens": 3}, "apiUsage": None},
+    "keeps its last answer": {"messageBreakdown": {"userMessageTokens": 0}, "apiUsage": {"input_tokens": 1}},
+    "counts nothing": {"messageBreakdown": {}, "apiUsage": None},
+    "does not count": {"messageBreakdown": None},
+    "counts in words": {"messageBreakdown": "none"},
+    "says nothing of it": {},
+}
 
 
 class Input:
@@ -71,19 +81,38 @@ def end(code: int, words: str) -> NoReturn:
 def control(request_id: str, request: dict[str, Any]) -> None:
     if request["subtype"] == "apply_flag_settings":
         _settings.update(request["settings"])
-    if MODE == "refuses" and request["subtype"] == "initialize":
+    refused = {"refuses": "initialize", "cannot count": "get_context_usage"}
+    if request["subtype"] == refused.get(MODE):
         say(type="control_response", response={"subtype": "error", "request_id": request_id, "error": "too late"})
+    elif request["subtype"] == "get_context_usage":
+        prove(request_id)
     else:
         say(type="control_response", response={"subtype": "success", "request_id": request_id, "response": {}})
 
 
+def prove(request_id: str) -> None:
+    """Count what the next request would carry along."""
+    match MODE:
+        case "is silent":
+            return
+        case "dies of it":
+            end(5, "cannot count")
+        case "garbled":
+            os.write(1, b"0 tokens\n")
+    empty = {"userMessageTokens": len(_lines), "toolCallsByType": []}
+    found = PROOFS.get(MODE, {"messageBreakdown": empty, "apiUsage": None})
+    say(type="control_response", response={"subtype": "success", "request_id": "another's", "response": {}})
+    say(type="control_response", response={"subtype": "success", "request_id": request_id, "response": found})
+
+
 def take_turn(lines: Input, line: dict[str, Any]) -> None:
+    _lines.append("user")
     if line.get("shouldQuery") is False:
         if lines.waits(_PATIENCE):
             log({"type": "impatient"})
         result(num_turns=0)
         return
-    text = line["message"]["content"][-1]["text"]
+    text = line["message"]["content"][-1].get("text", "?")
     match MODE:
         case "dies":
             delta("half")
@@ -158,6 +187,10 @@ def main() -> None:
                 time.sleep(60)
             case "control_request":
                 control(line["request_id"], line["request"])
+            case "system" if MODE != "forgets nothing":
+                _lines.clear()
+            case "assistant":
+                _lines.append("assistant")
             case "user":
                 take_turn(lines, line)
 

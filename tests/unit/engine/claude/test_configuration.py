@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator
 
 from claude_relay.engine.claude.configuration import defaults, initial, settings, tool_answer, tool_schema
 from claude_relay.engine.claude.history import Plan
-from claude_relay.engine.vocabulary import Effort, JsonOutput, RunRequest, Sampling
+from claude_relay.engine.vocabulary import Effort, JsonOutput, RunRequest, Sampling, Tool, ToolChoice
 from claude_relay.settings import Personality
 from tests.unit.factories import RunRequestFactory
 
@@ -224,3 +224,82 @@ def test_wrapping_leaves_the_callers_schema_as_it_was() -> None:
 @pytest.mark.parametrize("given", [[1], "a", None, 5])
 def test_an_answer_that_is_not_in_its_field_is_taken_as_it_is(given: object) -> None:
     assert tool_answer(JsonOutput({"type": "array"}, constrained=False), given) == given
+
+
+# --- tools of the client ---------------------------------------------------------------------------------------------
+
+TOOLS = (Tool("b", "d" * 5000, SCHEMA), Tool("a", "", {"type": "object"}, strict=True))
+
+
+def test_tools_are_made_known_once_and_only_if_there_are_any() -> None:
+    found = initial(request(tools=TOOLS))
+
+    assert found["sdkMcpServers"] == ["relay"]
+    assert [hook["matcher"] for hook in found["hooks"]["PreToolUse"]] == ["*"]
+    assert not {"sdkMcpServers", "hooks"} & initial(request()).keys()
+
+
+def test_tools_are_made_known_beside_everything_else() -> None:
+    output = JsonOutput(SCHEMA, constrained=False)
+
+    for personality, prompt in (("chat", "systemPrompt"), ("agent", "appendSystemPrompt")):
+        found = initial(request(tools=TOOLS, output=output, system="Be brief.", personality=personality))
+        assert found.keys() == {"title", prompt, "jsonSchema", "sdkMcpServers", "hooks"}
+
+
+def test_the_upstream_gets_tools_as_they_are_in_the_order_they_came() -> None:
+    assert body(tools=TOOLS) == {
+        "tools": [
+            {"name": "b", "description": "d" * 5000, "input_schema": SCHEMA},
+            {"name": "a", "description": "", "input_schema": {"type": "object"}, "strict": True},
+        ]
+    }
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        (ToolChoice(), None),
+        (ToolChoice(parallel=False), {"type": "auto", "disable_parallel_tool_use": True}),
+        (ToolChoice("none"), {"type": "none"}),
+        (ToolChoice("none", parallel=False), {"type": "none"}),
+        (ToolChoice("required"), {"type": "any"}),
+        (ToolChoice("required", parallel=False), {"type": "any", "disable_parallel_tool_use": True}),
+        (ToolChoice("required", "a"), {"type": "tool", "name": "a"}),
+        (
+            ToolChoice("required", "a", parallel=False),
+            {"type": "tool", "name": "a", "disable_parallel_tool_use": True},
+        ),
+    ],
+)
+def test_what_the_model_may_do_with_tools_is_the_upstreams_to_enforce(
+    choice: ToolChoice, expected: dict[str, Any] | None
+) -> None:
+    assert body(tools=TOOLS, tool_choice=choice).get("tool_choice") == expected
+
+
+def test_an_agents_tools_are_not_replaced_and_its_choice_is_its_own() -> None:
+    assert body(personality="agent", tools=TOOLS, tool_choice=ToolChoice("required", "a")) is None
+
+
+@pytest.mark.parametrize("choice", [ToolChoice(), ToolChoice("none"), ToolChoice("required")])
+def test_without_tools_there_is_no_choice(choice: ToolChoice) -> None:
+    assert body(tool_choice=choice) is None
+
+
+def test_tools_stand_beside_a_choice_of_words_a_format_and_a_plan() -> None:
+    found = body(
+        Plan((), (), {"messages": []}),
+        tools=TOOLS,
+        sampling=Sampling(temperature=0.5),
+        output=JsonOutput(SCHEMA, constrained=True),
+    )
+
+    assert found.keys() == {"tools", "temperature", "output_config", "messages"}
+
+
+def test_the_tool_that_takes_an_answer_is_not_lost_beside_the_clients_tools() -> None:
+    asked = {"tool_choice": ToolChoice("required"), "tools": TOOLS}
+    found = body(**asked, output=JsonOutput({"type": "object"}, constrained=False))
+
+    assert "tools" not in found or "StructuredOutput" in [tool["name"] for tool in found["tools"]]

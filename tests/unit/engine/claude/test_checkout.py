@@ -1,0 +1,456 @@
+"""Which process serves a request: the one that holds its conversation, an emptied one, a spare, or a new one."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from claude_relay.engine.claude import wire
+from claude_relay.engine.claude.conversation import Conversation
+from claude_relay.engine.claude.history import native
+from claude_relay.engine.claude.pool import Limits, Pool
+from claude_relay.engine.claude.session import Session
+from claude_relay.engine.vocabulary import JsonOutput, RunRequest, Text, Tool, ToolCall, ToolResult, Turn
+from claude_relay.errors import UnavailableError
+from claude_relay.settings import Personality
+from tests.unit.engine.claude.composer import Composer
+from tests.unit.engine.claude.fakes import FakeCli
+from tests.unit.factories import RunRequestFactory, conversation
+
+pytestmark = pytest.mark.anyio
+
+LIMITS = Limits(warm=0, processes=8, idle_seconds=600, turns=100, memory=1, reuse=True, reset=True)
+WEATHER = Tool("weather", "Tells the weather.", {"type": "object"})
+
+Make = Callable[..., Pool]
+
+
+@pytest.fixture
+async def make(cli: FakeCli) -> AsyncIterator[Make]:
+    """Make pools of stand-ins that are stopped in the end."""
+    pools: list[Pool] = []
+
+    def build(mode: str = "", memory: int = 0, **limits: Any) -> Pool:
+        async def open_session(personality: Personality) -> Session:
+            return await cli.session(mode, personality)
+
+        pools.append(Pool(open_session, replace(LIMITS, **limits), lambda _: memory))
+        return pools[-1]
+
+    yield build
+    for pool in pools:
+        await pool.stop()
+
+
+def asking(*texts: str, **fields: Any) -> RunRequest:
+    return RunRequestFactory.build(turns=conversation(*texts), **fields)
+
+
+async def answered(pool: Pool, request: RunRequest) -> Session:
+    """Serve a request, up to giving the process back."""
+    session = await pool.checkout(request)
+    await session.ask(request, native)
+    while not isinstance(await session.receive(), wire.Result):
+        pass
+    return session
+
+
+async def served(pool: Pool, request: RunRequest, answer: str = "A1") -> Session:
+    """Serve a request: the process holds the conversation and its answer then."""
+    session = await answered(pool, request)
+    held = Conversation.of(request.turns).followed_by(Turn("assistant", (Text(answer),)))
+    pool.give_back(session, held)
+    return session
+
+
+# --- reused ----------------------------------------------------------------------------------------------------------
+
+
+async def test_the_next_turn_of_a_conversation_is_asked_where_it_is_held_and_nothing_else_is_written(
+    make: Make, cli: FakeCli
+) -> None:
+    pool = make()
+    first = await served(pool, asking("Q1"))
+    before = len(cli.told())
+
+    second = await served(pool, asking("Q1", "A1", "Q2"))
+
+    assert second is first
+    assert second.how == "reused"
+    (line,) = cli.told()[before:]
+    assert (line["type"], line["message"]["content"]) == ("user", [{"type": "text", "text": "Q2"}])
+    assert (pool.counts.started, pool.counts.reused, pool.counts.living) == (1, 1, 1)
+
+
+async def test_a_held_conversation_comes_before_a_process_that_was_used_later(make: Make) -> None:
+    pool = make()
+    holder, later = await answered(pool, asking("Q1")), await answered(pool, asking("other"))
+    for session, question in ((holder, "Q1"), (later, "other")):
+        pool.give_back(session, Conversation.of(conversation(question, "A1")))
+
+    assert await pool.checkout(asking("Q1", "A1", "Q2")) is holder
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        pytest.param(("Q0", "A1", "Q2"), id="other question"),
+        pytest.param(("Q1", "A0", "Q2"), id="other answer"),
+        pytest.param(("Q2",), id="only the last turn"),
+        pytest.param(("Q1",), id="the same question again"),
+        pytest.param(("Q1", "A1", "Q2", "A2", "Q3"), id="a turn that was never asked here"),
+    ],
+)
+async def test_a_conversation_that_differs_anywhere_is_rebuilt_on_an_emptied_process(
+    make: Make, cli: FakeCli, edited: tuple[str, ...]
+) -> None:
+    pool = make()
+    first = await served(pool, asking("Q1"))
+    before = len(cli.told())
+
+    second = await served(pool, asking(*edited))
+
+    assert (second is first, second.how) == (True, "reset")
+    written = [line for line in cli.told()[before:] if line["type"] in {"user", "assistant"}]
+    assert tuple(line["message"]["content"][0]["text"] for line in written) == edited
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"caller": "somebody else"},
+        {"system": "Be brief."},
+        {"tools": (WEATHER,)},
+        {"personality": "agent"},
+        {"output": JsonOutput({"type": "object"}, constrained=False)},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+async def test_a_process_that_is_bound_to_something_else_serves_neither_this_conversation_nor_any_other(
+    make: Make, other: dict[str, Any]
+) -> None:
+    pool = make()
+    first = await served(pool, asking("Q1"))
+
+    for texts in (("Q1", "A1", "Q2"), ("new",)):
+        session = await pool.checkout(asking(*texts, **other))
+        assert (session is first, session.how) == (False, "started")
+
+
+async def test_a_constrained_answer_and_a_choice_of_words_bind_nothing(make: Make, cli: FakeCli) -> None:
+    pool = make()
+    first = await served(pool, asking("Q1"))
+
+    second = await served(
+        pool, asking("Q1", "A1", "Q2", effort="low", output=JsonOutput({"type": "object"}, constrained=True))
+    )
+
+    assert (second is first, second.how) == (True, "reused")
+    assert [request["subtype"] for request in cli.controls()] == ["initialize", "apply_flag_settings"]
+    assert cli.told("system") == []
+
+
+async def test_another_model_answers_in_an_emptied_process(make: Make, cli: FakeCli) -> None:
+    pool = make()
+    await served(pool, asking("Q1"))
+
+    session = await served(pool, asking("Q1", "A1", "Q2", model="opus"))
+
+    assert (session.how, session.model) == ("reset", "opus")
+    assert [turn["message"]["content"][0]["text"] for turn in cli.told("user", "assistant")] == ["Q1", "Q1", "A1", "Q2"]
+
+
+async def test_results_of_tools_go_to_the_process_that_made_the_calls(make: Make, cli: FakeCli) -> None:
+    pool = make()
+    call = ToolCall("toolu_1", "weather", {"city": "Oslo"})
+    question = asking("Weather?", tools=(WEATHER,))
+    first = await answered(pool, question)
+    pool.give_back(first, Conversation.of((*question.turns, Turn("assistant", (call,)))))
+
+    result = Turn("user", (ToolResult("toolu_1", (Text("mild"),)),))
+    second = await served(pool, replace(question, turns=(*question.turns, Turn("assistant", (call,)), result)))
+
+    assert second is first
+    (block,) = cli.told("user")[-1]["message"]["content"]
+    assert (block["type"], block["tool_use_id"]) == ("tool_result", "toolu_1")
+
+
+async def test_two_who_continue_one_conversation_at_once_get_two_processes(make: Make) -> None:
+    pool = make()
+    first = await served(pool, asking("Q1"))
+
+    one, other = await asyncio.gather(*(pool.checkout(asking("Q1", "A1", f"Q{number}")) for number in (2, 3)))
+
+    assert one is not other
+    assert [session.how for session in (one, other)] == ["reused", "started"]
+    assert one is first
+
+
+async def test_without_any_past_there_is_nothing_to_be_found(make: Make) -> None:
+    pool = make(reset=False)
+    session = await pool.checkout(asking("Q1"))
+    pool.give_back(session, Conversation(()))
+
+    assert (await pool.checkout(asking("Q1"))).how == "started"
+
+
+# --- reset -----------------------------------------------------------------------------------------------------------
+
+
+async def test_the_process_used_last_is_emptied_first(make: Make) -> None:
+    pool = make()
+    one, two, three = [await answered(pool, asking(text)) for text in "abc"]
+    for session in (two, three, one):
+        pool.give_back(session, None)
+
+    assert [await pool.checkout(asking("new")) for _ in range(3)] == [one, three, two]
+
+
+async def test_a_process_that_cannot_prove_that_it_is_empty_dies_and_the_next_one_is_tried(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    pool = make("forgets nothing")
+    old = [await answered(pool, asking(text)) for text in "ab"]
+    for session in old:
+        pool.give_back(session, None)
+
+    session = await pool.checkout(asking("new"))
+
+    assert (session in old, session.how) == (False, "started")
+    assert (pool.counts.living, pool.counts.busy) == (0, 1)
+    assert caplog.text.count("could not prove that it is empty") == 2
+
+
+async def test_an_agent_is_never_emptied_for_its_tools_may_have_left_things_running(make: Make, cli: FakeCli) -> None:
+    pool = make()
+    first = await served(pool, asking("Q1", personality="agent"))
+
+    second = await served(pool, asking("new", personality="agent"))
+    third = await served(pool, asking("Q1", "A1", "Q2", personality="agent"))
+
+    assert (second is first, second.how) == (False, "started")
+    assert (third is first, third.how) == (True, "reused")
+    assert "get_context_usage" not in [request["subtype"] for request in cli.controls()]
+
+
+async def test_where_no_process_can_prove_anything_none_is_emptied(make: Make, cli: FakeCli) -> None:
+    pool = make(reset=False)
+    first = await served(pool, asking("Q1"))
+
+    assert (await served(pool, asking("new"))).how == "started"
+    assert (await served(pool, asking("Q1", "A1", "Q2"))) is first
+    assert "get_context_usage" not in [request["subtype"] for request in cli.controls()]
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_who_leaves_while_a_process_is_emptied_takes_it_along(make: Make) -> None:
+    pool = make("is silent")
+    pool.give_back(await answered(pool, asking("Q1")), None)
+    leaving = asyncio.create_task(pool.checkout(asking("new")))
+    await asyncio.sleep(0.02)
+    assert (pool.counts.living, pool.counts.busy) == (0, 1)
+
+    leaving.cancel()
+    await asyncio.gather(leaving, return_exceptions=True)
+
+    assert (pool.counts.living, pool.counts.busy, pool.counts.ending) == (0, 0, 1)
+
+
+# --- spared and started ----------------------------------------------------------------------------------------------
+
+
+async def until_spare(pool: Pool) -> None:
+    async with asyncio.timeout(5):
+        while not any(task.done() for tasks in pool._spares.values() for task in tasks):  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.005)
+
+
+async def test_an_emptied_process_comes_before_a_spare_and_a_spare_before_a_new_one(make: Make) -> None:
+    pool = make(warm=1)
+    pool.start("chat")
+    await until_spare(pool)
+
+    first = await served(pool, asking("Q1"))
+    second = await pool.checkout(asking("new"))
+    await until_spare(pool)
+    third = await pool.checkout(asking("newer"))
+    fourth = await pool.checkout(asking("newest"))
+
+    assert [session.how for session in (second, third, fourth)] == ["reset", "spared", "started"]
+    assert second is first
+    counts = pool.counts
+    assert (counts.reused, counts.reset, counts.spared, counts.started) == (0, 1, 2, 1)
+
+
+async def test_a_spare_is_bound_by_its_first_request(make: Make) -> None:
+    pool = make(warm=1)
+    pool.start("chat")
+    await until_spare(pool)
+
+    session = await served(pool, asking("Q1", caller="ann"))
+
+    assert session.how == "spared"
+    assert (await pool.checkout(asking("new", caller="bob"))) is not session
+
+
+# --- what is kept, and for how long ----------------------------------------------------------------------------------
+
+
+async def test_an_agent_whose_conversation_is_not_known_is_not_kept(make: Make) -> None:
+    pool = make()
+    agent = await pool.checkout(asking("Q1", personality="agent"))
+    chat = await pool.checkout(asking("Q1"))
+
+    pool.give_back(agent, None)
+    pool.give_back(chat, None)
+
+    assert (pool.counts.living, pool.counts.ending) == (1, 1)
+
+
+async def test_a_process_answers_so_many_questions_and_no_more(make: Make) -> None:
+    pool = make(turns=2)
+    first = await served(pool, asking("Q1"))
+
+    second = await served(pool, asking("Q1", "A1", "Q2"))
+
+    assert second is first
+    assert (pool.counts.living, pool.counts.ending) == (0, 1)
+
+
+async def test_a_process_that_has_grown_too_large_is_not_used_again(make: Make) -> None:
+    pool = make(memory=1)
+
+    await served(pool, asking("Q1"))
+
+    assert (pool.counts.living, pool.counts.ending) == (0, 1)
+
+
+async def test_where_processes_are_not_used_again_each_ends_after_its_answer(make: Make) -> None:
+    pool = make(reuse=False)
+
+    await served(pool, asking("Q1"))
+
+    assert (pool.counts.living, pool.counts.ending) == (0, 1)
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_a_process_that_is_still_at_it_is_not_kept(make: Make) -> None:
+    pool = make("works")
+    session = await pool.checkout(asking("Q1"))
+    await session.ask(asking("Q1"), native)
+
+    pool.give_back(session, Conversation.of(conversation("Q1", "A1")))
+
+    assert (pool.counts.living, pool.counts.ending) == (0, 1)
+
+
+async def test_a_process_that_died_while_nobody_looked_is_not_found(make: Make) -> None:
+    pool = make()
+    first = await served(pool, asking("Q1"))
+    await first.process.close()
+
+    session = await pool.checkout(asking("Q1", "A1", "Q2"))
+
+    assert (session is first, session.how) == (False, "started")
+    assert pool.counts.living == 0
+
+
+async def test_what_was_idle_longest_makes_room(make: Make) -> None:
+    pool = make(processes=3)
+    old, middle, new = [await answered(pool, asking("Q", caller=caller)) for caller in "abc"]
+    for session in (old, middle, new):
+        pool.give_back(session, None)
+
+    await pool.checkout(asking("Q", caller="d"))
+
+    assert list(pool._idle) == [middle, new]
+    assert (pool.counts.living, pool.counts.busy) == (2, 1)
+
+
+async def test_a_process_that_waits_too_long_for_its_next_question_ends(make: Make) -> None:
+    pool = make(idle_seconds=0.05)
+    pool.start("chat")
+    await served(pool, asking("Q1"))
+    assert pool.counts.living == 1
+
+    async with asyncio.timeout(2):
+        while pool.counts.living:  # noqa: ASYNC110 - the pool tells nobody
+            await asyncio.sleep(0.01)
+
+
+# --- at the same time ------------------------------------------------------------------------------------------------
+
+
+class Composers:
+    """A pool of stand-ins without processes."""
+
+    def __init__(self, **limits: Any) -> None:
+        self.all: list[Composer] = []
+        self.pool = Pool(self._open, replace(LIMITS, **limits), lambda _: 0)
+
+    async def _open(self, personality: Personality) -> Session:
+        await asyncio.sleep(0)
+        self.all.append(Composer())
+        return Session(self.all[-1], personality, "sonnet", client_composed=True)
+
+    async def idle(self, number: int, caller: str = "") -> list[Composer]:
+        """Let some processes wait for their next question, the last one returned being the one used last."""
+        for session in [await answered(self.pool, asking("Q", caller=caller)) for _ in range(number)]:
+            self.pool.give_back(session, None)
+        return self.all[-number:]
+
+
+async def test_who_finds_a_process_that_cannot_prove_anything_does_not_stumble_over_one_that_others_took() -> None:
+    composers = Composers()
+    _, last = await composers.idle(2)
+    last.leaks = True
+
+    sessions = await asyncio.gather(*(composers.pool.checkout(asking(text)) for text in "ab"))
+
+    assert len(set(sessions)) == 2
+    await composers.pool.stop()
+
+
+async def test_a_stop_while_a_process_is_emptied_leaves_none_behind() -> None:
+    composers = Composers()
+    await composers.idle(1)
+    late = asyncio.create_task(composers.pool.checkout(asking("new")))
+    await asyncio.sleep(0)  # its process is told to forget
+
+    await composers.pool.stop()
+    (came,) = await asyncio.gather(late, return_exceptions=True)
+
+    assert [composer.seems_alive for composer in composers.all] == [False] * len(composers.all)
+    assert isinstance(came, UnavailableError)
+
+
+async def test_several_who_come_at_once_do_not_start_more_processes_than_there_may_be() -> None:
+    composers = Composers(processes=4)
+    await composers.idle(3, "ann")
+
+    await asyncio.gather(*(composers.pool.checkout(asking("Q", caller="bob")) for _ in range(3)))
+
+    assert composers.pool.counts.busy == 3
+    assert composers.pool.counts.busy + composers.pool.counts.living <= 4
+    await composers.pool.stop()
+
+
+async def test_giving_back_where_too_many_are_busy_ends_what_was_given_back_and_nothing_more() -> None:
+    composers = Composers(processes=1)
+    one, _, _ = [await composers.pool.checkout(asking("Q")) for _ in range(3)]
+
+    composers.pool.give_back(one, None)
+
+    assert composers.pool.counts.busy == 2
+    await composers.pool.stop()
+
+
+async def test_a_chat_that_can_neither_go_on_nor_be_emptied_is_not_kept() -> None:
+    composers = Composers(reset=False)
+
+    await composers.idle(1)
+
+    assert composers.pool.counts.living == 0
+    await composers.pool.stop()
