@@ -158,7 +158,7 @@ class FunctionDefinition(Struct, frozen=True):
         parameters: JSON schema of its arguments; without one it has none.
     """
 
-    name: Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,128}$")]
+    name: Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,128}$(?!\n)")]
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None

@@ -299,7 +299,7 @@ def test_tools_stand_beside_a_choice_of_words_a_format_and_a_plan() -> None:
 
 
 def test_the_tool_that_takes_an_answer_is_not_lost_beside_the_clients_tools() -> None:
-    asked = {"tool_choice": ToolChoice("required"), "tools": TOOLS}
-    found = body(**asked, output=JsonOutput({"type": "object"}, constrained=False))
+    output = JsonOutput({"type": "object"}, constrained=False)
+    found = body(tools=TOOLS, tool_choice=ToolChoice("required"), output=output)
 
     assert "tools" not in found or "StructuredOutput" in [tool["name"] for tool in found["tools"]]
