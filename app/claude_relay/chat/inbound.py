@@ -92,7 +92,7 @@ def understand(
         personality,
         system,
         turns,
-        _sampling(request, personality),
+        _sampling(request, personality, forced=forced),
         _effort(request, personality, forced=forced),
         _output(request, personality),
         tools,
@@ -162,14 +162,14 @@ def _chooses_words(request: schemas.ChatCompletionRequest) -> bool:
     return any(getattr(request, name) is not None for name in _WORDING)
 
 
-def _sampling(request: schemas.ChatCompletionRequest, personality: Personality) -> Sampling:
+def _sampling(request: schemas.ChatCompletionRequest, personality: Personality, *, forced: bool) -> Sampling:
     stop = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop or ())
     stop = tuple(text for text in stop if text)
     if personality == "agent":
         return Sampling(stop=stop)
     most = request.max_tokens if request.max_completion_tokens is None else request.max_completion_tokens
     limits = Sampling(max_tokens=most or None, stop=stop)
-    if _excluded(request):
+    if _excluded(request) and not forced:
         return limits
     return replace(limits, temperature=_clamped(request.temperature), top_p=request.top_p, top_k=request.top_k)
 
