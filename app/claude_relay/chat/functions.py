@@ -30,7 +30,8 @@ def choice(request: schemas.ChatCompletionRequest, tools: tuple[Tool, ...]) -> T
     """
     if not tools:
         if forced(request):
-            raise _invalid("there are no functions to call", "tool_choice")
+            field = "function_call" if request.tool_choice is None else "tool_choice"
+            raise _invalid("there are no functions to call", field)
         return ToolChoice()
     parallel = request.parallel_tool_calls is not False and not legacy(request)
     match request.tool_choice if request.tool_choice is not None else request.function_call:
@@ -47,7 +48,9 @@ def choice(request: schemas.ChatCompletionRequest, tools: tuple[Tool, ...]) -> T
 
 def forced(request: schemas.ChatCompletionRequest) -> bool:
     """Whether the model must call a function."""
-    return request.tool_choice not in {None, "auto", "none"} or isinstance(request.function_call, schemas.FunctionName)
+    if request.tool_choice is not None:
+        return request.tool_choice not in {"auto", "none"}
+    return isinstance(request.function_call, schemas.FunctionName)
 
 
 def forbidden(request: schemas.ChatCompletionRequest) -> bool:

@@ -75,22 +75,37 @@ class _Progress:
         self._show = show
         self._spoke = False
         self._calls = -1
+        self._empty = False
 
     def deltas(self, event: Event) -> Iterator[schemas.ChoiceDelta]:
         """Yield what an event adds, most often one delta."""
+        if self._empty and isinstance(event, ToolCallStart | RunEnd):
+            # the upstream leaves the arguments of a call that has none out; clients read them as JSON
+            self._empty = False
+            yield self._call(schemas.FunctionDelta(arguments="{}"))
         match event:
             case TextDelta(text):
                 self._spoke = True
                 yield schemas.ChoiceDelta(content=text)
+            case ToolCallStart() | ToolCallDelta() if self._untold(event):
+                return
             case ToolCallStart(call_id, name):
                 self._calls += 1
+                self._empty = True
                 yield self._call(schemas.FunctionDelta(name=name, arguments=""), call_id)
             case ToolCallDelta(arguments):
+                self._empty = False
                 yield self._call(schemas.FunctionDelta(arguments=arguments))
             case RunEnd("refusal") if self._show.structured or not self._spoke:
                 yield schemas.ChoiceDelta(refusal=_DECLINED)
             case _ if thought := self._show.thought(event):
                 yield schemas.ChoiceDelta(reasoning_content=thought)
+
+    def _untold(self, event: Event) -> bool:
+        """The older form knows one call for each answer: the first."""
+        if self._show.legacy and isinstance(event, ToolCallStart) and self._calls >= 0:
+            self._calls += 1
+        return self._show.legacy and self._calls > 0
 
     def _call(self, function: schemas.FunctionDelta, call_id: str = "") -> schemas.ChoiceDelta:
         if self._show.legacy:
