@@ -413,16 +413,28 @@ async def test_who_finds_a_process_that_cannot_prove_anything_does_not_stumble_o
     await composers.pool.stop()
 
 
-async def test_a_stop_while_a_process_is_emptied_leaves_none_behind() -> None:
+@pytest.mark.parametrize(
+    "leaks",
+    [
+        pytest.param(False, id="proof"),
+        pytest.param(
+            True,
+            id="no proof",
+            marks=pytest.mark.xfail(reason="Pool._start starts a process though the relay was stopped meanwhile"),
+        ),
+    ],
+)
+async def test_a_stop_while_a_process_is_emptied_leaves_none_behind_and_starts_none(leaks: bool) -> None:
     composers = Composers()
-    await composers.idle(1)
+    (process,) = await composers.idle(1)
+    process.leaks = leaks
     late = asyncio.create_task(composers.pool.checkout(asking("new")))
     await asyncio.sleep(0)  # its process is told to forget
 
     await composers.pool.stop()
     (came,) = await asyncio.gather(late, return_exceptions=True)
 
-    assert [composer.seems_alive for composer in composers.all] == [False] * len(composers.all)
+    assert [composer.seems_alive for composer in composers.all] == [False]
     assert isinstance(came, UnavailableError)
 
 

@@ -1,0 +1,265 @@
+"""The runner keeps processes and uses them again, if the self-test says so."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from claude_relay.engine.claude import runner as runner_module
+from claude_relay.engine.claude.runner import ClaudeCodeRunner, limits
+from claude_relay.engine.claude.selftest import Findings
+from claude_relay.engine.claude.translate import Translator
+from claude_relay.engine.vocabulary import Event, RunEnd, RunRequest, TextDelta, Usage
+from claude_relay.errors import InvalidRequestError, RateLimitError
+from claude_relay.settings import Settings
+from tests.unit.engine.claude.fakes import FakeCli
+from tests.unit.factories import RunRequestFactory, conversation
+
+pytestmark = pytest.mark.anyio
+
+Make = Callable[..., Awaitable[ClaudeCodeRunner]]
+ALL = Findings(text=True, living=True, reset=True, tools=True, interrupt=True)
+
+
+@pytest.fixture
+async def make(cli: FakeCli) -> AsyncIterator[Make]:
+    """Make runners that have started, and are stopped in the end."""
+    runners: list[ClaudeCodeRunner] = []
+
+    async def build(mode: str = "", **chosen: Any) -> ClaudeCodeRunner:
+        fields = {"self_test": False, "warm": 0, **chosen}
+        settings = Settings(claude_path=str(cli.executable()), personality="chat", **fields)
+        runners.append(ClaudeCodeRunner(settings, {**cli.environ, "FAKE_CLI": mode}))
+        await runners[-1].start()
+        await asyncio.sleep(0.01)
+        return runners[-1]
+
+    yield build
+    for runner in runners:
+        await runner.stop()
+
+
+def asking(*texts: str, **fields: Any) -> RunRequest:
+    return RunRequestFactory.build(turns=conversation(*texts), **fields)
+
+
+async def asked(runner: ClaudeCodeRunner, *texts: str, **fields: Any) -> list[Event]:
+    return [event async for event in runner.run(asking(*texts, **fields))]
+
+
+def got(runner: ClaudeCodeRunner) -> dict[str, int]:
+    """Return how requests got their processes, by what health says."""
+    processes = runner.health().detail["processes"]
+    return {how: processes[how] for how in ("reused", "reset", "spared", "started") if processes[how]}
+
+
+def said(cli: FakeCli) -> list[str]:
+    return [line["message"]["content"][0]["text"] for line in cli.told("user", "assistant")]
+
+
+# --- conversations ---------------------------------------------------------------------------------------------------
+
+
+async def test_a_conversation_lives_in_one_process_and_each_turn_is_written_once(make: Make, cli: FakeCli) -> None:
+    runner = await make()
+    turns: list[str] = []
+
+    for question in ("one", "two", "three"):
+        turns.append(question)
+        (said_, _) = await asked(runner, *turns)
+        assert isinstance(said_, TextDelta)
+        turns.append(said_.text)
+
+    assert got(runner) == {"started": 1, "reused": 2}
+    assert said(cli) == ["one", "two", "three"]
+
+
+async def test_another_conversation_of_the_caller_is_asked_of_the_emptied_process(make: Make, cli: FakeCli) -> None:
+    runner = await make()
+
+    await asked(runner, "one")
+    await asked(runner, "two")
+
+    assert got(runner) == {"started": 1, "reset": 1}
+    assert len(cli.told("start")) == 1
+
+
+async def test_callers_do_not_share_processes(make: Make) -> None:
+    runner = await make()
+
+    for caller in ("ann", "bob", "ann", "bob"):
+        await asked(runner, "Hi", caller=caller)
+
+    assert got(runner) == {"started": 2, "reset": 2}
+
+
+async def test_a_conversation_whose_process_was_killed_is_rebuilt(make: Make, cli: FakeCli) -> None:
+    runner = await make()
+    await asked(runner, "one")
+    (session,) = runner._pool._idle
+    session.process.kill()
+
+    answer = await asked(runner, "one", "You said: one", "two")
+
+    assert answer[0] == TextDelta("You said: two")
+    assert said(cli)[1:] == ["one", "You said: one", "two"]
+
+
+async def test_where_nothing_is_used_again_each_turn_gets_a_process(make: Make) -> None:
+    runner = await make(reuse=False)
+
+    await asked(runner, "one")
+    await asked(runner, "one", "You said: one", "two")
+
+    assert got(runner) == {"started": 2}
+
+
+async def test_a_process_is_back_before_the_client_knows_of_the_end(make: Make) -> None:
+    runner = await make()
+    run = runner.run(asking("one"))
+    async for event in run:
+        if isinstance(event, RunEnd):
+            assert (runner._pool.counts.busy, runner._pool.counts.living) == (0, 1)
+
+
+async def test_costs_are_told_turn_by_turn(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner = await make()
+    totals = iter([1.0, 1.5])
+    monkeypatch.setattr(Translator, "_end", lambda *_: iter([RunEnd("end", Usage(), None, next(totals))]))
+
+    ends = [(await asked(runner, text))[-1] for text in ("one", "two")]
+
+    assert [end.cost for end in ends if isinstance(end, RunEnd)] == [1.0, 0.5]
+
+
+async def test_a_full_line_is_told_to_the_client(make: Make) -> None:
+    runner = await make("works", max_concurrent=1, max_queue=0)
+    first = runner.run(asking("one"))
+    await anext(first)
+
+    with pytest.raises(RateLimitError):
+        await asked(runner, "two")
+
+    await first.aclose()
+
+
+@pytest.mark.xfail(reason="ClaudeCodeRunner._asked finds out that it cannot be asked only when it has a process")
+async def test_a_question_that_cannot_be_asked_costs_no_process(make: Make) -> None:
+    runner = await make()
+    await asked(runner, "one")
+
+    with pytest.raises(InvalidRequestError):
+        await asked(runner, "one", "You sa")
+
+    assert runner._pool.counts.living == 1
+
+
+# --- the self-test ---------------------------------------------------------------------------------------------------
+
+
+async def examined(runner: ClaudeCodeRunner) -> str:
+    """Return what health says of the self-test once it is over."""
+    assert runner._examining is not None
+    await asyncio.wait({runner._examining})
+    return str(runner.health().detail["self_test"])
+
+
+@pytest.mark.parametrize(
+    ("missing", "verdict", "reuse", "reset"),
+    [
+        ({}, "passed", True, True),
+        ({"reset": False}, "failed: reset", True, False),
+        ({"living": False, "tools": False}, "failed: living, tools", False, True),
+    ],
+)
+async def test_what_fails_the_self_test_is_not_used_and_told(
+    make: Make, monkeypatch: pytest.MonkeyPatch, missing: dict[str, bool], verdict: str, reuse: bool, reset: bool
+) -> None:
+    async def examine(*_: object) -> Findings:
+        return replace(ALL, **missing)
+
+    monkeypatch.setattr(runner_module, "examine", examine)
+    runner = await make(self_test=True)
+
+    assert await examined(runner) == verdict
+    assert (runner._pool.limits.reuse, runner._pool.limits.reset) == (reuse, reset)
+
+
+async def test_until_the_self_test_is_over_nothing_is_used_again(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = asyncio.Event()
+
+    async def examine(*_: object) -> Findings:
+        await gate.wait()
+        return ALL
+
+    monkeypatch.setattr(runner_module, "examine", examine)
+    runner = await make(self_test=True)
+    assert runner.health().detail["self_test"] == "running"
+
+    await asked(runner, "one")
+    await asked(runner, "two")
+    gate.set()
+
+    assert got(runner) == {"started": 2}
+    assert await examined(runner) == "passed"
+
+
+@pytest.mark.xfail(reason="ClaudeCodeRunner._self_test does not look whether the self-test itself ended with an error")
+async def test_a_self_test_that_could_not_be_made_was_not_passed(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def examine(*_: object) -> Findings:
+        raise OSError("no room for a home")
+
+    monkeypatch.setattr(runner_module, "examine", examine)
+    runner = await make(self_test=True)
+
+    verdict = await examined(runner)
+    await asyncio.gather(*filter(None, [runner._examining]), return_exceptions=True)
+    assert verdict != "passed"
+
+
+@pytest.mark.xfail(
+    reason="ClaudeCodeRunner._self_test takes one that was never made, since nothing is reused, for passed"
+)
+async def test_a_self_test_that_was_not_made_was_not_passed(make: Make) -> None:
+    assert await examined(await make(self_test=True, reuse=False)) != "passed"
+
+
+@pytest.mark.xfail(reason="Session keeps what it was told of client_composed when it was started, before the verdict")
+async def test_a_spare_that_was_started_before_the_verdict_follows_it_too(
+    make: Make, monkeypatch: pytest.MonkeyPatch, cli: FakeCli
+) -> None:
+    gate = asyncio.Event()
+
+    async def examine(*_: object) -> Findings:
+        await gate.wait()
+        return replace(ALL, text=False)
+
+    monkeypatch.setattr(runner_module, "examine", examine)
+    runner = await make(self_test=True, warm=1)
+    async with asyncio.timeout(5):
+        while not cli.told("control_request"):  # noqa: ASYNC110 - the pool tells nobody
+            await asyncio.sleep(0.01)
+    gate.set()
+    await examined(runner)
+
+    await asked(runner, "/clear")
+
+    assert said(cli) == [" /clear"]
+
+
+# --- limits ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("asked_for", "made"), [(1, 6), (6, 6), (50, 50)])
+def test_there_may_always_be_as_many_processes_as_answers_and_spares(asked_for: int, made: int) -> None:
+    assert limits(Settings(max_processes=asked_for, max_concurrent=4, warm=2)).processes == made
+
+
+def test_limits_are_the_operators_and_nothing_is_used_again_unasked() -> None:
+    found = limits(Settings(warm=3, idle_timeout=5.0, max_process_turns=7, max_process_memory=2))
+
+    assert (found.warm, found.idle_seconds, found.turns, found.memory) == (3, 5.0, 7, 2 << 20)
+    assert (found.reuse, found.reset) == (False, False)
+    assert found.processes > 3

@@ -1,0 +1,307 @@
+"""A process that is asked again: where its conversation goes on, and where it proves that it has forgotten it."""
+
+import asyncio
+import time
+from typing import Any
+
+import msgspec
+import pytest
+
+from claude_relay.engine.claude import configuration, history, wire
+from claude_relay.engine.claude import session as session_module
+from claude_relay.engine.claude.conversation import Conversation
+from claude_relay.engine.claude.history import native
+from claude_relay.engine.claude.session import ProcessGoneError, Session
+from claude_relay.engine.vocabulary import RunRequest, Sampling, Text, Tool, ToolCall, ToolResult, Turn
+from tests.unit.engine.claude.composer import OWN_TOOL, Composer, Reply
+from tests.unit.engine.claude.fakes import FakeCli, until_ended
+from tests.unit.factories import RunRequestFactory, conversation
+
+pytestmark = pytest.mark.anyio
+
+WEATHER = Tool("weather", "Tells the weather.", {"type": "object"})
+
+
+def asking(*texts: str, **fields: Any) -> RunRequest:
+    return RunRequestFactory.build(turns=conversation(*texts), **fields)
+
+
+async def answered(session: Session, request: RunRequest) -> None:
+    await session.ask(request, native)
+    while not isinstance(await session.receive(), wire.Result):
+        pass
+
+
+async def held(session: Session, *texts: str, **fields: Any) -> None:
+    """Let a session hold a conversation, whose last text is its answer."""
+    await answered(session, asking(*texts[:-1], **fields))
+    session.held = Conversation.of(conversation(*texts))
+
+
+def kinds(lines: list[dict[str, Any]]) -> list[str]:
+    """Return what lines are, without the question whether the process is there."""
+    found = [line.get("subtype") or line.get("request", {}).get("subtype") or line["type"] for line in lines]
+    return [kind for kind in found if kind not in {"start", "get_binary_version"}]
+
+
+# --- going on --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_held_conversation_goes_on_with_its_last_turn_alone(cli: FakeCli) -> None:
+    session = await cli.session()
+    await held(session, "Q1", "A1")
+    before = len(cli.told())
+
+    await answered(session, asking("Q1", "A1", "Q2"))
+
+    (line,) = cli.told()[before:]
+    assert line["message"]["content"] == [{"type": "text", "text": "Q2"}]
+    assert line.get("shouldQuery", True)
+
+
+async def test_settings_that_differ_are_set_without_a_boundary_which_would_hide_the_conversation(cli: FakeCli) -> None:
+    session = await cli.session()
+    await held(session, "Q1", "A1")
+    before = len(cli.told())
+    request = asking("Q1", "A1", "Q2", sampling=Sampling(temperature=0.5))
+
+    await answered(session, request)
+    session.held = Conversation.of(conversation("Q1", "A1", "Q2", "A2"))
+    await answered(session, asking("Q1", "A1", "Q2", "A2", "Q3", sampling=Sampling(temperature=0.5)))
+    session.held = Conversation.of(conversation("Q1", "A1", "Q2", "A2", "Q3", "A3"))
+    await answered(session, asking("Q1", "A1", "Q2", "A2", "Q3", "A3", "Q4"))
+
+    told = cli.told()[before:]
+    assert kinds(told) == ["apply_flag_settings", "user", "user", "apply_flag_settings", "user"]
+    assert told[0]["request"]["settings"] == configuration.settings(request, history.Plan((), (), {}))
+    assert told[3]["request"]["settings"] == configuration.defaults("sonnet")
+
+
+async def test_results_of_tools_are_the_last_turn_too(cli: FakeCli) -> None:
+    session = await cli.session()
+    call, result = ToolCall("toolu_1", "weather", {}), ToolResult("toolu_1", (Text("mild"),))
+    turns = (*conversation("Q1"), Turn("assistant", (call,)))
+    await answered(session, asking("Q1", tools=(WEATHER,)))
+    session.held = Conversation.of(turns)
+
+    await answered(session, RunRequestFactory.build(turns=(*turns, Turn("user", (result,))), tools=(WEATHER,)))
+
+    assert cli.told("user")[-1]["message"]["content"] == [
+        {"type": "tool_result", "tool_use_id": "toolu_1", "content": [{"type": "text", "text": "mild"}]}
+    ]
+
+
+async def test_a_process_holds_nothing_while_it_is_asked(cli: FakeCli) -> None:
+    session = await cli.session()
+    await held(session, "Q1", "A1")
+
+    await session.ask(asking("Q1", "A1", "Q2"), native)
+
+    assert (session.held, session.turns, session.asking) == (None, 2, True)
+
+
+async def test_only_the_first_question_binds_a_process(cli: FakeCli) -> None:
+    session = await cli.session()
+    await held(session, "Q1", "A1", system="Be brief.", caller="ann")
+    binding = session.binding
+
+    await answered(session, asking("Q1", "A1", "Q2", system="Be brief.", caller="ann"))
+
+    assert session.binding is binding
+    assert kinds(cli.told()).count("initialize") == 1
+
+
+async def test_a_process_that_died_unseen_has_not_spoken(cli: FakeCli) -> None:
+    session = await cli.session()
+    await held(session, "Q1", "A1")
+    assert session.spoken
+    await until_killed(session)
+
+    with pytest.raises(ProcessGoneError):
+        await answered(session, asking("Q1", "A1", "Q2"))
+
+    assert not session.spoken
+
+
+async def until_killed(session: Session) -> None:
+    session.process.kill()
+    await until_ended(session.process)
+
+
+# --- agents ----------------------------------------------------------------------------------------------------------
+
+
+async def agent(reply: Reply | None = None) -> tuple[Session, Composer]:
+    """Return an agent that has answered once."""
+    process = Composer()
+    process.reply = reply or process.reply
+    session = Session(process, "agent", "sonnet", client_composed=True)
+    await held(session, "Q1", "ok", personality="agent")
+    return session, process
+
+
+async def test_what_an_agent_did_by_itself_stays_in_its_conversation() -> None:
+    work = {"type": "tool_use", "id": "own_1", "name": OWN_TOOL, "input": {}}
+    session, process = await agent(Reply((work, {"type": "text", "text": "ok"})))
+
+    await answered(session, asking("Q1", "ok", "Q2", personality="agent"))
+
+    roles = [(role, [block["type"] for block in blocks]) for role, blocks in process.ledger.bodies[-1].messages]
+    assert roles == [
+        ("user", ["text"]),
+        ("assistant", ["tool_use"]),
+        ("user", ["tool_result"]),
+        ("assistant", ["text"]),
+        ("user", ["text"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"type": "stream_event", "event": {"type": "message_start", "message": {"usage": {}}}},
+        {"type": "assistant", "message": {"content": []}},
+        {"type": "result", "subtype": "success"},
+    ],
+    ids=lambda line: line["type"],
+)
+async def test_an_agent_that_went_on_by_itself_is_not_asked(line: dict[str, Any]) -> None:
+    session, process = await agent()
+    process._out.append(line)
+
+    with pytest.raises(ProcessGoneError):
+        await session.ask(asking("Q1", "ok", "Q2", personality="agent"), native)
+
+    assert len(process.ledger.bodies) == 1
+
+
+async def test_an_agent_that_was_quiet_is_asked_whatever_news_there_was_of_itself() -> None:
+    session, process = await agent()
+    process._out.append({"type": "system", "subtype": "status"})
+    process._out.append({"type": "news"})
+
+    await answered(session, asking("Q1", "ok", "Q2", personality="agent"))
+
+    assert len(process.ledger.bodies) == 2
+
+
+@pytest.mark.parametrize("dead", [True, False], ids=["died unseen", "went on"])
+async def test_an_agent_that_cannot_be_asked_has_not_spoken_so_that_another_process_is_tried(dead: bool) -> None:
+    session, process = await agent()
+    process._out.append({"type": "result", "subtype": "success"})
+    if dead:
+        process.die(seen=False)
+
+    with pytest.raises(ProcessGoneError):
+        await session.ask(asking("Q1", "ok", "Q2", personality="agent"), native)
+
+    assert not session.spoken
+
+
+# --- forgetting ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["", "garbled"])
+async def test_an_emptied_process_proves_it_and_its_next_question_is_all_there_is(cli: FakeCli, mode: str) -> None:
+    session = await cli.session(mode)
+    await held(session, "Q1", "A1")
+    before = len(cli.told())
+
+    assert await session.reset()
+    assert session.held is None
+    await answered(session, asking("new", "A", "newer"))
+
+    told = cli.told()[before:]
+    assert kinds(told) == ["compact_boundary", "get_context_usage", "user", "assistant", "user"]
+    assert told[1]["request"] == {"subtype": "get_context_usage", "detail": "summary"}
+
+
+async def test_an_emptied_process_can_be_told_of_another_model(cli: FakeCli) -> None:
+    session = await cli.session()
+    await held(session, "Q1", "A1")
+    before = len(cli.told())
+
+    assert await session.reset()
+    await answered(session, asking("new", model="opus"))
+
+    assert kinds(cli.told()[before + 2 :]) == ["apply_flag_settings", "compact_boundary", "user"]
+    assert session.model == "opus"
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [
+        "forgets nothing",
+        "keeps something",
+        "keeps its last answer",
+        "counts nothing",
+        "does not count",
+        "counts in words",
+        "says nothing of it",
+        "cannot count",
+        "dies of it",
+    ],
+)
+async def test_whatever_is_no_proof_is_none(cli: FakeCli, mode: str) -> None:
+    session = await cli.session(mode)
+    await held(session, "Q1", "A1")
+
+    async with asyncio.timeout(1):
+        assert not await session.reset()
+
+
+async def test_the_proof_is_not_waited_for_longer_than_it_can_take(
+    cli: FakeCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_module, "_PROOF_TIMEOUT", 0.05)
+    session = await cli.session("is silent")
+    await held(session, "Q1", "A1")
+    began = time.monotonic()
+
+    assert not await session.reset()
+
+    assert 0.04 < time.monotonic() - began < 1
+
+
+async def test_a_process_that_has_gone_proves_nothing(cli: FakeCli) -> None:
+    session = await cli.session()
+    await held(session, "Q1", "A1")
+    await until_killed(session)
+
+    assert not await session.reset()
+
+
+@pytest.mark.parametrize(
+    ("usage", "empty"),
+    [
+        ({"messageBreakdown": {"userMessageTokens": 0, "toolCallsByType": []}, "apiUsage": None}, True),
+        ({"messageBreakdown": {"userMessageTokens": 1}}, False),
+        ({"messageBreakdown": {"userMessageTokens": 0, "toolCallsByType": [{"name": "a", "tokens": 1}]}}, False),
+        ({"messageBreakdown": {"userMessageTokens": 0}, "apiUsage": {}}, False),
+        ({"messageBreakdown": {"userMessageTokens": 0}, "apiUsage": 0}, False),
+        ({"messageBreakdown": {"userMessageTokens": "0"}}, False),
+        ({"messageBreakdown": {}}, False),
+        ({}, False),
+        pytest.param(
+            {"messageBreakdown": {"userMessageTokens": None, "assistantMessageTokens": None}},
+            False,
+        ),
+        pytest.param(
+            {"messageBreakdown": {"toolCallsByType": []}},
+            False,
+        ),
+    ],
+)
+def test_a_process_is_empty_if_every_count_is_there_and_zero(usage: dict[str, Any], empty: bool) -> None:
+    assert session_module._is_empty(msgspec.convert(usage, wire.ContextUsage)) is empty
+
+
+# --- costs -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_turns_cost_is_what_the_total_has_grown_by(cli: FakeCli) -> None:
+    session = await cli.session()
+
+    costs = [session.cost_of(total) for total in (0.5, 0.75, 0.75, None, 1.0)]
+
+    assert costs == [0.5, 0.25, 0.0, None, 0.25]
