@@ -262,7 +262,8 @@ async def test_after_the_last_event_nothing_is_sent_however_long_the_clean_up_ta
 
     body = await received(slow(0), 0.02, Slow())
 
-    assert body == [frame(Piece("a"))]
+    # a busy machine may be silent before the event, never after it
+    assert body[-1] == frame(Piece("a"))
 
 
 @pytest.mark.anyio

@@ -91,7 +91,11 @@ def answered(events: Iterable[Event]) -> Turn | None:
 def _said(piece: Piece) -> Any:
     """Arguments are compared as the JSON they are, in which one is not true."""
     if isinstance(piece, ToolCall):
-        return (piece.id, piece.name, msgspec.json.encode(_whole(piece.arguments), order="deterministic"))
+        try:
+            return (piece.id, piece.name, msgspec.json.encode(_whole(piece.arguments), order="deterministic"))
+        except RecursionError:
+            # nested too deeply to be looked at; the id is the upstream's own
+            return (piece.id, piece.name)
     return piece
 
 

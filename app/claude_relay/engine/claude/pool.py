@@ -293,6 +293,8 @@ class Pool:
 
     def _start(self, personality: Personality) -> asyncio.Task[Session]:
         """Start a process in a task of its own, so that ``stop`` finds what is only just beginning."""
+        if self._stopped:
+            raise _stopping()
         opening = asyncio.create_task(self._open(personality))
         self._opening.add(opening)
         self._unborn.add(opening)

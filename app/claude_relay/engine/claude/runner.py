@@ -92,7 +92,7 @@ class ClaudeCodeRunner:
         )
 
     def _self_test(self) -> str:
-        if not self._settings.self_test:
+        if not self._settings.self_test or not self._settings.reuse:
             return "off"
         if self._examining is None or not self._examining.done():
             return "running"
@@ -218,7 +218,12 @@ class ClaudeCodeRunner:
             return
         reset = command.proves_reset(installation)
         if self._settings.self_test:
-            findings = await examine(installation, self._environ)
+            try:
+                findings = await examine(installation, self._environ)
+            except OSError as error:
+                self._failed = ["everything"]
+                _log.warning("The self-test could not be made, so no process is used again: %s", error)
+                return
             self._failed = findings.failed
             if self._failed:
                 _log.warning("Claude Code %s is not used fully: %s", installation.version_text, ", ".join(self._failed))

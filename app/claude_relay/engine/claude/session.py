@@ -221,14 +221,17 @@ class Session:
     async def _was_quiet(self) -> bool:
         """Whether the process said nothing since its last answer: a task in an agent's background may wake it."""
         asked = self._control("get_binary_version")
-        await self._write(asked)
         quiet = True
-        while True:
-            match await self._next():
-                case wire.ControlResponse(reply) if reply.request_id == asked.request_id:
-                    return quiet
-                case wire.StreamEvent() | wire.Assistant() | wire.Result():
-                    quiet = False
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_PROOF_TIMEOUT):
+                await self._write(asked)
+                while True:
+                    match await self._next():
+                        case wire.ControlResponse(reply) if reply.request_id == asked.request_id:
+                            return quiet
+                        case wire.StreamEvent() | wire.Assistant() | wire.Result():
+                            quiet = False
+        return False
 
     async def _turn_over(self) -> None:
         while not isinstance(await self.receive(), wire.Result):

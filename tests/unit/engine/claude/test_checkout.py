@@ -420,7 +420,6 @@ async def test_who_finds_a_process_that_cannot_prove_anything_does_not_stumble_o
         pytest.param(
             True,
             id="no proof",
-            marks=pytest.mark.xfail(reason="Pool._start starts a process though the relay was stopped meanwhile"),
         ),
     ],
 )

@@ -117,7 +117,6 @@ async def test_a_cli_that_does_everything_as_it_was_seen_to_fails_nothing(monkey
         pytest.param(
             "plain system",
             {"text"},
-            marks=pytest.mark.xfail(raises=TypeError, reason="selftest._holds lets errors of other kinds through"),
         ),
     ],
 )
