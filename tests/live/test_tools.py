@@ -192,13 +192,12 @@ def test_what_cannot_be_offered_is_named(chat: Relay, fields: dict[str, Any], pa
 
 
 def test_a_call_of_a_tool_that_was_not_offered_is_the_clients_to_answer(chat: Relay, upstream: FakeUpstream) -> None:
-    upstream.replies(Message(blocks=(Text("hm"), ToolUse("toolu_A", "unknown", {"n": 1}))))
+    upstream.replies(Message(blocks=(Text("hm"), ToolUse("toolu_A", "unknown", {"n": 1})), interval=0.1))
     choice = chat.chat("?", tools=[TIME]).json()["choices"][0]
     chat.settle()
     assert choice["finish_reason"] == "tool_calls"
     assert choice["message"]["tool_calls"][0]["function"]["name"] == "unknown"
-    # the kill that keeps the CLI from answering by itself can lose its race on a loaded machine
-    assert len(upstream.messages_requests) <= 2
+    assert len(upstream.messages_requests) == 1
 
 
 @pytest.mark.parametrize("after", [[], [{"role": "user", "content": "?"}], [{"role": "assistant", "content": "?"}]])

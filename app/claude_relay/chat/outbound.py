@@ -1,5 +1,6 @@
 """Engine events -> OpenAI's answers. Pure."""
 
+import re
 from collections.abc import AsyncIterator, Iterable, Iterator
 
 from msgspec import UNSET, Struct
@@ -24,6 +25,8 @@ _FINISH: dict[StopReason, schemas.FinishReason] = {
     "tool_calls": "tool_calls",
 }
 _DECLINED = "The model declined to answer."
+_JSON = re.compile(r"\s*[\[{\"0-9tfn-]")
+"""How JSON begins, and the words of a model that declines seldom do."""
 
 Indexed = tuple[int, Event]
 """An event, and which of the request's answers it belongs to."""
@@ -74,6 +77,7 @@ class _Progress:
     def __init__(self, show: Presentation) -> None:
         self._show = show
         self._spoke = False
+        self._held = ""
         self._calls = -1
         self._empty = False
 
@@ -85,8 +89,7 @@ class _Progress:
             yield self._call(schemas.FunctionDelta(arguments="{}"))
         match event:
             case TextDelta(text):
-                self._spoke = True
-                yield schemas.ChoiceDelta(content=text)
+                yield from self._said(text)
             case ToolCallStart() | ToolCallDelta() if self._untold(event):
                 return
             case ToolCallStart(call_id, name):
@@ -97,9 +100,19 @@ class _Progress:
                 self._empty = False
                 yield self._call(schemas.FunctionDelta(arguments=arguments))
             case RunEnd("refusal") if self._show.structured or not self._spoke:
-                yield schemas.ChoiceDelta(refusal=_DECLINED)
+                yield schemas.ChoiceDelta(refusal=self._held or _DECLINED)
+            case RunEnd() if self._held:
+                yield schemas.ChoiceDelta(content=self._held)
             case _ if thought := self._show.thought(event):
                 yield schemas.ChoiceDelta(reasoning_content=thought)
+
+    def _said(self, text: str) -> Iterator[schemas.ChoiceDelta]:
+        """Words where JSON is expected may turn out to be a refusal, so they are kept until the end."""
+        self._held += text
+        if self._spoke or not self._show.structured or _JSON.match(self._held):
+            self._spoke = True
+            yield schemas.ChoiceDelta(content=self._held)
+            self._held = ""
 
     def _untold(self, event: Event) -> bool:
         """The older form knows one call for each answer: the first."""

@@ -187,6 +187,11 @@ class RunRequest(Struct, frozen=True):
     tool_choice: ToolChoice = ToolChoice()
     caller: str = ""
 
+    @property
+    def answers_by_tool(self) -> bool:
+        """Whether the answer is the input of a tool, not what the model says."""
+        return self.output is not None and not self.output.constrained
+
 
 class Usage(Struct, frozen=True):
     """Token counts of one run, summed over its model calls.

@@ -299,10 +299,24 @@ async def test_a_model_that_declines_in_words_has_said_them() -> None:
 
 
 async def test_a_refusal_never_stands_where_json_is_expected() -> None:
-    events = (TextDelta("I can't."), RunEnd("refusal", Usage()))
+    events = (TextDelta("I "), TextDelta("can't."), RunEnd("refusal", Usage()))
 
     assert message(show(structured=True), *events) == {"role": "assistant", "content": None, "refusal": "I can't."}
-    assert [delta for delta in await deltas(show(structured=True), *events) if "refusal" in delta]
+    sent = await deltas(show(structured=True), *events)
+    assert [delta["refusal"] for delta in sent if "refusal" in delta] == ["I can't."]
+    assert not any(delta.get("content") for delta in sent)
+
+
+async def test_json_is_shown_as_it_comes_and_other_words_in_its_place_are_not_lost() -> None:
+    json = (TextDelta(" "), TextDelta('{"a"'), TextDelta(": 1}"), END)
+    words = (TextDelta("Hm, "), TextDelta("no."), END)
+
+    contents = [
+        [delta.get("content") for delta in await deltas(show(structured=True), *events)][1:] for events in (json, words)
+    ]
+
+    assert contents[0][:2] == [' {"a"', ": 1}"]
+    assert contents[1][0] == "Hm, no."
 
 
 async def test_each_of_several_answers_declines_for_itself() -> None:

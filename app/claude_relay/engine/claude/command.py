@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from claude_relay.engine.claude import tools
+from claude_relay.engine.claude import configuration, tools
 from claude_relay.engine.claude.discovery import Installation
 from claude_relay.settings import PREFIX, PermissionMode, Personality
 
@@ -54,6 +54,11 @@ _BY_PERSONALITY: Mapping[Personality, Mapping[str, str]] = {
         "CLAUDE_CODE_MAX_RETRIES": "0",
         "CLAUDE_CODE_DISABLE_ATTACHMENTS": "1",
         "CLAUDE_CODE_DISABLE_AUTO_MEMORY": "1",
+        # the conversation is the client's: what is too long for the model is refused, not abridged
+        "DISABLE_AUTO_COMPACT": "1",
+        "CLAUDE_CODE_BLOCKING_LIMIT_OVERRIDE": configuration.OPEN,
+        # a refusal is an answer, and the client's to deal with
+        "CLAUDE_CODE_DISABLE_REFUSAL_RETRY": "1",
     },
     # an agent in the middle of its work is worth a second and a third try
     "agent": {"CLAUDE_CODE_MAX_RETRIES": "2"},

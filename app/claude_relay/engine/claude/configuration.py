@@ -7,9 +7,21 @@ import msgspec
 from claude_relay.engine.claude import tools
 from claude_relay.engine.claude.history import Plan
 from claude_relay.engine.vocabulary import JsonOutput, RunRequest, ToolChoice
+from claude_relay.settings import Personality
 
 _TOOL_FIELD = "value"
 """Where a schema that is no object stands inside the one that the CLI's tool takes."""
+
+
+_LIMIT = "CLAUDE_CODE_BLOCKING_LIMIT_OVERRIDE"
+"""Tokens of a prompt from which on the CLI, its compaction switched off, does not ask the upstream at all."""
+OPEN = "1000000000"
+"""A limit that nothing meets: the upstream knows best what it takes."""
+FENCE = {_LIMIT: "1"}
+"""A limit that everything meets."""
+_EVERYTHING_UNSET = dict.fromkeys(
+    ("CLAUDE_CODE_EXTRA_BODY", "CLAUDE_CODE_MAX_OUTPUT_TOKENS", "CLAUDE_CODE_DISABLE_THINKING")
+)
 
 
 def initial(request: RunRequest) -> dict[str, Any]:
@@ -22,7 +34,7 @@ def initial(request: RunRequest) -> dict[str, Any]:
         fields["systemPrompt"] = [request.system or ""]
     elif request.system:
         fields["appendSystemPrompt"] = request.system
-    if request.output is not None and not request.output.constrained:
+    if request.output is not None and request.answers_by_tool:
         fields["jsonSchema"] = tool_schema(request.output)
     return {**fields, **tools.registration()} if request.tools else fields
 
@@ -38,14 +50,19 @@ def settings(request: RunRequest, plan: Plan) -> dict[str, Any]:
             "CLAUDE_CODE_EXTRA_BODY": msgspec.json.encode(body).decode() if body else None,
             "CLAUDE_CODE_MAX_OUTPUT_TOKENS": None if sampling.max_tokens is None else str(sampling.max_tokens),
             "CLAUDE_CODE_DISABLE_THINKING": "1" if request.effort == "none" else None,
+            **_limit(request.personality),
         },
     }
 
 
-def defaults(model: str) -> dict[str, Any]:
+def defaults(model: str, personality: Personality) -> dict[str, Any]:
     """Return the flag settings of a process on which nothing was set."""
-    names = ("CLAUDE_CODE_EXTRA_BODY", "CLAUDE_CODE_MAX_OUTPUT_TOKENS", "CLAUDE_CODE_DISABLE_THINKING")
-    return {"model": model, "effortLevel": None, "env": dict.fromkeys(names)}
+    return {"model": model, "effortLevel": None, "env": {**_EVERYTHING_UNSET, **_limit(personality)}}
+
+
+def fenced(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return flag settings with which the CLI asks nothing more."""
+    return {**settings, "env": {**settings["env"], **FENCE}}
 
 
 def tool_schema(output: JsonOutput) -> dict[str, Any]:
@@ -66,6 +83,11 @@ def tool_schema(output: JsonOutput) -> dict[str, Any]:
 def tool_answer(output: JsonOutput, given: Any) -> Any:
     """Return the answer inside what the CLI's tool was given."""
     return given if _is_object(output.schema) or not isinstance(given, dict) else given.get(_TOOL_FIELD)
+
+
+def _limit(personality: Personality) -> dict[str, str]:
+    """Only ``chat`` is started without compaction, where the limit counts."""
+    return {_LIMIT: OPEN} if personality == "chat" else {}
 
 
 def _is_object(schema: dict[str, Any]) -> bool:
@@ -110,7 +132,7 @@ def _tooled(request: RunRequest) -> dict[str, Any]:
     if not request.tools or request.personality == "agent":
         return {}
     choice = _chosen(request.tool_choice)
-    if request.output is not None and not request.output.constrained:
+    if request.answers_by_tool:
         # the CLI's own tool, which takes the answer, must stay in its list
         return {"tool_choice": choice} if choice else {}
     listed = [tools.definition(tool) for tool in request.tools]

@@ -41,8 +41,7 @@ class Binding(Struct, frozen=True):
     @classmethod
     def of(cls, request: RunRequest) -> "Binding":
         """Return what a process must be bound to if it is to answer a request."""
-        by_tool = request.output is not None and not request.output.constrained
-        schema = msgspec.json.encode(request.output.schema) if request.output and by_tool else None
+        schema = msgspec.json.encode(request.output.schema) if request.output and request.answers_by_tool else None
         return cls(request.caller, request.personality, request.system, request.tools, schema)
 
 

@@ -154,18 +154,18 @@ class ClaudeCodeRunner:
                     said.append(event)
                     if isinstance(event, RunEnd):
                         # before the client knows of the end: its next request may come at once
-                        self._pool.give_back(session, self._held(request, said))
+                        self._pool.give_back(session, self._held(session, request, said))
                         returned = True
                     yield event
         finally:
             if not returned:
                 self._pool.retire(session)
 
-    def _held(self, request: RunRequest, said: list[Event]) -> Conversation | None:
+    def _held(self, session: Session, request: RunRequest, said: list[Event]) -> Conversation | None:
         """Return the conversation that the process holds now, in the words that the client will repeat."""
-        by_tool = request.output is not None and not request.output.constrained
         answer = answered(said)
-        if answer is None or by_tool or self._strategy(request.personality) is not history.native:
+        exact = not session.cut and not request.answers_by_tool
+        if answer is None or not exact or self._strategy(request.personality) is not history.native:
             return None
         return Conversation.of(request.turns).followed_by(answer)
 
@@ -173,7 +173,7 @@ class ClaudeCodeRunner:
         if request.output is not None:
             way = "the upstream's own format" if request.output.constrained else "Claude Code's tool"
             _log.info("structured output by %s", way)
-        by_tool = request.output if request.output and not request.output.constrained else None
+        by_tool = request.output if request.answers_by_tool else None
         names = [tool.name for tool in request.tools]
         translator = Translator(by_tool, names, alone=request.personality == "chat")
         finisher = Finisher(request, lambda: translator.usage)
@@ -182,9 +182,9 @@ class ClaudeCodeRunner:
             for said in translator.feed(await session.receive()):
                 for event in finisher.feed(said):
                     if isinstance(event, RunEnd):
-                        await session.cut_short()
+                        result = await session.cut_short()
                         self._learn(request.model, translator.context_window)
-                        yield replace(event, cost=session.cost_of(event.cost))
+                        yield replace(event, cost=session.cost_of(result.total_cost_usd if result else event.cost))
                         return
                     yield event
 

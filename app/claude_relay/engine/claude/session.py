@@ -53,6 +53,7 @@ class Session:
         cost: US dollars that its turns have cost so far.
         how: How its present request got it.
         spoken: Whether anything of the present answer has come.
+        cut: Whether the present answer was cut short: the process then holds more than the client knows of.
     """
 
     def __init__(self, process: ChildProcess, personality: Personality, model: str, *, client_composed: bool) -> None:
@@ -65,7 +66,11 @@ class Session:
         self.cost = 0.0
         self.how: How = "started"
         self.spoken = False
-        self._settings = configuration.defaults(model)
+        self.cut = False
+        self._settings = configuration.defaults(model, personality)
+        self._fence: str | None = None
+        self._fenced = False
+        self._over = False
         self._texts = history.Texts(client_composed)
         self._request: RunRequest | None = None
         self._ids = (f"relay-{number}" for number in itertools.count(1))
@@ -116,7 +121,8 @@ class Session:
         if goes_on and self.personality == "agent" and not await self._was_quiet():
             raise ProcessGoneError("The agent went on by itself, and its conversation is another one now.")
         plan = hand_over(replace(request, turns=request.turns[-1:]) if goes_on else request, self._texts)
-        self._request, self.held, self.spoken = request, None, False
+        self._request, self.held, self.spoken, self.cut = request, None, False, False
+        self._fence, self._fenced, self._over = None, False, False
         await self._write(*self._initial(request), *self._changes(request, plan, goes_on=goes_on))
         for batch in plan.past:
             await self._write(*batch)
@@ -150,21 +156,37 @@ class Session:
                 raise UpstreamError(f"Claude Code refused its configuration: {error}", code="claude_refused")
             case wire.Other("result", reason):
                 raise UpstreamError(f"Claude Code's result could not be read: {reason}", code="claude_unreadable")
-            case wire.StreamEvent():
-                self.spoken = True
+            case wire.ControlResponse(wire.ControlReply(self._fence)):
+                self._fenced = True
+            case wire.System("status", status="requesting") if self._may_be_cut:
+                await self._close_fence()
+            case wire.StreamEvent(wire.ContentBlockStart(block)) if self._is_unknown(block):
+                await self._close_fence()
+            case wire.StreamEvent(wire.MessageDelta(wire.MessageEnd(str(reason)))):
+                self._over = self._fenced or reason == "refusal"
+            case wire.Result(terminal_reason="blocking_limit") if self._fence and not self.spoken:
+                raise ProcessGoneError("Claude Code was kept from asking at all.")
             case wire.Result():
                 self.asking = False
+        self.spoken = self.spoken or isinstance(line, wire.StreamEvent)
         return line
 
-    async def cut_short(self) -> None:
+    async def cut_short(self) -> wire.Result | None:
         """See to it that nothing more is asked upstream, where the answer ended before the CLI's own turn did.
 
-        Only a kill is quick enough to be sure; an agent, which may have tools running, is interrupted instead.
+        Behind the fence the turn ends by itself at once, and its result is returned. Without one only a kill is quick
+        enough; an agent, which may have tools running, is interrupted instead.
         """
+        self.cut = self.asking
+        if self.asking and self.personality == "agent":
+            await self.interrupt()
+        elif self.asking and self._over:
+            with contextlib.suppress(TimeoutError, UpstreamError):
+                async with asyncio.timeout(_PATIENCE):
+                    return await self._turn_over()
         if self.asking and self.personality == "chat":
             self.process.kill()
-        elif self.asking:
-            await self.interrupt()
+        return None
 
     async def interrupt(self) -> None:
         """Ask the CLI to stop its work, upstream and in tools; nothing happens if it is gone already."""
@@ -233,9 +255,36 @@ class Session:
                             quiet = False
         return False
 
-    async def _turn_over(self) -> None:
-        while not isinstance(await self.receive(), wire.Result):
+    @property
+    def _may_be_cut(self) -> bool:
+        """Whether the present answer may end at a limit, where the CLI would go on by itself."""
+        request = self._request
+        return (
+            self.personality == "chat"
+            and self._fence is None
+            and request is not None
+            and request.sampling.max_tokens is not None
+            and not request.answers_by_tool
+        )
+
+    def _is_unknown(self, block: wire.StartedBlock) -> bool:
+        """Whether a call is of no tool there is: the CLI would answer it itself, and ask the model again."""
+        request = self._request
+        if self.personality == "agent" or self._fence or request is None or not request.tools:
+            return False
+        return block.type == "tool_use" and block.name not in {tool.name for tool in request.tools}
+
+    async def _close_fence(self) -> None:
+        """Have the CLI refuse to ask anything more in this turn; what it is asking already is not touched."""
+        self._settings = configuration.fenced(self._settings)
+        closing = self._control("apply_flag_settings", settings={"env": configuration.FENCE})
+        self._fence = closing.request_id
+        await self._write(closing)
+
+    async def _turn_over(self) -> wire.Result:
+        while not isinstance(line := await self.receive(), wire.Result):
             pass
+        return line
 
     async def _write(self, *lines: wire.Outgoing) -> None:
         try:

@@ -197,7 +197,7 @@ def failure(result: wire.Result, code: str | None, resets_at: float | None = Non
         resets_at: When a subscription's limit is lifted, in seconds since the epoch, if known.
     """
     text = result.result.replace("API Error: ", "")
-    if result.terminal_reason == "prompt_too_long":
+    if result.terminal_reason in {"prompt_too_long", "blocking_limit"}:
         return errors.InvalidRequestError(text, param="messages", code="context_length_exceeded")
     if result.api_error_status is None:
         return _coded_failure(text, code, result.subtype)

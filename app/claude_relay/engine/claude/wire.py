@@ -171,6 +171,7 @@ class System(Struct, frozen=True, tag="system"):
 
     subtype: str
     error_status: int | None = None
+    status: str | None = None
 
 
 class RateLimitInfo(Struct, frozen=True, rename="camel"):

@@ -119,6 +119,8 @@ def take_turn(lines: Input, line: dict[str, Any]) -> None:
             end(4, "out of memory")
         case "works" | "cut":
             work(lines)
+        case "goes on" | "calls" | "asks nothing":
+            go_on(lines)
         case "unreadable":
             result(result=5)
         case "picky" if (field := refused_field()) is not None:
@@ -155,6 +157,33 @@ def work(lines: Input) -> None:
         stop("max_tokens")
     if lines.line() is not None:
         result(subtype="error_during_execution", is_error=True)
+
+
+def go_on(lines: Input) -> None:
+    """Not accept the end of an answer, unless told that nothing more may be asked."""
+    say(type="system", subtype="status", status="requesting")
+    fenced = MODE == "asks nothing" or hears_of_fence(lines)
+    if MODE != "asks nothing":
+        delta("half")
+    if MODE == "calls":
+        call = {"type": "content_block_start", "content_block": {"type": "tool_use", "id": "t", "name": "unknown"}}
+        say(type="stream_event", event=call)
+        fenced = hears_of_fence(lines)
+    if MODE != "asks nothing":
+        stop("tool_use" if MODE == "calls" else "max_tokens")
+    if fenced:
+        result(is_error=True, terminal_reason="blocking_limit", total_cost_usd=0.5)
+    else:
+        log({"type": "asked again"})
+        time.sleep(60)
+
+
+def hears_of_fence(lines: Input) -> bool:
+    while lines.waits(_PATIENCE) and (line := lines.line()) is not None:
+        control(line["request_id"], line["request"])
+        if line["request"].get("settings", {}).get("env", {}).get("CLAUDE_CODE_BLOCKING_LIMIT_OVERRIDE") == "1":
+            return True
+    return False
 
 
 def start() -> None:

@@ -70,7 +70,7 @@ FULL: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("fields", FULL)
 def test_all_keys_are_set_each_time_for_they_last_until_they_are_changed(fields: dict[str, Any]) -> None:
-    found, plain = set_by(**fields), defaults("sonnet")
+    found, plain = set_by(**fields), defaults("sonnet", fields.get("personality", "chat"))
 
     assert found.keys() == plain.keys()
     assert found["env"].keys() == plain["env"].keys()
@@ -78,7 +78,7 @@ def test_all_keys_are_set_each_time_for_they_last_until_they_are_changed(fields:
 
 
 def test_a_request_without_wishes_sets_what_is_set_from_the_beginning() -> None:
-    assert set_by(model="sonnet") == defaults("sonnet")
+    assert set_by(model="sonnet") == defaults("sonnet", "chat")
 
 
 @pytest.mark.parametrize(

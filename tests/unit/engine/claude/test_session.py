@@ -8,8 +8,8 @@ import pytest
 
 from claude_relay.engine.claude import configuration, wire
 from claude_relay.engine.claude.history import native
-from claude_relay.engine.claude.session import Session
-from claude_relay.engine.vocabulary import RunRequest
+from claude_relay.engine.claude.session import ProcessGoneError, Session
+from claude_relay.engine.vocabulary import JsonOutput, RunRequest, Sampling, Tool
 from claude_relay.errors import UpstreamError
 from claude_relay.settings import Personality
 from tests.unit.engine.claude.fakes import FakeCli, until_ended
@@ -26,6 +26,14 @@ async def answer(session: Session) -> str:
             case wire.StreamEvent(wire.ContentBlockDelta(wire.TextPiece(text))):
                 pieces.append(text)
     return "".join(pieces)
+
+
+async def until_message_ends(session: Session) -> None:
+    """Read up to the reason why the model stopped."""
+    while True:
+        match await session.receive():
+            case wire.StreamEvent(wire.MessageDelta()):
+                return
 
 
 def hello(**fields: Any) -> RunRequest:
@@ -109,7 +117,7 @@ async def test_another_model_is_set_with_a_boundary_before_anything_is_said(cli:
     assert kinds == ["start", "initialize", "apply_flag_settings", "compact_boundary", "user", "assistant", "user"]
     assert cli.controls()[1] == {
         "subtype": "apply_flag_settings",
-        "settings": configuration.defaults("opus"),
+        "settings": configuration.defaults("opus", "chat"),
     }
 
 
@@ -255,10 +263,72 @@ async def test_an_answer_of_an_agent_that_is_cut_short_is_interrupted_for_it_may
     assert session.alive
 
 
+LIMITED = Sampling(max_tokens=5)
+
+
+@pytest.mark.parametrize(
+    ("mode", "fields"), [("goes on", {"sampling": LIMITED}), ("calls", {"tools": (Tool("time", "", {}),)})]
+)
+async def test_where_the_cli_would_ask_again_it_is_kept_from_it_and_can_be_used_again(
+    cli: FakeCli, mode: str, fields: dict[str, Any]
+) -> None:
+    session = await cli.session(mode)
+    await session.ask(hello(**fields), native)
+    await until_message_ends(session)
+
+    result = await session.cut_short()
+
+    assert result is not None
+    assert result.total_cost_usd == 0.5
+    assert session.cut
+    assert session.alive
+    assert not session.asking
+    assert cli.controls()[-1]["settings"] == {"env": configuration.FENCE}
+
+
+async def test_the_next_question_opens_the_fence(cli: FakeCli) -> None:
+    session = await cli.session("goes on")
+    await session.ask(hello(sampling=LIMITED), native)
+    await until_message_ends(session)
+    await session.cut_short()
+
+    await session.ask(hello(sampling=LIMITED), native)
+
+    *_, opening = (request["settings"]["env"] for request in cli.controls() if "settings" in request)
+    assert opening["CLAUDE_CODE_BLOCKING_LIMIT_OVERRIDE"] == configuration.OPEN
+    assert not session.cut
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"sampling": LIMITED, "output": JsonOutput({}, constrained=False)}],
+    ids=["no limit", "an answer by tool, which takes several calls of the model"],
+)
+async def test_an_answer_without_a_limit_of_its_own_is_not_fenced_and_ends_with_its_process(
+    cli: FakeCli, fields: dict[str, Any]
+) -> None:
+    session = await cli.session("goes on")
+    await session.ask(hello(**fields), native)
+    await until_message_ends(session)
+
+    assert await session.cut_short() is None
+    await until_ended(session.process)
+
+    assert session.process.returncode == -9
+
+
+async def test_a_fence_that_came_too_early_costs_a_process_and_no_answer(cli: FakeCli) -> None:
+    session = await cli.session("asks nothing")
+    await session.ask(hello(sampling=LIMITED), native)
+
+    with pytest.raises(ProcessGoneError, match="kept from asking"):
+        await answer(session)
+
+
 @pytest.mark.parametrize("personality", ["chat", "agent"])
 async def test_an_answer_that_is_over_cannot_be_cut_short(cli: FakeCli, personality: Personality) -> None:
     session = await cli.session(personality=personality)
-    await session.ask(hello(), native)
+    await session.ask(hello(personality=personality), native)
     await answer(session)
 
     await session.cut_short()

@@ -74,7 +74,7 @@ async def test_settings_that_differ_are_set_without_a_boundary_which_would_hide_
     told = cli.told()[before:]
     assert kinds(told) == ["apply_flag_settings", "user", "user", "apply_flag_settings", "user"]
     assert told[0]["request"]["settings"] == configuration.settings(request, history.Plan((), (), {}))
-    assert told[3]["request"]["settings"] == configuration.defaults("sonnet")
+    assert told[3]["request"]["settings"] == configuration.defaults("sonnet", "chat")
 
 
 async def test_results_of_tools_are_the_last_turn_too(cli: FakeCli) -> None:
