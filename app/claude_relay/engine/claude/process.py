@@ -2,13 +2,18 @@
 
 import asyncio
 import contextlib
+import ctypes
+import itertools
 import logging
 import os
 import signal
+import sys
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from claude_relay.engine.claude import orphans
+from claude_relay.engine.claude.orphans import Mark
 from claude_relay.errors import UnavailableError
 
 _log = logging.getLogger(__name__)
@@ -18,13 +23,22 @@ _CHUNK = 1 << 18
 _STDERR_LINES = 20
 _PATIENCE = 0.4
 """Seconds a child gets for each step of its end: after its input closed, then after SIGTERM."""
+_numbers = itertools.count(1)
 
 
 class ChildProcess:
-    """A running child in a process group of its own, spoken to in lines."""
+    """A running child in a process group of its own, spoken to in lines.
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    Args:
+        process: The child.
+        mark: The mark that it and its descendants carry.
+        alone: Whether it starts no processes of its own as long as it ends by itself.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process, mark: Mark, *, alone: bool) -> None:
         self._process = process
+        self._mark = mark
+        self._alone = alone
         self._unread: deque[bytes] = deque()
         self._partial: list[bytes] = []
         self._errors: deque[str] = deque(maxlen=_STDERR_LINES)
@@ -81,10 +95,11 @@ class ChildProcess:
         self._signal(signal.SIGKILL)
 
     async def close(self) -> None:
-        """End the child and everything in its group, in bounded time.
+        """End the child, its group and all its descendants, in bounded time.
 
         It is asked first: closed input lets the CLI end its own tools and servers. Then it is made to.
         """
+        relatives = [] if self._alone else await asyncio.to_thread(orphans.family, self.pid)
         stdin = self._process.stdin
         assert stdin is not None  # noqa: S101 - spawned with a pipe
         stdin.close()
@@ -94,6 +109,9 @@ class ChildProcess:
         self.kill()
         if not await self._ended():
             _log.error("claude[%d] does not end", self.pid)
+        if not self._alone or self.returncode != 0:
+            ended = await asyncio.to_thread(orphans.end_remains, self._mark, relatives)
+            _log.log(logging.INFO if ended else logging.DEBUG, "claude[%d] left %d processes", self.pid, ended)
         await self._discard_output()
         await asyncio.wait({self._drain}, timeout=_PATIENCE)
         self._drain.cancel()
@@ -127,21 +145,55 @@ class ChildProcess:
                 _log.debug("claude[%d] stderr: %s", self.pid, line)
 
 
-async def spawn(argv: Sequence[str], environ: Mapping[str, str], cwd: str) -> ChildProcess:
+async def spawn(argv: Sequence[str], environ: Mapping[str, str], cwd: str, *, alone: bool = False) -> ChildProcess:
     """Start a child with pipes, as the leader of its own session: a Ctrl-C meant for the relay does not reach it.
+
+    Args:
+        argv: Its command line.
+        environ: Its environment, to which a mark is added.
+        cwd: Its directory.
+        alone: Whether it starts no processes of its own as long as it ends by itself.
 
     Raises:
         UnavailableError: It cannot be started.
     """
-    options: dict[str, Any] = {"env": environ, "cwd": cwd, "start_new_session": True}
+    mark = orphans.mark(next(_numbers))
+    options: dict[str, Any] = {"env": {**environ, orphans.VARIABLE: str(mark)}, "cwd": cwd, "start_new_session": True}
     try:
         process = await asyncio.create_subprocess_exec(
             *argv,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            preexec_fn=_bind,
             **options,
         )
     except OSError as error:
         raise UnavailableError(f"Claude Code could not be started: {error}", code="claude_not_found") from error
-    return ChildProcess(process)
+    return ChildProcess(process, mark, alone=alone)
+
+
+def _binding() -> Callable[[], None] | None:
+    """Return what a child does between fork and exec, where the platform knows how.
+
+    It may call nothing but what is loaded already: other threads' locks are as they were. uvloop forks in any case, so
+    this costs nothing measurable there.
+    """
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.PyDLL(None).prctl
+    prctl.argtypes = (ctypes.c_int, *(ctypes.c_ulong,) * 4)
+    interrupt = int(signal.SIGINT)
+
+    def bind() -> None:
+        # when the relay dies, the child is interrupted: on SIGINT the CLI ends its tools, whatever its version
+        prctl(_PR_SET_PDEATHSIG, interrupt, 0, 0, 0)
+        # descendants that lose their parent become the child's own, and are found when it ends
+        prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+    return bind
+
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_bind = _binding()

@@ -13,7 +13,7 @@ import psutil
 from msgspec.structs import replace
 
 from claude_relay.engine.admission import Admission
-from claude_relay.engine.claude import command, history, process
+from claude_relay.engine.claude import command, history, orphans, process
 from claude_relay.engine.claude.conversation import Conversation, answered
 from claude_relay.engine.claude.discovery import REMEDY, Installation, discover
 from claude_relay.engine.claude.fallback import without_refused
@@ -61,6 +61,8 @@ class ClaudeCodeRunner:
 
     async def start(self) -> None:
         """Look for the CLI and begin to keep processes ready; without a CLI the relay runs, degraded."""
+        if ended := await asyncio.to_thread(orphans.end_orphans):
+            _log.warning("%d processes were ended that a relay which is gone had left running", ended)
         self._nowhere = tempfile.TemporaryDirectory(prefix="claude-relay-")
         try:
             await self._installed()
@@ -239,6 +241,7 @@ class ClaudeCodeRunner:
             command.argv(installation, personality, settings.model, settings.permission_mode),
             command.environment(self._environ, installation, personality, settings.port),
             self._directory(personality),
+            alone=personality == "chat",
         )
         return Session(child, personality, settings.model, client_composed=self._composed)
 

@@ -69,11 +69,12 @@ class FakeCli:
 async def until_free(lock: Path) -> None:
     """Wait until no process holds a lock on a file: one that was just killed takes a moment to go."""
     async with asyncio.timeout(1):
-        while _locked(lock):  # noqa: ASYNC110 - there is no event for this
+        while is_locked(lock):  # noqa: ASYNC110 - there is no event for this
             await asyncio.sleep(0.005)
 
 
-def _locked(path: Path) -> bool:
+def is_locked(path: Path) -> bool:
+    """Whether some process holds a lock on a file."""
     with path.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,6 +1,8 @@
 """Children that behave, and children that do not."""
 
 import asyncio
+import os
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -8,14 +10,35 @@ from pathlib import Path
 
 import pytest
 
+from claude_relay.engine.claude import orphans
 from claude_relay.engine.claude.process import ChildProcess, spawn
 from claude_relay.errors import UnavailableError
-from tests.unit.engine.claude.fakes import until_ended, until_free
+from tests.unit.engine.claude.fakes import is_locked, until_ended, until_free
 
 pytestmark = pytest.mark.anyio
 
 Run = Callable[..., Awaitable[ChildProcess]]
 
+CHILD = """
+import fcntl, os, signal, sys, time
+fcntl.flock(os.open(sys.argv[1], os.O_RDWR | os.O_CREAT), fcntl.LOCK_SH)
+signal.signal(signal.SIGINT, lambda *_: sys.exit())
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+os.write(1, b"up\\n")
+time.sleep(60)
+"""
+DYING = f"""
+import asyncio, os, sys
+from claude_relay.engine.claude import orphans
+from claude_relay.engine.claude.process import spawn
+
+async def main():
+    child = await spawn([sys.executable, "-SIc", {CHILD!r}, sys.argv[1]], {{}}, ".")
+    os.write(1, await child.read_line() + b"\\n")
+    await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
 STUBBORN = """
 import fcntl, os, signal, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -24,6 +47,24 @@ os.fork()
 os.write(1, b"up\\n")
 time.sleep(60)
 """
+LOST = """
+import fcntl, os, signal, sys, time
+lock, signals, environ = sys.argv[1:]
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        held = os.open(lock, os.O_RDWR | os.O_CREAT)
+        fcntl.flock(held, fcntl.LOCK_SH)
+        os.set_inheritable(held, True)
+        signal.signal(signal.SIGTERM, getattr(signal, signals))
+        os.write(1, b"%d\\n" % os.getpid())
+        code = "import time; time.sleep(60)"
+        os.execve(sys.executable, [sys.executable, "-SIc", code], dict(os.environ) if environ == "marked" else {})
+    os._exit(0)
+os.wait()
+sys.stdin.read()
+"""
+"""Starts a process that has another session, and no parent any more."""
 OBEDIENT_WITH_CHILD = """
 import fcntl, os, sys, time
 fcntl.flock(os.open(sys.argv[1], os.O_RDWR | os.O_CREAT), fcntl.LOCK_SH)
@@ -55,6 +96,13 @@ async def lines_of(child: ChildProcess) -> list[bytes]:
 async def _lines(child: ChildProcess) -> AsyncIterator[bytes]:
     while (line := await child.read_line()) is not None:
         yield line
+
+
+async def until_known_to_have_ended(child: ChildProcess) -> None:
+    """Wait for the exit code; the event loop itself also waits for those who hold the child's pipes."""
+    async with asyncio.timeout(5):
+        while child.returncode is None:  # noqa: ASYNC110 - there is no event for this
+            await asyncio.sleep(0.005)
 
 
 def open_files() -> int:
@@ -90,7 +138,7 @@ async def test_a_child_lives_in_the_given_directory_with_the_given_environment_o
     (tmp_path / "here").touch()
     child = await run("import os\nprint(os.listdir())\nprint(sorted(set(os.environ) - {'LC_CTYPE'}))", NAME="1")
 
-    assert await lines_of(child) == [b"['here']", b"['NAME']"]
+    assert await lines_of(child) == [b"['here']", b"['CLAUDE_RELAY_OWNER', 'NAME']"]
 
 
 async def test_a_child_leads_its_own_session_so_that_ctrl_c_does_not_reach_it(run: Run) -> None:
@@ -162,6 +210,72 @@ async def test_what_a_child_leaves_behind_in_its_group_is_killed_too(run: Run, t
 
     assert child.returncode == 0
     await until_free(lock)
+
+
+@pytest.mark.parametrize("signals", ["SIG_DFL", "SIG_IGN"])
+@pytest.mark.parametrize("end", ["asked", "killed", "by itself"])
+async def test_a_descendant_that_went_off_on_its_own_is_found_by_its_mark_and_ended(
+    run: Run, tmp_path: Path, end: str, signals: str
+) -> None:
+    lock = tmp_path / "lock"
+    child = await run(LOST, lock, signals, "marked")
+    assert (await child.read_line() or b"").isdigit()
+
+    if end == "killed":
+        child.kill()
+    if end == "by itself":
+        os.kill(child.pid, signal.SIGTERM)
+        await until_known_to_have_ended(child)
+    await child.close()
+
+    assert not is_locked(lock)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives orphans to a process of one's choice")
+async def test_a_descendant_without_a_mark_is_found_as_long_as_the_child_lives(run: Run, tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    child = await run(LOST, lock, "SIG_DFL", "unmarked")
+    await child.read_line()
+
+    await child.close()
+
+    assert not is_locked(lock)
+
+
+async def test_a_child_that_is_alone_and_ends_by_itself_costs_no_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orphans, "psutil", None)
+    child = await spawn([sys.executable, "-SIc", "import sys; sys.stdin.read()"], {}, str(tmp_path), alone=True)
+
+    await child.close()
+
+    assert child.returncode == 0
+
+
+async def test_what_another_child_started_is_left_alone(run: Run, tmp_path: Path) -> None:
+    mine, others = tmp_path / "mine", tmp_path / "others"
+    first, second = await run(LOST, mine, "SIG_DFL", "marked"), await run(LOST, others, "SIG_DFL", "marked")
+    await first.read_line()
+    await second.read_line()
+
+    await first.close()
+
+    assert not is_locked(mine)
+    assert is_locked(others)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's death")
+async def test_a_child_is_interrupted_when_its_relay_dies(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    relay = await spawn([sys.executable, "-c", DYING, str(lock)], os.environ, str(tmp_path))
+    assert await relay.read_line() == b"up"
+
+    # the child does not read its input, so that its end tells it nothing
+    relay.kill()
+
+    await until_free(lock)
+    await relay.close()
 
 
 @pytest.mark.usefixtures("hurried")

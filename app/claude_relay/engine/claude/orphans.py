@@ -1,0 +1,161 @@
+"""What a CLI leaves running is found, wherever it went, and ended.
+
+An agent's tools may start what outlives their shell, their session and the CLI, and a relay that is killed ends
+nothing. So the environment of every child carries a mark that its own children inherit: which server it descends from,
+and which child of that server.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import psutil
+from msgspec import Struct
+
+from claude_relay.settings import PREFIX
+
+VARIABLE = PREFIX + "OWNER"
+"""Environment variable that holds the mark."""
+
+_PATIENCE = 0.4
+"""Seconds that processes get after each signal."""
+_GLANCE = 0.01
+"""Seconds between two looks."""
+_SIGNALS = (signal.SIGTERM, signal.SIGKILL, signal.SIGKILL)
+"""The second SIGKILL is for what was forked while the first was sent."""
+
+Find = Callable[[], list[psutil.Process]]
+
+
+class Mark(Struct, frozen=True):
+    """From whom a process descends.
+
+    Attributes:
+        namespace: Where the server's process id means anything; a container has its own.
+        server: The server's process id.
+        started: When the server started: process ids are used again.
+        child: The child of the server, by a number of its own.
+    """
+
+    namespace: str
+    server: int
+    started: str
+    child: int
+
+    def __str__(self) -> str:
+        """Return it as text, for an environment."""
+        return f"{self.namespace}/{self.server}/{self.started}/{self.child}"
+
+
+def mark(child: int) -> Mark:
+    """Return the mark of a child of this process."""
+    return Mark(_namespace(), os.getpid(), start_of(os.getpid()) or "", child)
+
+
+def understood(text: str) -> Mark | None:
+    """Return the mark that was written as text, or None if it is none."""
+    try:
+        namespace, server, started, child = text.split("/")
+        return Mark(namespace, int(server), started, int(child))
+    except ValueError:
+        return None
+
+
+def is_orphan(found: Mark, namespace: str, start: Callable[[int], str | None]) -> bool:
+    """Whether a process is left of a server that is gone; of servers elsewhere nothing is known.
+
+    Args:
+        found: The mark of the process.
+        namespace: Where we are.
+        start: Tells when a process started, None if there is none.
+    """
+    return found.namespace == namespace and start(found.server) != found.started
+
+
+def family(pid: int) -> list[psutil.Process]:
+    """Return all descendants of a process that can still be told as such."""
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        return []
+
+
+def end_remains(of: Mark, relatives: Iterable[psutil.Process] = ()) -> int:
+    """End what carries a mark, and others that are known, and tell how many there were. Takes about a second at most.
+
+    Args:
+        of: The mark.
+        relatives: Processes to be ended whether or not they carry it.
+    """
+    known = list(relatives)
+    return _end(lambda: [*filter(_lives, known), *_marked(lambda found: found == of)])
+
+
+def end_orphans() -> int:
+    """End what servers that are gone have left running, and tell how many processes there were."""
+    here = _namespace()
+    return _end(lambda: _marked(lambda found: is_orphan(found, here, start_of)))
+
+
+def start_of(pid: int) -> str | None:
+    """Return when a process started, in words that no change of the clock alters; None if there is none."""
+    try:
+        if sys.platform == "linux":
+            return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[19]
+        return str(psutil.Process(pid).create_time())
+    except (OSError, psutil.Error):
+        return None
+
+
+def _end(find: Find) -> int:
+    """Ask, then make: what was found, and what came of it meanwhile."""
+    ended: set[psutil.Process] = set()
+    for number in _SIGNALS:
+        if not (found := find()):
+            break
+        for process in found:
+            with contextlib.suppress(psutil.Error):
+                process.send_signal(number)
+        _wait_for(found)
+        ended.update(found)
+    return len(ended)
+
+
+def _wait_for(processes: list[psutil.Process]) -> None:
+    """Wait for their end by looking: to wait for a child would take its exit code from whoever started it."""
+    deadline = time.monotonic() + _PATIENCE
+    while any(map(_lives, processes)) and time.monotonic() < deadline:
+        time.sleep(_GLANCE)
+
+
+def _marked(wanted: Callable[[Mark], bool]) -> list[psutil.Process]:
+    """Look at every process of this user but this one; the mark comes first, as hardly any has one."""
+    found = []
+    for pid in psutil.pids():
+        with contextlib.suppress(psutil.Error, OSError):
+            process = psutil.Process(pid)
+            its = understood(process.environ().get(VARIABLE, ""))
+            if its and wanted(its) and pid != os.getpid() and _is_ours(process) and _lives(process):
+                found.append(process)
+    return found
+
+
+def _is_ours(process: psutil.Process) -> bool:
+    return process.uids().real == os.getuid()
+
+
+def _lives(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def _namespace() -> str:
+    try:
+        return os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - there is no such file, only a name
+    except OSError:
+        return ""
