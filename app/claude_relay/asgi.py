@@ -1,5 +1,7 @@
 """The composition root: the only place that knows both lists, of endpoint families and of runners."""
 
+import socket
+
 from litestar import Litestar
 from litestar.di import Provide
 
@@ -7,13 +9,14 @@ from claude_relay.chat.plugin import ChatPlugin
 from claude_relay.engine.claude.runner import ClaudeCodeRunner
 from claude_relay.engine.echo import EchoRunner
 from claude_relay.engine.runner import ClaudeRunner
-from claude_relay.health.plugin import HealthPlugin
+from claude_relay.health.plugin import OPEN, HealthPlugin
 from claude_relay.models.plugin import ModelsPlugin
 from claude_relay.settings import Settings, environment, load
 from claude_relay.web.plugin import WebPlugin
+from claude_relay.web import auth, door
+from claude_relay.web.draining import Draining
 
-MAX_BODY_BYTES = 32 * 1024 * 1024
-"""Larger requests get 413."""
+_MEGABYTE = 1024 * 1024
 
 
 def create_app(settings: Settings | None = None, runner: ClaudeRunner | None = None) -> Litestar:
@@ -28,9 +31,10 @@ def create_app(settings: Settings | None = None, runner: ClaudeRunner | None = N
     """
     settings = settings or load()
     engine = runner or create_runner(settings)
-    return Litestar(
-        request_max_body_size=MAX_BODY_BYTES,
-        plugins=[WebPlugin(), ChatPlugin(), ModelsPlugin(), HealthPlugin()],
+    policy = auth.policy_of(settings, socket.gethostname(), OPEN)
+    app = Litestar(
+        request_max_body_size=settings.max_body_size * _MEGABYTE,
+        plugins=[WebPlugin(), Draining(settings.drain_timeout), ChatPlugin(), ModelsPlugin(), HealthPlugin()],
         dependencies={
             "runner": Provide(lambda: engine, sync_to_thread=False),
             "settings": Provide(lambda: settings, sync_to_thread=False),
@@ -39,6 +43,7 @@ def create_app(settings: Settings | None = None, runner: ClaudeRunner | None = N
         on_shutdown=[engine.stop],
     )
 
+    return door.close(app, policy)
 
 def create_runner(settings: Settings) -> ClaudeRunner:
     """Return the engine that the operator chose."""

@@ -14,6 +14,8 @@ from claude_relay.errors import RelayError, SettingsError
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _APP = "claude_relay.asgi:create_app"
+_GRACE = 2
+"""Seconds for what is left when ``claude_relay.web.draining`` has ended all answers: clients that read nothing."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -65,8 +67,11 @@ def serve(**flags: object) -> None:
         workers=chosen.workers,
         reload=chosen.reload,
         log_config=logs.config(chosen.log_level),
-        timeout_graceful_shutdown=chosen.drain_timeout,
+        timeout_graceful_shutdown=_GRACE,
         server_header=False,
+        http="claude_relay.web.protocol:BoundedProtocol",
+        # claude_relay.web.auth believes proxies by itself, and has to know which address was the proxy's
+        proxy_headers=False,
     )
 
 
@@ -104,9 +109,16 @@ def _greeting(chosen: settings.Settings) -> str:
             f"  base_url     {base}/v1",
             f"  engine       {_engine(chosen)}",
             f"  personality  {chosen.personality}",
+            "  who may call without a key, only programs of this machine; with a key, anyone who has it, from anywhere",
+            f"               {_keys(chosen)}",
             f"  try it       {base}/schema/swagger",
         )
     )
+
+
+def _keys(chosen: settings.Settings) -> str:
+    names = [key.name for key in settings.keyring(chosen)]
+    return f"keys: {', '.join(names)}" if names else "no key is set (--api-key)"
 
 
 def _engine(chosen: settings.Settings) -> str:

@@ -58,12 +58,28 @@ class AuthenticationError(RelayError):
     default_code = "invalid_api_key"
 
 
+class UnknownCallerError(RelayError):
+    """The relay does not know who calls: a key is missing, wrong, or needed because the caller is elsewhere."""
+
+    status = 401
+    type = "authentication_error"
+    default_code = "invalid_api_key"
+
+
 class PermissionDeniedError(RelayError):
     """The login is known but may not do this."""
 
     status = 403
     type = "permission_error"
     default_code = "permission_denied"
+
+
+class ForeignPageError(RelayError):
+    """A web page calls that nobody allowed to."""
+
+    status = 403
+    type = "permission_error"
+    default_code = "origin_not_allowed"
 
 
 class NotFoundError(RelayError):
@@ -88,6 +104,14 @@ class RequestTooLargeError(RelayError):
     status = 413
     type = "invalid_request_error"
     default_code = "request_too_large"
+
+
+class UnsupportedMediaTypeError(RelayError):
+    """A web page sent a body without saying that it is JSON, as any page may without being asked first."""
+
+    status = 415
+    type = "invalid_request_error"
+    default_code = "unsupported_media_type"
 
 
 class RateLimitError(RelayError):

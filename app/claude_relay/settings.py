@@ -12,6 +12,7 @@ import msgspec
 from dotenv import dotenv_values
 from msgspec import Meta
 
+from claude_relay import addresses, keys
 from claude_relay.errors import SettingsError
 
 PREFIX = "CLAUDE_RELAY_"
@@ -26,6 +27,34 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     host: Annotated[str, Meta(description="Address to listen on.")] = "0.0.0.0"  # noqa: S104 - as documented
     port: Annotated[int, Meta(ge=1, le=65535, description="Port to listen on.")] = 8082
+    api_keys: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="A key that lets its holder in, from anywhere: NAME=KEY, or KEY. Without any, only programs of "
+            "this machine are served. Several: repeat the flag, or use commas.",
+            extra={"flag": "--api-key", "secret": True},
+        ),
+    ] = ()
+    api_key_file: Annotated[
+        str | None, Meta(description="A file of further keys, one on each line; lines that begin with # do not count.")
+    ] = None
+    allow_origin: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Origin of a web page that may call without a key, such as https://app.example, or * for all. "
+            "Pages of this machine always may. Several: repeat the flag, or use commas."
+        ),
+    ] = ()
+    trusted_proxy: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Address or network of a proxy whose X-Forwarded-For tells who really calls. "
+            "Several: repeat the flag, or use commas."
+        ),
+    ] = ()
+    max_body_size: Annotated[
+        int, Meta(ge=1, le=2048, description="Megabytes that the body of a request may have; larger ones get 413.")
+    ] = 32
     personality: Annotated[
         Personality,
         Meta(
@@ -140,17 +169,19 @@ class Option(msgspec.Struct, frozen=True):
     @property
     def variable(self) -> str:
         """The environment variable, such as ``CLAUDE_RELAY_PORT``."""
-        return PREFIX + self.name.upper()
+    def __repr__(self) -> str:
+        """Show the settings, but no secret: what is shown may end up in a log."""
+        shown = {option.name: "..." if option.secret else getattr(self, option.name) for option in options()}
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
-    @property
-    def flag(self) -> str:
-        """The command line flag, such as ``--log-level``."""
-        return "--" + self.name.replace("_", "-")
+        return PREFIX + self.name.upper()
 
 
 def options() -> tuple[Option, ...]:
     """Return all settings, in the order of their fields."""
     return tuple(map(_option, msgspec.structs.fields(Settings)))
+        flag: The command line flag, such as ``--log-level``.
+        secret: Whether its values are nobody's business, and never shown.
 
 
 def _option(field: msgspec.structs.FieldInfo) -> Option:
@@ -159,6 +190,8 @@ def _option(field: msgspec.structs.FieldInfo) -> Option:
     members = info.type.types if isinstance(info.type, msgspec.inspect.UnionType) else (info.type,)
     literals = [member for member in members if isinstance(member, msgspec.inspect.LiteralType)]
     return Option(
+    flag: str
+    secret: bool
         field.name,
         (info.extra_json_schema or {})["description"],
         field.default,
@@ -183,18 +216,23 @@ def load(
     Raises:
         SettingsError: A value is not what its setting expects; the message names the flag or variable.
     """
-    variables = {**_read_dotenv(dotenv), **(environment() if environ is None else environ)}
+    environ = environment() if environ is None else environ
+    variables = {**_read_dotenv(dotenv), **environ}
     chosen: dict[str, Any] = {}
     for option, field in zip(options(), msgspec.structs.fields(Settings), strict=True):
         name, given = option.flag, (flags or {}).get(option.name)
         if given is None or given == ():
+    extra = info.extra or {}
             name, given = option.variable, variables.get(option.variable) or None
         if option.many and given is not None:
-            given = _listed(given)
+            # of secrets an empty one is a mistake, such as a variable of the shell that is not set
+            given = [part for part in _listed(given) if part or option.secret]
         if given is not None:
             chosen[option.name] = _converted(given, field.type, option.choices, name)
-    return _checked(Settings(**chosen))
+    return _checked(Settings(**chosen), environ)
 
+        flag=extra.get("flag", "--" + field.name.replace("_", "-")),
+        secret=extra.get("secret", False),
 
 def export(settings: Settings) -> dict[str, str]:
     """Return the settings as variables, for the worker processes that load them again."""
@@ -226,11 +264,24 @@ def _converted(value: object, type_: Any, choices: tuple[str, ...], name: str) -
 
 def _listed(given: object) -> list[str]:
     values = given if isinstance(given, list | tuple) else [given]
-    return [part.strip() for value in values for part in str(value).split(",") if part.strip()]
+    return [part.strip() for value in values for part in str(value).split(",")]
 
 
 def _written(value: object) -> str:
     return ",".join(value) if isinstance(value, tuple) else str(value)
+
+def keyring(settings: Settings) -> tuple[keys.Key, ...]:
+    """Return the keys that let callers in, those of the file included.
+
+    Raises:
+        SettingsError: One is no key, or the file cannot be read.
+    """
+    given = [
+        keys.Entry(f"{PREFIX}API_KEYS (--api-key): key {place}", text)
+        for place, text in enumerate(settings.api_keys, 1)
+    ]
+    return keys.understand([*given, *_of_file(settings.api_key_file)])
+
 
 
 def _pair(alias: str) -> tuple[str, str]:
@@ -240,7 +291,23 @@ def _pair(alias: str) -> tuple[str, str]:
     return name, model
 
 
-def _checked(settings: Settings) -> Settings:
+def _of_file(path: str | None) -> list[keys.Entry]:
+    if path is None:
+        return []
+    name = f"{PREFIX}API_KEY_FILE (--api-key-file)"
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise SettingsError(f"{name}: {path!r} cannot be read: {reason}") from None
+    numbered = [(number, line.strip()) for number, line in enumerate(lines, 1)]
+    found = [keys.Entry(f"{name}: line {number}", line) for number, line in numbered if line and line[0] != "#"]
+    if not found:
+        raise SettingsError(f"{name}: expected one key on each line; {path!r} has none")
+    return found
+
+
+def _checked(settings: Settings, environ: Mapping[str, str]) -> Settings:
     path = settings.claude_path
     for alias in settings.alias:
         _pair(alias)
@@ -249,3 +316,37 @@ def _checked(settings: Settings) -> Settings:
     if path is not None and not (Path(path).is_file() and os.access(path, os.X_OK)):
         raise SettingsError(f"{PREFIX}CLAUDE_PATH (--claude-path): expected an executable file; got {path!r}")
     return settings
+    for text in settings.allow_origin:
+        if text != "*" and addresses.origin(text) is None:
+            raise SettingsError(
+                f"{PREFIX}ALLOW_ORIGIN (--allow-origin): expected an origin such as https://app.example:8443, without "
+                f"a path, or *; got {text!r}"
+            )
+    for text in settings.trusted_proxy:
+        if addresses.network(text) is None:
+            raise SettingsError(
+                f"{PREFIX}TRUSTED_PROXY (--trusted-proxy): expected an address such as 10.0.0.5, or a network such as "
+                f"10.0.0.0/8; got {text!r}"
+            )
+    _require_few(settings, keyring(settings), environ)
+
+
+def _require_few(settings: Settings, known: tuple[keys.Key, ...], environ: Mapping[str, str]) -> None:
+    """Let the agent do anything only for callers that the operator knows, and as a user whom that cannot hurt most."""
+    if settings.permission_mode != "bypassPermissions":
+        return
+    name = f"{PREFIX}PERMISSION_MODE (--permission-mode)"
+    if not known and not addresses.is_local(settings.host):
+        raise SettingsError(
+            f"{name}: bypassPermissions lets whoever can call do anything; it needs an API key (--api-key), or "
+            f"--host 127.0.0.1; the host is {settings.host!r} and there is no key"
+        )
+    if _is_root() and environ.get("IS_SANDBOX") != "1":
+        raise SettingsError(
+            f"{name}: Claude Code refuses bypassPermissions as root, unless the environment says IS_SANDBOX=1; start "
+            "the relay as another user"
+        )
+
+
+def _is_root() -> bool:
+    return hasattr(os, "geteuid") and os.geteuid() == 0

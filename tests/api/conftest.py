@@ -10,6 +10,7 @@ from claude_relay.engine.echo import EchoRunner
 from claude_relay.engine.runner import RunnerHealth
 from claude_relay.engine.vocabulary import Event, RunRequest
 from claude_relay.settings import Settings
+from tests.callers import calling
 
 Client = TestClient[Litestar]
 
@@ -41,11 +42,11 @@ class FailingRunner:
 @pytest.fixture
 def client() -> Iterator[Client]:
     """A client of the whole application over the echo runner."""
-    with TestClient(create_app(Settings(), EchoRunner()), raise_server_exceptions=False) as running:
+    with calling(create_app(Settings(), EchoRunner()), raise_server_exceptions=False) as running:
         yield running
 
 
 @pytest.fixture
 def failing() -> Callable[[Exception], AbstractContextManager[Client]]:
     """Makes a client of an application whose runner fails."""
-    return lambda failure: TestClient(create_app(Settings(), FailingRunner(failure)), raise_server_exceptions=False)
+    return lambda failure: calling(create_app(Settings(), FailingRunner(failure)), raise_server_exceptions=False)

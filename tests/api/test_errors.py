@@ -7,10 +7,11 @@ import httpx
 import pytest
 
 from claude_relay import errors
-from claude_relay.asgi import MAX_BODY_BYTES
+from claude_relay.settings import Settings
 from tests.api.conftest import Client
 
 HELLO = {"messages": [{"role": "user", "content": "hi"}]}
+MAX_BODY_BYTES = Settings().max_body_size * 1024 * 1024
 Failing = Callable[[Exception], AbstractContextManager[Client]]
 
 
@@ -72,7 +73,7 @@ def test_a_body_of_the_limit_is_read(client: Client) -> None:
 
 def test_a_body_over_the_limit_is_a_413(client: Client) -> None:
     response = client.post("/v1/chat/completions", content=b" " * (MAX_BODY_BYTES + 1))
-    assert_openai_error(response, 413)
+    assert "--max-body-size" in (assert_openai_error(response, 413)["message"] or "")
 
 
 @pytest.mark.parametrize("stream", [False, True])

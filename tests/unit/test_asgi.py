@@ -3,13 +3,12 @@
 from typing import Any
 
 import pytest
-from litestar.testing import TestClient
 
-from claude_relay import asgi
 from claude_relay.asgi import create_app, create_runner
 from claude_relay.engine.claude.runner import ClaudeCodeRunner
 from claude_relay.engine.echo import EchoRunner
 from claude_relay.settings import Settings
+from tests.callers import calling
 
 
 class Counted(EchoRunner):
@@ -33,7 +32,7 @@ def test_the_operator_chooses_the_engine(name: Any, kind: type) -> None:
 def test_the_engine_starts_and_stops_with_the_server() -> None:
     runner = Counted()
 
-    with TestClient(create_app(Settings(), runner)) as client:
+    with calling(create_app(Settings(), runner)) as client:
         assert (runner.starts, runner.stops) == (1, 0)
         assert client.get("/health").json()["runner"] == "echo"
 
@@ -43,17 +42,17 @@ def test_the_engine_starts_and_stops_with_the_server() -> None:
 def test_settings_are_loaded_when_none_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLAUDE_RELAY_RUNNER", "echo")
 
-    with TestClient(create_app()) as client:
+    with calling(create_app()) as client:
         assert client.get("/v1/models").json()["data"][0]["id"] == "echo"
 
 
-def test_a_body_beyond_the_limit_is_too_large_and_one_below_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asgi, "MAX_BODY_BYTES", 100)
+def test_a_body_beyond_the_limit_is_too_large_and_one_below_is_not() -> None:
     body = b'{"messages":[{"role":"user","content":"hi"}]}'
+    limit = 1024 * 1024
 
-    with TestClient(create_app(Settings(), EchoRunner())) as client:
-        assert client.post("/v1/chat/completions", content=body.ljust(100)).status_code == 200
-        refused = client.post("/v1/chat/completions", content=body.ljust(101))
+    with calling(create_app(Settings(max_body_size=1), EchoRunner())) as client:
+        assert client.post("/v1/chat/completions", content=body.ljust(limit)).status_code == 200
+        refused = client.post("/v1/chat/completions", content=body.ljust(limit + 1))
 
     assert refused.status_code == 413
     assert refused.json()["error"]["code"] == "request_too_large"

@@ -87,6 +87,12 @@ BAD: list[tuple[str, object, str]] = [
     ("max_queue", "-1", ">= 0"),
     ("max_process_turns", "0", ">= 1"),
     ("workers", "0", ">= 1"),
+    ("max_body_size", "0", ">= 1"),
+    ("api_key_file", "/no/such/keys", "cannot be read"),
+    ("allow_origin", "app.example", "https://app.example"),
+    ("allow_origin", "https://app.example/", "without a path"),
+    ("trusted_proxy", "proxy.example", "10.0.0.0/8"),
+    ("trusted_proxy", "10.0.0.1/8", "10.0.0.0/8"),
     ("reload", "maybe", "bool"),
     ("drain_timeout", "-1", ">= 0"),
     ("drain_timeout", "soon", "int"),
@@ -142,6 +148,8 @@ def every_setting(tmp_path: Path) -> dict[str, Any]:
     claude = tmp_path / "my claude"
     claude.write_text("")
     claude.chmod(0o755)
+    key_file = tmp_path / "keys"
+    key_file.write_text("bob=of-the-file\n")
     numbers = {
         option.name: option.default + 1
         for option in options()
@@ -152,6 +160,10 @@ def every_setting(tmp_path: Path) -> dict[str, Any]:
         **numbers,
         "host": "127.0.0.1",
         "port": 9000,
+        "api_keys": ("alice=correct-horse", "battery-staple"),
+        "api_key_file": str(key_file),
+        "allow_origin": ("https://app.example", "*"),
+        "trusted_proxy": ("10.0.0.5", "192.168.0.0/16"),
         "personality": "chat",
         "runner": "echo",
         "model": "my model=x",
@@ -207,7 +219,7 @@ def test_the_environment_is_handed_out_as_a_copy(monkeypatch: pytest.MonkeyPatch
 def test_every_setting_describes_itself(option: Any) -> None:
     assert option.description
     assert option.variable == f"CLAUDE_RELAY_{option.name.upper()}"
-    assert option.flag.replace("-", "_").strip("_") == option.name
+    assert option.flag.replace("-", "_").strip("_") in {option.name, option.name.removesuffix("s")}
     assert option.default == getattr(Settings(), option.name)
 
 
@@ -217,7 +229,12 @@ def test_settings_that_take_few_values_name_them() -> None:
     assert {"personality", "runner", "permission_mode", "history", "log_level"} <= set(choices)
     assert choices["personality"] == ("agent", "chat")
     assert {"strict", "reasoning", "show_activity", "reload"} <= {option.name for option in options() if option.switch}
-    assert [option.name for option in options() if option.many] == ["alias"]
+    assert [option.name for option in options() if option.many] == [
+        "api_keys",
+        "allow_origin",
+        "trusted_proxy",
+        "alias",
+    ]
 
 
 def test_all_settings_are_plain_json() -> None:

@@ -16,8 +16,9 @@ from claude_relay.chat.schemas import ChatCompletion, ChatCompletionRequest, Jso
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.settings import Settings
 from claude_relay.web import sse
-from claude_relay.web.connection import caller_of, while_connected
+from claude_relay.web.connection import while_connected
 from claude_relay.web.controller import WireController, failures
+from claude_relay.web.door import caller_of
 
 _LONGEST_NAME = 64
 _LONGEST_HEADER = 1024
@@ -37,9 +38,11 @@ class ChatController(WireController):
         response_description="The answer: whole, or as it is written.",
         responses=failures(
             s400="The request cannot be served as it stands; `param` names what to change.",
-            s401="Claude Code is not logged in.",
+            s401="The caller has no key, or Claude Code is not logged in.",
+            s403="A web page calls that nobody allowed to, or the login may not do this.",
             s404="The model does not exist.",
             s413="The request is too large.",
+            s415="A web page sent a body that is not called JSON.",
             s429="The upstream asks to slow down; see `retry-after`.",
             s502="Claude Code or its upstream failed.",
             s503="There is no Claude Code, or its upstream is overloaded.",
@@ -54,7 +57,7 @@ class ChatController(WireController):
     ) -> Response[ChatCompletion]:
         """Ask Claude Code. With `stream: true` the answer comes as server-sent events."""
         unknown = parameters.unknown_fields(await request.body())
-        question = inbound.understand(data, _defaults(settings), unknown, caller_of(request))
+        question = inbound.understand(data, _defaults(settings), unknown, caller_of(request).identity)
         show = _presentation(data, settings)
         asked = await while_connected(request, lambda: answers.opened(runner, question.run, show.answers))
         headers = _headers(question, asked.dropped)

@@ -6,6 +6,9 @@ from litestar.plugins import InitPlugin
 from claude_relay.health.controller import HealthController
 from claude_relay.web.routes import with_and_without_prefix
 
+OPEN = frozenset({"/health", "/v1/health"})
+"""Paths that answer everybody, such as an orchestrator that wants to know whether to start the relay again."""
+
 
 class HealthPlugin(InitPlugin):
     """``/health``."""

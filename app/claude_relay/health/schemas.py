@@ -7,7 +7,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 
 class Health(Struct, frozen=True):
-    """How the relay is.
+    """How the relay is; those who may not call otherwise are told the status alone.
 
     Attributes:
         status: ``ok``, or ``degraded`` when chat requests will fail.
@@ -19,8 +19,8 @@ class Health(Struct, frozen=True):
     """
 
     status: Literal["ok", "degraded"]
-    version: str
-    runner: str
-    detail: Mapping[str, Any]
+    version: str | UnsetType = UNSET
+    runner: str | UnsetType = UNSET
+    detail: Mapping[str, Any] | UnsetType = UNSET
     reason: str | UnsetType = UNSET
     remedy: str | UnsetType = UNSET

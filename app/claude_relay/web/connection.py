@@ -1,22 +1,34 @@
-"""Who is at the other end, and work for a client who may leave before it is done."""
+"""Work for a client who may leave before it is done."""
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from litestar import Request
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from claude_relay.errors import ClientDisconnectedError
 
 T = TypeVar("T")
 
 
-def caller_of(request: Request[Any, Any, Any]) -> str:
-    """Return a name for who sends a request: the same for the same key, and never the key itself."""
-    bearer = request.headers.get("authorization", "")
-    key = bearer or request.headers.get("x-api-key", "") or request.headers.get("api-key", "")
-    return hashlib.sha256(key.encode()).hexdigest()[:16] if key else ""
+def middleware(app: ASGIApp) -> ASGIApp:
+    """Take a client who leaves in the middle of its own request for one who left, not for a mistake of the relay."""
+
+    async def attentive(scope: Scope, receive: Receive, send: Send) -> None:
+        awaited = True
+
+        async def received() -> Any:
+            nonlocal awaited
+            message = await receive()
+            if awaited and message["type"] == "http.disconnect":
+                raise ClientDisconnectedError("The client closed the connection before its request was whole.")
+            awaited = awaited and bool(message.get("more_body"))
+            return message
+
+        await app(scope, received, send)
+
+    return attentive
 
 
 async def while_connected(request: Request[Any, Any, Any], work: Callable[[], Awaitable[T]]) -> T:

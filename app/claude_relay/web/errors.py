@@ -14,10 +14,10 @@ from claude_relay import errors
 _log = logging.getLogger(__name__)
 
 _INTERNAL = "The relay made a mistake; its log tells more under this request's x-request-id."
+_TOO_LARGE = "The body is larger than this relay takes; its operator sets the limit with --max-body-size."
 _BY_STATUS: dict[int, type[errors.RelayError]] = {
     404: errors.NotFoundError,
     405: errors.MethodNotAllowedError,
-    413: errors.RequestTooLargeError,
 }
 
 
@@ -60,6 +60,8 @@ def understand(exception: Exception, path: str = "") -> errors.RelayError:
             return exception
         case ValidationException():
             return errors.InvalidRequestError("A JSON body is required.", code="invalid_json")
+        case HTTPException(status_code=413):
+            return errors.RequestTooLargeError(_TOO_LARGE)
         case HTTPException(status_code=status) if status in _BY_STATUS:
             return _BY_STATUS[status](f"{exception.detail}: {path}")
         case HTTPException(status_code=status) if status < HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -69,18 +71,20 @@ def understand(exception: Exception, path: str = "") -> errors.RelayError:
 
 
 def headers(error: errors.RelayError) -> dict[str, str]:
-    """Return the response headers that tell an SDK whether, and when, to try again."""
+    """Return the response headers that tell a client whether, when and with what to try again."""
     found: dict[str, str] = {}
     if error.retry_after is not None:
         found["retry-after"] = str(math.ceil(error.retry_after))
     if error.should_retry is not None:
         found["x-should-retry"] = str(error.should_retry).lower()
+    if isinstance(error, errors.UnknownCallerError):
+        found["www-authenticate"] = "Bearer"
     return found
 
 
 def respond(request: Request[Any, Any, Any], exception: Exception) -> Response[ErrorResponse]:
     """Answer a request with an error; Litestar calls this for whatever was raised."""
-    error = understand(exception, request.url.path)
+    error = understand(exception, request.scope["path"])
     kept = exception.headers if isinstance(exception, HTTPException) and exception.headers else {}
     return Response(
         render(error),

@@ -6,12 +6,13 @@ import litestar_offline_docs
 from litestar import Router
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
-from litestar.openapi.spec import License, Server
+from litestar.openapi.spec import Components, License, SecurityScheme, Server
 from litestar.static_files import create_static_files_router
 
 from claude_relay import __version__
 
 _ASSETS = "/schema/assets"
+_KEY = "One of the operator's keys. Without any, programs of the relay's own machine need none."
 
 
 def config() -> OpenAPIConfig:
@@ -26,6 +27,8 @@ def config() -> OpenAPIConfig:
         ),
         license=License(name="MIT", identifier="MIT"),
         servers=[Server(url="/")],
+        components=Components(security_schemes={"key": SecurityScheme("http", scheme="bearer", description=_KEY)}),
+        security=[{"key": []}, {}],
         use_handler_docstrings=True,
         render_plugins=[
             SwaggerRenderPlugin(

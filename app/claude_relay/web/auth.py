@@ -1,0 +1,259 @@
+"""Who may call: without a key, only programs of this machine; with a key, anyone who has it, from anywhere. Pure.
+
+``claude_relay.web.door`` asks, before anything else is done with a request.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from http import HTTPMethod
+
+from msgspec import Struct
+
+from claude_relay import addresses, settings
+from claude_relay.addresses import Authority, Network, Origin
+from claude_relay.errors import ForeignPageError, UnknownCallerError, UnsupportedMediaTypeError
+from claude_relay.keys import Key, owner
+
+_SEND_KEY = "Send it as 'Authorization: Bearer KEY', which is what an SDK does with its api_key."
+_HOW_TO = (
+    "To let others in, start the relay with --api-key NAME=KEY, or set CLAUDE_RELAY_API_KEYS, and send the key as "
+    "'Authorization: Bearer KEY'."
+)
+_ALLOW = "Start the relay with --allow-origin {}, or with a key (--api-key)."
+
+_MACHINE = frozenset({"host.docker.internal", "gateway.docker.internal", "host.containers.internal"})
+"""Names by which containers call the machine they run on."""
+
+_PROXIED = frozenset(
+    {
+        "cf-connecting-ip",
+        "forwarded",
+        "true-client-ip",
+        "via",
+        "x-client-ip",
+        "x-forwarded",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-real-ip",
+    }
+)
+"""Headers that a program does not send by itself, and a proxy does."""
+
+_UNASKED = frozenset({"", "application/x-www-form-urlencoded", "multipart/form-data", "text/plain"})
+"""Content types that any web page may send anywhere, without the browser asking whether it is welcome."""
+
+
+class Caller(Struct, frozen=True):
+    """Who was let in.
+
+    Attributes:
+        identity: The same for the same caller, and never a key; callers of different identities share nothing.
+        name: What a log may call them: the name of their key, or ``local``.
+    """
+
+    identity: str
+    name: str
+
+
+class Policy(Struct, frozen=True):
+    """Whom the operator lets in.
+
+    Attributes:
+        keys: The keys; if there are none, only programs of this machine are let in.
+        origins: Web pages that may call without a key, beside those of this machine.
+        any_origin: Whether every web page may.
+        hosts: Names of this machine, beside those that every machine has.
+        proxies: Proxies that are believed when they tell who calls.
+        open_paths: Paths that answer everybody.
+    """
+
+    keys: tuple[Key, ...] = ()
+    origins: frozenset[Origin] = frozenset()
+    any_origin: bool = False
+    hosts: frozenset[str] = frozenset()
+    proxies: tuple[Network, ...] = ()
+    open_paths: frozenset[str] = frozenset()
+
+
+class Knock(Struct, frozen=True):
+    """What a request shows before its body is read.
+
+    Attributes:
+        method: The HTTP method.
+        path: The path, without slashes at its end.
+        peer: The address at the other end of the connection; None if there is none.
+        headers: By their names in lower case; the values of one that was sent twice, with commas between them.
+    """
+
+    method: str
+    path: str
+    peer: str | None
+    headers: Mapping[str, str]
+
+
+def policy_of(chosen: settings.Settings, hostname: str, open_paths: frozenset[str]) -> Policy:
+    """Return whom the operator lets in.
+
+    Args:
+        chosen: The operator's choices.
+        hostname: What this machine is called.
+        open_paths: Paths that answer everybody.
+
+    Raises:
+        SettingsError: The keys cannot be read.
+    """
+    origins = frozenset(filter(None, map(addresses.origin, chosen.allow_origin)))
+    name = hostname.lower().removesuffix(".")
+    short = name.partition(".")[0]
+    return Policy(
+        keys=settings.keyring(chosen),
+        origins=origins,
+        any_origin="*" in chosen.allow_origin,
+        hosts=frozenset({name, short, f"{short}.local"} - {"", ".local"})
+        | {page.at.host for page in origins}
+        | _MACHINE,
+        proxies=tuple(filter(None, map(addresses.network, chosen.trusted_proxy))),
+        open_paths=open_paths,
+    )
+
+
+def judge(knock: Knock, policy: Policy) -> Caller:
+    """Return who calls.
+
+    Raises:
+        UnknownCallerError: Nobody knows them.
+        ForeignPageError: It is a web page that nobody allowed to call.
+        UnsupportedMediaTypeError: A web page sends a body without saying that it is JSON.
+    """
+    caller = _key_holder(knock, policy) if policy.keys else _local_program(knock, policy)
+    if "origin" in knock.headers and _has_body(knock) and _media_type(knock) in _UNASKED:
+        raise UnsupportedMediaTypeError("A web page must send its body with 'Content-Type: application/json'.")
+    return caller
+
+
+def is_open(knock: Knock, policy: Policy) -> bool:
+    """Whether this is answered whoever asks: preflights, open paths, and the documentation if there is a key."""
+    if knock.method == HTTPMethod.OPTIONS:
+        return bool(knock.headers.get("origin"))
+    if knock.method not in {HTTPMethod.GET, HTTPMethod.HEAD}:
+        return False
+    documentation = knock.path == "/schema" or knock.path.startswith("/schema/")
+    return knock.path in policy.open_paths or (bool(policy.keys) and documentation)
+
+
+def client_of(knock: Knock, policy: Policy) -> str | None:
+    """Return the address that a request comes from, or None if that is hidden by a proxy nobody trusts.
+
+    Each proxy adds its client's address at the end, so what stands before the last unknown address may be made up.
+    """
+    if not _PROXIED & knock.headers.keys():
+        return knock.peer
+    if knock.peer is None or not addresses.is_within(knock.peer, policy.proxies):
+        return None
+    hops = [_without_port(hop.strip()) for hop in knock.headers.get("x-forwarded-for", "").split(",")]
+    return next((hop for hop in reversed(hops) if not addresses.is_within(hop, policy.proxies)), hops[0]) or None
+
+
+def _key_holder(knock: Knock, policy: Policy) -> Caller:
+    sent = _credentials(knock)
+    name = owner(policy.keys, [key.encode("latin-1") for key in sent])
+    if name is None:
+        what = "The API key is none of this relay's." if sent else "This relay wants an API key."
+        raise UnknownCallerError(f"{what} {_SEND_KEY}")
+    return Caller(name, name)
+
+
+def _local_program(knock: Knock, policy: Policy) -> Caller:
+    _require_this_machine(knock, policy)
+    _require_own_name(knock, policy)
+    _require_own_page(knock, policy)
+    return Caller(_fingerprint(knock), "local")
+
+
+def _require_this_machine(knock: Knock, policy: Policy) -> None:
+    client = client_of(knock, policy)
+    if client is None:
+        raise UnknownCallerError(
+            "This request came through a proxy, so nobody can tell whether it is a program of this machine that asks; "
+            f"without an API key only those are served. {_HOW_TO} Or name the proxy with --trusted-proxy.",
+            code="local_only",
+        )
+    if not addresses.is_loopback(client):
+        raise UnknownCallerError(
+            f"Without an API key only programs of this machine are served, at its address localhost. {_HOW_TO}",
+            code="local_only",
+        )
+
+
+def _require_own_name(knock: Knock, policy: Policy) -> None:
+    """A foreign name that leads here is an attack: the browser takes this machine for the server of its page."""
+    sent = knock.headers.get("host", "")
+    if not sent or policy.any_origin:
+        return
+    named = addresses.authority(sent)
+    if named is None or not _is_this_machine(named.host, policy):
+        raise ForeignPageError(
+            f"This machine is not called {sent[:100]!r}, and without an API key it answers to its own names only. "
+            + _ALLOW.format("http://NAME"),
+            code="host_not_allowed",
+        )
+
+
+def _require_own_page(knock: Knock, policy: Policy) -> None:
+    sent = knock.headers.get("origin")
+    if policy.any_origin:
+        return
+    if sent is None:
+        foreign, page = knock.headers.get("sec-fetch-site") == "cross-site" and not _is_link(knock), "ORIGIN"
+    else:
+        foreign, page = not _is_welcome(addresses.origin(sent), knock, policy), sent[:100]
+    if foreign:
+        raise ForeignPageError(f"Web pages of other sites may not call without an API key. {_ALLOW.format(page)}")
+
+
+def _is_welcome(page: Origin | None, knock: Knock, policy: Policy) -> bool:
+    return page is not None and (
+        page in policy.origins or addresses.is_local(page.at.host) or page.at == _own_authority(knock, page.scheme)
+    )
+
+
+def _own_authority(knock: Knock, scheme: str) -> Authority | None:
+    named = addresses.authority(knock.headers.get("host", ""))
+    return None if named is None else addresses.with_port(named, scheme)
+
+
+def _is_link(knock: Knock) -> bool:
+    """Whether a person follows a link: its page sees nothing of what comes, and GET changes nothing."""
+    wanted = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+    return knock.method == HTTPMethod.GET and all(knock.headers.get(name) == value for name, value in wanted.items())
+
+
+def _is_this_machine(host: str, policy: Policy) -> bool:
+    return addresses.is_local(host) or host in policy.hosts or host in {"0.0.0.0", "::"}  # noqa: S104 - a name, no bind
+
+
+def _credentials(knock: Knock) -> list[str]:
+    scheme, _, token = knock.headers.get("authorization", "").partition(" ")
+    bearer = token.strip() if scheme.lower() == "bearer" else ""
+    return [key for key in (bearer, knock.headers.get("x-api-key", ""), knock.headers.get("api-key", "")) if key]
+
+
+def _fingerprint(knock: Knock) -> str:
+    """Programs of this machine send any key or none; those that send different ones share nothing."""
+    names = ("authorization", "x-api-key", "api-key")
+    key = next(filter(None, (knock.headers.get(name) for name in names)), "")
+    return hashlib.sha256(key.encode()).hexdigest()[:16] if key else ""
+
+
+def _has_body(knock: Knock) -> bool:
+    return "transfer-encoding" in knock.headers or knock.headers.get("content-length", "0") != "0"
+
+
+def _media_type(knock: Knock) -> str:
+    return knock.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _without_port(hop: str) -> str:
+    named = addresses.authority(hop)
+    return hop if named is None else named.host

@@ -1,0 +1,86 @@
+"""The one door: every request is asked who it is before anything else is done with it, and before its body is read."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from litestar import Litestar, Request
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
+
+from claude_relay.errors import RelayError, UnknownCallerError
+from claude_relay.web import errors, requestid
+from claude_relay.web.auth import Caller, Knock, Policy, client_of, is_open, judge
+
+_log = logging.getLogger(__name__)
+
+_CALLER = "claude_relay_caller"
+
+
+def close(app: Litestar, policy: Policy) -> Litestar:
+    """Let nobody reach an application who may not: no route, no file, and no path that it does not have.
+
+    Middleware of Litestar's own does not see paths that do not exist, so this stands before its router.
+    """
+    inside = app.asgi_handler
+    readable = app.cors_config.simple_headers if app.cors_config else {}
+
+    async def door(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == ScopeType.WEBSOCKET:
+            await send({"type": "websocket.close", "code": 1008, "reason": "There are no websockets here."})
+            return
+        knock = knock_of(scope)
+        if client := client_of(knock, policy):
+            # for the log of the server: who really calls, where a trusted proxy tells
+            scope["client"] = (client, 0) if client != knock.peer else scope["client"]
+        try:
+            scope["state"][_CALLER] = judge(knock, policy)
+        except RelayError as refusal:
+            if not is_open(knock, policy):
+                await _refusing(refusal, readable)(scope, receive, send)
+                return
+        await inside(scope, receive, send)
+
+    app.asgi_handler = door
+    return app
+
+
+def knock_of(scope: HTTPScope) -> Knock:
+    """Return what a request shows of itself."""
+    headers: dict[str, str] = {}
+    for raw, value in scope["headers"]:
+        name, text = raw.decode("latin-1").lower(), value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {text}" if name in headers else text
+    client = scope["client"]
+    return Knock(scope["method"], "/" + scope["path"].strip("/"), client[0] if client else None, headers)
+
+
+def admitted(request: Request[Any, Any, Any]) -> Caller | None:
+    """Return who was let in, or None for a stranger at an open path."""
+    caller: Caller | None = request.scope["state"].get(_CALLER)
+    return caller
+
+
+def caller_of(request: Request[Any, Any, Any]) -> Caller:
+    """Return who was let in.
+
+    Raises:
+        UnknownCallerError: Nobody was; no path leads here then, and none ever shall.
+    """
+    if (caller := admitted(request)) is None:
+        raise UnknownCallerError("Nobody was let in.")
+    return caller
+
+
+def _refusing(refusal: RelayError, readable: Mapping[str, str]) -> ASGIApp:
+    """Return an application that answers everything with an error, which the pages of a browser may read too."""
+
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        request: Request[Any, Any, Any] = Request(scope, receive, send)
+        _log.info("refused %r: %s", scope["client"], refusal.code)
+        response = errors.respond(request, refusal)
+        if "origin" in request.headers:
+            response.headers.update(readable)
+        await response.to_asgi_response(None, request)(scope, receive, send)
+
+    return requestid.middleware(refuse)

@@ -1,0 +1,192 @@
+"""The server's end: what is being answered gets its time, then it is told, and only then does the server stop.
+
+uvicorn closes its port as soon as it hears a signal. So its signal handlers are put off: until all answers are over,
+new requests are still taken, and told to go elsewhere.
+"""
+
+import asyncio
+import contextlib
+import logging
+import multiprocessing
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from litestar import Request
+from litestar.config.app import AppConfig
+from litestar.datastructures import MutableScopeHeaders
+from litestar.plugins import InitPlugin
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from claude_relay.errors import UnavailableError
+from claude_relay.web import sse
+from claude_relay.web.errors import render
+
+ANSWERS = "answers_while_draining"
+"""Key of a route's ``opt``: it is served to the very end."""
+
+_RETRY_AFTER = 1.0
+"""Seconds after which another relay, or this one started anew, is worth a try."""
+_LAST_WORDS = 1.0
+"""Seconds that clients get to take their last frame."""
+_DRAINING = "claude_relay_draining"
+_ANSWER = "claude_relay_answer"
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_log = logging.getLogger(__name__)
+
+Handler = Callable[[int, FrameType | None], Any]
+
+
+def begun(request: Request[Any, Any, Any]) -> bool:
+    """Whether the server is about to stop."""
+    return _DRAINING in request.scope["state"]
+
+
+class Draining(InitPlugin):
+    """Keeps the server until its answers are over.
+
+    Args:
+        patience: Seconds that running answers get.
+    """
+
+    def __init__(self, patience: float) -> None:
+        self._patience = patience
+        self._answers: set[_Answer] = set()
+        self._handlers: dict[int, Handler] = {}
+        self._heard: set[int] = set()
+        self._enough = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def on_app_init(self, app_config: AppConfig) -> AppConfig:
+        """Watch signals while the application runs, and every request."""
+        app_config.middleware.append(self._middleware)
+        app_config.before_send.append(self._note)
+        app_config.on_startup.append(self._listen)
+        app_config.on_shutdown.append(self._stop_listening)
+        return app_config
+
+    def begin(self, number: int = signal.SIGTERM) -> None:
+        """Begin to drain; the same signal a second time is the end of all patience.
+
+        It has to be the same: a Ctrl-C reaches every worker, and their supervisor then sends each a SIGTERM.
+        """
+        if number in self._heard:
+            self._enough.set()
+        self._heard.add(number)
+        if self._task is None:
+            self._task = asyncio.create_task(self._drain(number))
+
+    async def _drain(self, number: int) -> None:
+        if self._answers:
+            _log.info("stopping: %d answers get up to %g seconds", len(self._answers), self._patience)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._patience):
+                    await self._enough.wait()
+        told = [answer.interrupt() for answer in self._answers]
+        if told:
+            _log.warning("stopping: %d answers were not complete", len(told))
+            await asyncio.wait(told, timeout=2 * _LAST_WORDS)
+        if handler := self._handlers.get(number):
+            handler(number, None)
+
+    def _listen(self) -> None:
+        """Stand before the server's own handlers, if it is a server that has any and signals come here at all."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            if callable(handler := signal.getsignal(number)):
+                self._handlers[number] = handler
+                signal.signal(number, lambda heard, _: loop.call_soon_threadsafe(self.begin, heard))
+        supervisor = multiprocessing.parent_process()
+        if supervisor is not None and self._handlers:
+            loop.add_reader(supervisor.sentinel, self._orphaned, supervisor.sentinel)
+
+    def _orphaned(self, sentinel: int) -> None:
+        _log.warning("the server's supervisor is gone")
+        asyncio.get_running_loop().remove_reader(sentinel)
+        self.begin()
+
+    def _stop_listening(self) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def _middleware(self, app: ASGIApp) -> ASGIApp:
+        async def drained(scope: Scope, receive: Receive, send: Send) -> None:
+            if self._task is not None:
+                scope["state"][_DRAINING] = True
+                if ANSWERS not in scope["route_handler"].opt:
+                    raise _refusal()
+            answer = scope["state"][_ANSWER] = _Answer(asyncio.current_task())
+            self._answers.add(answer)
+            try:
+                await app(scope, receive, send)
+            except asyncio.CancelledError:
+                if not answer.interrupted:
+                    raise
+                await answer.tell(send)
+            finally:
+                self._answers.discard(answer)
+                if not self._answers and self._task is not None:
+                    self._enough.set()
+
+        return drained
+
+    async def _note(self, message: Message, scope: Scope) -> None:
+        """See what becomes of an answer, and keep no connection whose next request could only be refused."""
+        if message["type"] != "http.response.start":
+            return
+        headers = MutableScopeHeaders.from_message(message)
+        if (answer := scope["state"].get(_ANSWER)) is not None:
+            answer.began(headers)
+        if self._task is not None:
+            headers["connection"] = "close"
+
+
+class _Answer:
+    """An answer that is being given.
+
+    Attributes:
+        interrupted: Whether it was stopped because the server stops.
+    """
+
+    def __init__(self, task: asyncio.Task[Any] | None) -> None:
+        self._task = task
+        self._streams: bool | None = None
+        self.interrupted = False
+
+    def began(self, headers: MutableScopeHeaders) -> None:
+        """Note that its head is on its way."""
+        self._streams = headers.get("content-type", "").startswith("text/event-stream")
+
+    def interrupt(self) -> asyncio.Task[Any]:
+        """Stop it, unless it is only being sent."""
+        assert self._task is not None  # noqa: S101 - a request is always served by a task
+        if self._streams is not False and not self.interrupted:
+            self.interrupted = True
+            self._task.cancel()
+        return self._task
+
+    async def tell(self, send: Send) -> None:
+        """Tell its client, in the way that is still open.
+
+        Raises:
+            UnavailableError: Nothing has been sent, so that this can be the answer.
+        """
+        assert self._task is not None  # noqa: S101 - as above
+        self._task.uncancel()
+        broken = UnavailableError("The relay was stopped before the answer was complete.", code="shutting_down")
+        if self._streams is None:
+            raise broken
+        # a client that reads nothing any more keeps nobody waiting
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS):
+                await send({"type": "http.response.body", "body": sse.frame(render(broken)), "more_body": False})
+
+
+def _refusal() -> UnavailableError:
+    return UnavailableError(
+        "The relay is stopping; ask again.", code="shutting_down", retry_after=_RETRY_AFTER, should_retry=True
+    )

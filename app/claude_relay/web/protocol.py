@@ -1,0 +1,58 @@
+"""HTTP as uvicorn reads it, with an end to headers, and with the one error shape for what is no HTTP."""
+
+import msgspec
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from claude_relay.errors import InvalidRequestError
+from claude_relay.web.errors import render
+
+LONGEST_HEAD = 64 * 1024
+"""Bytes that may come before they make up a request line with its headers, a piece of a body, or an end."""
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection.
+
+    The parser itself would keep a header that never ends, whoever sends it, until the machine has no memory left.
+    """
+
+    _unfinished = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Read what came."""
+        self._unfinished += len(data)
+        super().data_received(data)
+        if self._unfinished > LONGEST_HEAD and not self.transport.is_closing():
+            self.send_400_response(f"The headers are larger than {LONGEST_HEAD} bytes.")
+
+    def on_headers_complete(self) -> None:
+        """Begin to answer."""
+        self._unfinished = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of a body."""
+        self._unfinished = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Take the end of a request."""
+        self._unfinished = 0
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP, unless an answer is under way already, and hang up."""
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.write(_refusal(msg))
+        self.transport.close()
+
+
+def _refusal(message: str) -> bytes:
+    body = msgspec.json.encode(render(InvalidRequestError(message, code="invalid_http")))
+    head = (
+        "HTTP/1.1 400 Bad Request",
+        "content-type: application/json",
+        f"content-length: {len(body)}",
+        "connection: close",
+    )
+    return "\r\n".join((*head, "", "")).encode() + body
