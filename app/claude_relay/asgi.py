@@ -12,9 +12,9 @@ from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.health.plugin import OPEN, HealthPlugin
 from claude_relay.models.plugin import ModelsPlugin
 from claude_relay.settings import Settings, environment, load
-from claude_relay.web.plugin import WebPlugin
 from claude_relay.web import auth, door
 from claude_relay.web.draining import Draining
+from claude_relay.web.plugin import WebPlugin
 
 _MEGABYTE = 1024 * 1024
 
@@ -42,8 +42,8 @@ def create_app(settings: Settings | None = None, runner: ClaudeRunner | None = N
         on_startup=[engine.start],
         on_shutdown=[engine.stop],
     )
-
     return door.close(app, policy)
+
 
 def create_runner(settings: Settings) -> ClaudeRunner:
     """Return the engine that the operator chose."""

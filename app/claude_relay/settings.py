@@ -139,6 +139,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Models by the other names they have."""
         return dict(_pair(alias) for alias in self.alias)
 
+    def __repr__(self) -> str:
+        """Show the settings, but no secret: what is shown may end up in a log."""
+        shown = {option.name: "..." if option.secret else getattr(self, option.name) for option in options()}
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
 
 class Option(msgspec.Struct, frozen=True):
     """One setting as documentation shows it.
@@ -150,6 +155,8 @@ class Option(msgspec.Struct, frozen=True):
         choices: The values it takes, where there are few.
         switch: Whether it is on or off.
         many: Whether it takes several values.
+        flag: The command line flag, such as ``--log-level``.
+        secret: Whether its values are nobody's business, and never shown.
     """
 
     name: str
@@ -158,6 +165,8 @@ class Option(msgspec.Struct, frozen=True):
     choices: tuple[str, ...]
     switch: bool
     many: bool
+    flag: str
+    secret: bool
 
     @property
     def default_text(self) -> str:
@@ -169,19 +178,12 @@ class Option(msgspec.Struct, frozen=True):
     @property
     def variable(self) -> str:
         """The environment variable, such as ``CLAUDE_RELAY_PORT``."""
-    def __repr__(self) -> str:
-        """Show the settings, but no secret: what is shown may end up in a log."""
-        shown = {option.name: "..." if option.secret else getattr(self, option.name) for option in options()}
-        return f"Settings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
-
         return PREFIX + self.name.upper()
 
 
 def options() -> tuple[Option, ...]:
     """Return all settings, in the order of their fields."""
     return tuple(map(_option, msgspec.structs.fields(Settings)))
-        flag: The command line flag, such as ``--log-level``.
-        secret: Whether its values are nobody's business, and never shown.
 
 
 def _option(field: msgspec.structs.FieldInfo) -> Option:
@@ -189,15 +191,16 @@ def _option(field: msgspec.structs.FieldInfo) -> Option:
     assert isinstance(info, msgspec.inspect.Metadata)  # noqa: S101 - every field has a description
     members = info.type.types if isinstance(info.type, msgspec.inspect.UnionType) else (info.type,)
     literals = [member for member in members if isinstance(member, msgspec.inspect.LiteralType)]
+    extra = info.extra or {}
     return Option(
-    flag: str
-    secret: bool
         field.name,
         (info.extra_json_schema or {})["description"],
         field.default,
         tuple(str(value) for literal in literals for value in literal.values),
         switch=isinstance(info.type, msgspec.inspect.BoolType),
         many=isinstance(info.type, msgspec.inspect.VarTupleType),
+        flag=extra.get("flag", "--" + field.name.replace("_", "-")),
+        secret=extra.get("secret", False),
     )
 
 
@@ -222,7 +225,6 @@ def load(
     for option, field in zip(options(), msgspec.structs.fields(Settings), strict=True):
         name, given = option.flag, (flags or {}).get(option.name)
         if given is None or given == ():
-    extra = info.extra or {}
             name, given = option.variable, variables.get(option.variable) or None
         if option.many and given is not None:
             # of secrets an empty one is a mistake, such as a variable of the shell that is not set
@@ -231,13 +233,24 @@ def load(
             chosen[option.name] = _converted(given, field.type, option.choices, name)
     return _checked(Settings(**chosen), environ)
 
-        flag=extra.get("flag", "--" + field.name.replace("_", "-")),
-        secret=extra.get("secret", False),
 
 def export(settings: Settings) -> dict[str, str]:
     """Return the settings as variables, for the worker processes that load them again."""
     values = {option.variable: getattr(settings, option.name) for option in options()}
     return {name: _written(value) for name, value in values.items() if value is not None}
+
+
+def keyring(settings: Settings) -> tuple[keys.Key, ...]:
+    """Return the keys that let callers in, those of the file included.
+
+    Raises:
+        SettingsError: One is no key, or the file cannot be read.
+    """
+    given = [
+        keys.Entry(f"{PREFIX}API_KEYS (--api-key): key {place}", text)
+        for place, text in enumerate(settings.api_keys, 1)
+    ]
+    return keys.understand([*given, *_of_file(settings.api_key_file)])
 
 
 def environment() -> dict[str, str]:
@@ -270,19 +283,6 @@ def _listed(given: object) -> list[str]:
 def _written(value: object) -> str:
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
-def keyring(settings: Settings) -> tuple[keys.Key, ...]:
-    """Return the keys that let callers in, those of the file included.
-
-    Raises:
-        SettingsError: One is no key, or the file cannot be read.
-    """
-    given = [
-        keys.Entry(f"{PREFIX}API_KEYS (--api-key): key {place}", text)
-        for place, text in enumerate(settings.api_keys, 1)
-    ]
-    return keys.understand([*given, *_of_file(settings.api_key_file)])
-
-
 
 def _pair(alias: str) -> tuple[str, str]:
     name, _, model = (part.strip() for part in alias.partition("="))
@@ -311,11 +311,6 @@ def _checked(settings: Settings, environ: Mapping[str, str]) -> Settings:
     path = settings.claude_path
     for alias in settings.alias:
         _pair(alias)
-    if settings.cwd is not None and not Path(settings.cwd).is_dir():
-        raise SettingsError(f"{PREFIX}CWD (--cwd): expected a directory; got {settings.cwd!r}")
-    if path is not None and not (Path(path).is_file() and os.access(path, os.X_OK)):
-        raise SettingsError(f"{PREFIX}CLAUDE_PATH (--claude-path): expected an executable file; got {path!r}")
-    return settings
     for text in settings.allow_origin:
         if text != "*" and addresses.origin(text) is None:
             raise SettingsError(
@@ -329,6 +324,11 @@ def _checked(settings: Settings, environ: Mapping[str, str]) -> Settings:
                 f"10.0.0.0/8; got {text!r}"
             )
     _require_few(settings, keyring(settings), environ)
+    if settings.cwd is not None and not Path(settings.cwd).is_dir():
+        raise SettingsError(f"{PREFIX}CWD (--cwd): expected a directory; got {settings.cwd!r}")
+    if path is not None and not (Path(path).is_file() and os.access(path, os.X_OK)):
+        raise SettingsError(f"{PREFIX}CLAUDE_PATH (--claude-path): expected an executable file; got {path!r}")
+    return settings
 
 
 def _require_few(settings: Settings, known: tuple[keys.Key, ...], environ: Mapping[str, str]) -> None:
