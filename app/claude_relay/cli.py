@@ -2,7 +2,7 @@
 
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any, NoReturn, TypeVar
 
@@ -112,6 +112,7 @@ def _greeting(chosen: settings.Settings) -> str:
             "  who may call without a key, only programs of this machine; with a key, anyone who has it, from anywhere",
             f"               {_keys(chosen)}",
             f"  try it       {base}/schema/swagger",
+            *_warnings(chosen),
         )
     )
 
@@ -119,6 +120,11 @@ def _greeting(chosen: settings.Settings) -> str:
 def _keys(chosen: settings.Settings) -> str:
     names = [key.name for key in settings.keyring(chosen)]
     return f"keys: {', '.join(names)}" if names else "no key is set (--api-key)"
+
+
+def _warnings(chosen: settings.Settings) -> Iterator[str]:
+    if chosen.api_key_file is not None and settings.is_exposed(chosen.api_key_file):
+        yield f"  warning      other users can read {chosen.api_key_file}: chmod 600 it"
 
 
 def _engine(chosen: settings.Settings) -> str:

@@ -9,6 +9,7 @@ from msgspec import Struct
 from claude_relay.chat.schemas import ChatCompletionRequest
 from claude_relay.errors import InvalidRequestError
 from claude_relay.settings import Personality
+from claude_relay.web.dto import lenient
 
 Fate = Literal["honoured", "ignored", "refused"]
 
@@ -116,7 +117,8 @@ def unsupported(request: ChatCompletionRequest, personality: Personality, unknow
 
 def unknown_fields(body: bytes) -> frozenset[str]:
     """Return the fields of a request body that no parameter has the name of."""
-    return frozenset(_fields.decode(body)) - _KNOWN
+    fields = lenient(_fields, body)
+    return frozenset(fields) - _KNOWN
 
 
 _KNOWN = frozenset(parameter.name for parameter in PARAMETERS)

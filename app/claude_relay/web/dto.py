@@ -16,6 +16,9 @@ from claude_relay.errors import InvalidRequestError
 T = TypeVar("T")
 
 _PATH = re.compile(r"^(?:key in )?\$\.?(?P<path>.*)`$")
+_HIGH, _LOW = rb"\\u[dD][89abAB][0-9a-fA-F]{2}", rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_HALF = re.compile(rb"(?<!\\)((?:\\\\)*)(?:%b(?!%b)|(?<!%b)%b)" % (_HIGH, _LOW, _HIGH, _LOW))
+_MOST_HALVES = 1000
 _MISSING = re.compile(r"missing required field `(?P<name>[^`]+)`")
 
 
@@ -68,11 +71,27 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
         InvalidRequestError: The body is no JSON, or not what the decoder takes.
     """
     try:
-        return decoder.decode(body)
+        return lenient(decoder, body)
     except msgspec.ValidationError as error:
         raise _explained(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequestError(f"The body is not valid JSON: {error}", code="invalid_json") from None
+
+
+def lenient(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    """Decode a body, with U+FFFD for each half of a character: clients make those when they cut a text.
+
+    Raises:
+        msgspec.DecodeError: The body is no JSON, or not what the decoder takes.
+    """
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        if (mended := _HALF.sub(rb"\1\\ufffd", body, count=_MOST_HALVES)) == body:
+            raise
+        return decoder.decode(mended)
 
 
 def _explained(text: str) -> InvalidRequestError:
