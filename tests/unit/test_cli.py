@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from claude_relay import __version__
 from claude_relay.cli import main
 from claude_relay.settings import Option, load, options
+from claude_relay.web.protocol import BoundedProtocol
 
 
 @pytest.fixture(autouse=True)
@@ -239,3 +240,85 @@ def test_a_bad_alias_is_told_in_one_line(started: list[dict[str, Any]]) -> None:
     assert (result.exit_code, started) == (2, [])
     assert "--alias" in result.output
     assert "gpt-4o" in result.output
+
+
+# --- who may call ----------------------------------------------------------------------------------------------------
+
+RULE = "without a key, only programs of this machine; with a key, anyone who has it, from anywhere"
+SECRET = "sEcReTsEcReT"
+
+
+def test_the_greeting_says_who_may_call(started: list[dict[str, Any]], free_port: int) -> None:
+    without = invoked("serve", "--port", free_port, "--runner", "echo").output
+    keys = ("--api-key", f"alice={SECRET}", "--api-key", f"{SECRET}2")
+    with_keys = invoked("serve", "--port", free_port, "--runner", "echo", *keys).output
+
+    assert RULE in without
+    assert RULE in with_keys
+    assert "no key is set (--api-key)" in without
+    assert "keys: alice, key-2" in with_keys
+    assert SECRET not in with_keys
+    assert len(started) == 2
+
+
+def test_keys_reach_the_workers_and_no_flag_of_the_server(started: list[dict[str, Any]], free_port: int) -> None:
+    invoked("serve", "--port", free_port, "--runner", "echo", "--api-key", f"alice={SECRET}")
+
+    (call,) = started
+    assert SECRET not in str(call)
+    assert load().api_keys == (f"alice={SECRET}",)
+
+
+@pytest.mark.parametrize("value", [f"alice={SECRET},alice={SECRET}2", "sEcReT", "alice=sEcReT"])
+@pytest.mark.parametrize("source", ["flag", "variable"])
+def test_a_bad_key_is_told_in_one_line_that_does_not_show_it(
+    monkeypatch: pytest.MonkeyPatch, started: list[dict[str, Any]], source: str, value: str
+) -> None:
+    if source == "variable":
+        monkeypatch.setitem(os.environ, "CLAUDE_RELAY_API_KEYS", value)
+
+    result = invoked("serve", *(("--api-key", value) if source == "flag" else ()))
+
+    assert (result.exit_code, started) == (2, [])
+    assert len(result.output.splitlines()) == 1
+    assert "--api-key" in result.output
+    assert "sEcReT" not in result.output
+
+
+@pytest.mark.parametrize(("mode", "warned"), [(0o600, False), (0o644, True)])
+def test_a_file_of_keys_that_others_may_read_is_warned_of(
+    tmp_path: Path, started: list[dict[str, Any]], free_port: int, mode: int, warned: bool
+) -> None:
+    file = tmp_path / "keys"
+    file.write_text(f"alice={SECRET}\n")
+    file.chmod(mode)
+
+    output = invoked("serve", "--port", free_port, "--runner", "echo", "--api-key-file", file).output
+
+    assert "keys: alice" in output
+    assert ("chmod 600" in output) is warned
+    assert SECRET not in output
+    assert len(started) == 1
+
+
+def test_no_proxy_is_believed_by_uvicorn_and_headers_have_an_end(started: list[dict[str, Any]], free_port: int) -> None:
+    invoked("serve", "--port", free_port, "--runner", "echo", "--trusted-proxy", "10.0.0.5")
+
+    (call,) = started
+    assert call["proxy_headers"] is False
+    config = uvicorn.Config("app", http=call["http"], log_config=None)
+    assert issubclass(_protocol_of(config), BoundedProtocol)
+
+
+def _protocol_of(config: uvicorn.Config) -> type:
+    config.app = lambda *_: None
+    config.load()
+    return config.http_protocol_class
+
+
+def test_an_agent_that_may_do_anything_needs_a_key_or_a_loopback_address(started: list[dict[str, Any]]) -> None:
+    result = invoked("serve", "--permission-mode", "bypassPermissions")
+
+    assert (result.exit_code, started) == (2, [])
+    assert len(result.output.splitlines()) == 1
+    assert "--api-key" in result.output

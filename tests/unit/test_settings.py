@@ -1,6 +1,7 @@
 """Settings come from flags, variables, a file and defaults, in that order."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import msgspec
 import pytest
 
 from claude_relay.errors import SettingsError
-from claude_relay.settings import Settings, environment, export, load, options, publish
+from claude_relay.settings import Settings, environment, export, is_exposed, keyring, load, options, publish
 
 NAMES = [option.name for option in options()]
 
@@ -294,3 +295,161 @@ def test_an_alias_shows_no_default_in_the_help() -> None:
     (alias,) = (option for option in options() if option.name == "alias")
 
     assert alias.default_text == ""
+
+
+# --- keys ------------------------------------------------------------------------------------------------------------
+
+
+def names(settings: Settings) -> list[str]:
+    return [key.name for key in keyring(settings)]
+
+
+def test_keys_come_from_the_flag_the_variable_and_a_file(tmp_path: Path, dotenv: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text("# of the office\n\n  bob = of-the-file \nno-name-at-all\n#carol=not-any-more\n")
+    environ = {"CLAUDE_RELAY_API_KEYS": "alice=of-the-variable, nameless-key", "CLAUDE_RELAY_API_KEY_FILE": str(file)}
+
+    assert names(loaded(dotenv, None, **environ)) == ["alice", "key-2", "bob", "key-4"]
+    assert names(loaded(dotenv, {"api_keys": ("dave=of-the-flag",)}, **environ)) == ["dave", "bob", "key-3"]
+    assert names(loaded(dotenv, {"api_keys": ("a=of-the-flag", "b=of-a-flag")})) == ["a", "b"]
+    assert names(loaded(dotenv)) == []
+
+
+SECRET = "sEcReTsEcReT"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["sEcReT", "alice=sEcReT", f"alice={SECRET},alice=other-key", f"{SECRET},{SECRET}", f"{SECRET} {SECRET}", ","],
+)
+@pytest.mark.parametrize("source", ["flag", "environment", "file"])
+def test_a_bad_key_is_told_by_the_settings_name_and_never_shown(dotenv: Path, source: str, text: str) -> None:
+    if source == "file":
+        dotenv.write_text(f"CLAUDE_RELAY_API_KEYS='{text}'\n")
+
+    with pytest.raises(SettingsError) as raised:
+        loaded(
+            dotenv,
+            {"api_keys": (text,)} if source == "flag" else None,
+            **({"CLAUDE_RELAY_API_KEYS": text} if source == "environment" else {}),
+        )
+
+    assert raised.value.message.startswith("CLAUDE_RELAY_API_KEYS (--api-key): key ")
+    assert "sEcReT" not in raised.value.message
+
+
+@pytest.mark.parametrize("flags", [("",), (" ",), ("alice=correct-horse", "")])
+def test_an_empty_key_is_a_mistake_and_not_no_key(dotenv: Path, flags: tuple[str, ...]) -> None:
+    with pytest.raises(SettingsError, match="--api-key"):
+        loaded(dotenv, {"api_keys": flags})
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "has none"),
+        (b"# nobody\n\n", "has none"),
+        (b"alice=correct-horse\nbob=sEcReT\n", "line 2: expected a key of 8"),
+        (b"# two\n\nalice=sEcReTsEcReT\nbob=sEcReTsEcReT\n", "line 4: expected another key"),
+        (b"sEcReT\xff\xfe", "it is no text"),
+        (None, "No such file"),
+    ],
+)
+def test_a_bad_file_of_keys_is_told_and_its_keys_are_not(
+    tmp_path: Path, dotenv: Path, content: bytes | None, words: str
+) -> None:
+    file = tmp_path / "keys"
+    if content is not None:
+        file.write_bytes(content)
+
+    with pytest.raises(SettingsError) as raised:
+        loaded(dotenv, {"api_key_file": str(file)})
+
+    assert raised.value.message.startswith("CLAUDE_RELAY_API_KEY_FILE (--api-key-file): ")
+    assert words in raised.value.message
+    assert "sEcReT" not in raised.value.message
+
+
+def test_settings_show_all_but_their_keys() -> None:
+    settings = Settings(api_keys=(f"alice={SECRET}",), model="opus")
+
+    for shown in (repr(settings), str(settings), f"{settings}", f"{[settings]}"):
+        assert SECRET not in shown
+        assert "model='opus'" in shown
+
+
+@pytest.mark.parametrize(("mode", "exposed"), [(0o600, False), (0o640, True), (0o604, True), (0o400, False)])
+def test_a_file_that_others_may_read_is_noticed(tmp_path: Path, mode: int, exposed: bool) -> None:
+    file = tmp_path / "keys"
+    file.touch()
+    file.chmod(mode)
+
+    assert is_exposed(str(file)) is exposed
+
+
+# --- permissions -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def user(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Makes the process be another user's."""
+    return lambda number: monkeypatch.setattr(os, "geteuid", lambda: number)
+
+
+@pytest.mark.parametrize(
+    ("choices", "allowed"),
+    [
+        ({}, False),
+        ({"host": "192.0.2.2"}, False),
+        ({"host": "127.0.0.1"}, True),
+        ({"host": "localhost"}, True),
+        ({"host": "::1"}, True),
+        ({"api_keys": ("correct-horse",)}, True),
+    ],
+)
+def test_an_agent_may_do_anything_only_for_callers_that_the_operator_knows(
+    dotenv: Path, user: Callable[[int], None], choices: dict[str, object], allowed: bool
+) -> None:
+    user(1000)
+    flags = {**choices, "permission_mode": "bypassPermissions"}
+
+    if allowed:
+        assert loaded(dotenv, flags).permission_mode == "bypassPermissions"
+        return
+    with pytest.raises(SettingsError, match=r"CLAUDE_RELAY_PERMISSION_MODE .*--api-key.*--host 127\.0\.0\.1"):
+        loaded(dotenv, flags)
+
+
+@pytest.mark.parametrize("mode", ["default", "acceptEdits", "plan", None])
+def test_other_modes_need_none_of_this(dotenv: Path, user: Callable[[int], None], mode: str | None) -> None:
+    user(0)
+
+    assert loaded(dotenv, {"permission_mode": mode}).permission_mode == mode
+
+
+@pytest.mark.parametrize(
+    ("environ", "allowed"), [({}, False), ({"IS_SANDBOX": "1"}, True), ({"IS_SANDBOX": "0"}, False)]
+)
+def test_root_may_not_let_an_agent_do_anything_but_in_a_sandbox(
+    dotenv: Path, user: Callable[[int], None], environ: dict[str, str], allowed: bool
+) -> None:
+    user(0)
+    flags: dict[str, object] = {"permission_mode": "bypassPermissions", "host": "127.0.0.1"}
+
+    if allowed:
+        assert loaded(dotenv, flags, **environ).permission_mode == "bypassPermissions"
+        return
+    with pytest.raises(SettingsError, match=r"root.*IS_SANDBOX=1.*another user"):
+        loaded(dotenv, flags, **environ)
+
+
+def test_a_file_cannot_say_that_this_is_a_sandbox(dotenv: Path, user: Callable[[int], None]) -> None:
+    user(0)
+    dotenv.write_text("IS_SANDBOX=1\n")
+
+    with pytest.raises(SettingsError, match="IS_SANDBOX"):
+        loaded(dotenv, {"permission_mode": "bypassPermissions", "host": "127.0.0.1"})
+
+
+def test_nobody_skips_permissions_who_did_not_ask_for_it() -> None:
+    assert Settings().permission_mode is None

@@ -4,7 +4,7 @@ import msgspec
 
 from claude_relay import __version__
 from claude_relay.engine.runner import RunnerHealth
-from claude_relay.health.outbound import reported
+from claude_relay.health.outbound import hinted, reported
 
 
 def test_a_healthy_runner_gives_no_reasons() -> None:
@@ -22,3 +22,8 @@ def test_a_degraded_runner_says_why_and_what_helps() -> None:
     body = msgspec.to_builtins(reported("claude", RunnerHealth("degraded", reason="no CLI", remedy="install it")))
 
     assert (body["status"], body["reason"], body["remedy"]) == ("degraded", "no CLI", "install it")
+
+
+def test_strangers_are_told_the_status_alone() -> None:
+    for health in (RunnerHealth("ok", {"a": 1}), RunnerHealth("degraded", reason="no CLI", remedy="install it")):
+        assert msgspec.to_builtins(hinted(health)) == {"status": health.status}

@@ -7,7 +7,7 @@ import pytest
 from litestar import Request
 
 from claude_relay.errors import ClientDisconnectedError, RateLimitError
-from claude_relay.web.connection import while_connected
+from claude_relay.web.connection import middleware, while_connected
 
 pytestmark = pytest.mark.anyio
 
@@ -131,3 +131,44 @@ async def test_cancelling_the_one_who_waits_stops_work_and_listening() -> None:
         await waiting
     assert work.cancelled
     assert connection.listening == 0
+
+
+# --- a request that is never whole -----------------------------------------------------------------------------------
+
+
+def pieces(*messages: dict[str, Any]) -> Any:
+    """Return what gives a server's messages one after the other."""
+    left = list(messages)
+
+    async def receive() -> dict[str, Any]:
+        return left.pop(0)
+
+    return receive
+
+
+async def taken(*messages: dict[str, Any]) -> list[str]:
+    """Return the kinds of messages that an application behind the middleware is given."""
+    kinds: list[str] = []
+
+    async def app(_scope: Any, receive: Any, _send: Any) -> None:
+        kinds.extend([(await receive())["type"] for _ in messages])
+
+    nobody_looks: Any = None
+    await middleware(app)(nobody_looks, pieces(*messages), nobody_looks)
+    return kinds
+
+
+GONE = {"type": "http.disconnect"}
+MORE = {"type": "http.request", "body": b"a", "more_body": True}
+LAST = {"type": "http.request", "body": b"a", "more_body": False}
+
+
+@pytest.mark.parametrize("messages", [[GONE], [MORE, GONE], [MORE, MORE, GONE]])
+async def test_who_leaves_before_the_request_is_whole_has_left_and_nothing_is_wrong(messages: list[Any]) -> None:
+    with pytest.raises(ClientDisconnectedError):
+        await taken(*messages)
+
+
+@pytest.mark.parametrize("messages", [[LAST, GONE], [MORE, LAST, GONE], [{"type": "http.request"}, GONE]])
+async def test_who_leaves_later_is_seen_to_leave(messages: list[Any]) -> None:
+    assert await taken(*messages) == [message["type"] for message in messages]

@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 from claude_relay.errors import InvalidRequestError
 from claude_relay.web import errors
 from claude_relay.web.controller import WireController
-from claude_relay.web.dto import decode
+from claude_relay.web.dto import decode, lenient
 
 
 class Words(Struct, tag_field="type", tag="text"):
@@ -113,7 +113,6 @@ def test_a_body_that_is_no_object_has_no_parameter_at_fault(body: object) -> Non
         pytest.param(b'{"messages": [{"content": "hi"}]} trailing', id="trailing"),
         pytest.param(b"{'messages': []}", id="single quotes"),
         pytest.param(b'{"messages": [{"content": "\xff\xfe"}]}', id="invalid UTF-8"),
-        pytest.param(b'{"messages": [{"content": "\\ud83d"}]}', id="half a surrogate pair"),
         pytest.param(b'{"extra": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", id="100,000 nested brackets"),
         pytest.param(b'{"unknown": ' + b"[" * 100_000, id="100,000 open brackets"),
         pytest.param(b'{"extra": ' + b'{"a":' * 100_000 + b"1" + b"}" * 100_001, id="100,000 nested objects"),
@@ -190,3 +189,24 @@ def test_structs_keep_their_names_and_unions_in_the_schema(client: TestClient[An
 
     assert {"Order", "Message", "Words", "Picture", "Bill"} <= set(schemas)
     assert schemas["Words"]["properties"]["type"]["const"] == "text"
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        (rb"a\ud83d", "a\ufffd"),
+        (rb"\ude00a", "\ufffda"),
+        (rb"\uD83D\uDE00", "😀"),
+        (rb"\ud83d\ude00\ude00", "😀\ufffd"),
+        (rb"\ud83d\ud83d\ude00", "\ufffd😀"),
+        (rb"\\\ud83d\\ud83d", "\\\ufffd\\ud83d"),
+    ],
+)
+def test_halves_of_characters_are_what_clients_make_by_cutting_texts(text: bytes, read: str) -> None:
+    assert lenient(msgspec.json.Decoder(str), b'"' + text + b'"') == read
+
+
+@pytest.mark.parametrize("bad", [b'"\\ud83d', b'"\\ud83d" x', b'"' + rb"\ud83d" * 1001 + b'"', b"", b'"\\x"'])
+def test_what_is_no_json_in_spite_of_that_stays_none(bad: bytes) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        lenient(msgspec.json.Decoder(str), bad)
