@@ -2,12 +2,14 @@
 
 from typing import Any
 
-from litestar import Request, get
+from litestar import Request, Response, get
 from litestar.di import NamedDependency
+from msgspec.structs import replace
 
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.health import outbound
 from claude_relay.health.schemas import Health
+from claude_relay.web import draining
 from claude_relay.web.controller import WireController
 from claude_relay.web.door import admitted
 
@@ -18,12 +20,22 @@ class HealthController(WireController):
     path = "/health"
     tags = ("Health",)
 
-    @get(operation_id="getHealth", summary="Check health", response_description="How the relay is.")
-    async def get_health(self, request: Request[Any, Any, Any], runner: NamedDependency[ClaudeRunner]) -> Health:
+    @get(
+        operation_id="getHealth",
+        summary="Check health",
+        response_description="How the relay is.",
+        opt={draining.ANSWERS: True},
+    )
+    async def get_health(
+        self, request: Request[Any, Any, Any], runner: NamedDependency[ClaudeRunner]
+    ) -> Response[Health]:
         """Tell whether requests can be served. The HTTP status is 200 as long as the relay itself runs.
 
-        Anybody may ask; those who may not call otherwise are told the `status` alone.
+        When it is about to stop the `status` is `draining`, and the HTTP status 503. Anybody may ask; those who may not
+        call otherwise are told the `status` alone.
         """
-        if admitted(request) is None:
-            return outbound.hinted(runner.health())
-        return outbound.reported(runner.name, runner.health())
+        found = runner.health()
+        health = outbound.hinted(found) if admitted(request) is None else outbound.reported(runner.name, found)
+        if draining.begun(request):
+            return Response(replace(health, status="draining"), status_code=503)
+        return Response(health)

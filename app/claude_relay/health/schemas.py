@@ -10,7 +10,7 @@ class Health(Struct, frozen=True):
     """How the relay is; those who may not call otherwise are told the status alone.
 
     Attributes:
-        status: ``ok``, or ``degraded`` when chat requests will fail.
+        status: ``ok``, ``degraded`` when chat requests will fail, or ``draining`` when the relay is about to stop.
         version: The relay's version.
         runner: The engine: ``claude`` or ``echo``.
         detail: Facts about the engine.
@@ -18,7 +18,7 @@ class Health(Struct, frozen=True):
         remedy: What to do about it; only then.
     """
 
-    status: Literal["ok", "degraded"]
+    status: Literal["ok", "degraded", "draining"]
     version: str | UnsetType = UNSET
     runner: str | UnsetType = UNSET
     detail: Mapping[str, Any] | UnsetType = UNSET
