@@ -1,0 +1,87 @@
+"""What the OpenAPI document allows, and what it does not, never breaks the relay, and the answers are as documented."""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from claude_relay.asgi import create_app
+from claude_relay.chat.schemas import ChatCompletionChunk
+from claude_relay.engine.echo import EchoRunner
+from claude_relay.settings import Settings
+from claude_relay.web.errors import ErrorResponse
+from tests.api.conftest import Client
+from tests.callers import calling
+
+DOCUMENT = create_app(Settings(), EchoRunner()).openapi_schema.to_schema()
+CHECKS = [status_code_conformance, content_type_conformance]
+
+schema = schemathesis.openapi.from_dict(DOCUMENT)
+
+
+@pytest.fixture(scope="module")
+def local() -> Iterator[Client]:
+    """One client for all examples."""
+    with calling(create_app(Settings(), EchoRunner()), raise_server_exceptions=False) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def statuses() -> dict[str, Counter[int]]:
+    """How often each operation was answered with each status."""
+    return defaultdict(Counter)
+
+
+@schema.parametrize()
+@settings(max_examples=150, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+def test_every_answer_is_as_documented(
+    case: schemathesis.Case[Any], local: Client, statuses: dict[str, Counter[int]]
+) -> None:
+    response = sent(case, local)
+
+    statuses[case.path][response.status_code] += 1
+    case.validate_response(response, checks=CHECKS)
+    if response.headers.get("content-type", "").startswith("text/event-stream"):
+        assert_events(response.text)
+    else:
+        case.validate_response(response, checks=[response_schema_conformance])
+    if response.is_error:
+        code = msgspec.json.decode(response.content, type=ErrorResponse).error.code
+        # the echo runner says what it was told, which is seldom the JSON that was asked for
+        assert response.status_code < 500 or code == "invalid_structured_output"
+
+
+def test_what_was_tried_was_both_served_and_refused(statuses: dict[str, Counter[int]]) -> None:
+    assert set(statuses) == set(DOCUMENT["paths"])
+    chat = statuses["/v1/chat/completions"]
+    assert chat[200] >= 10
+    assert chat[400] >= 10
+
+
+def assert_events(text: str) -> None:
+    """The document says of a stream that it is text; what its events are, the code's own types say."""
+    *events, end = text.removesuffix("\n\n").split("\n\n")
+    if end != "data: [DONE]":
+        msgspec.json.decode(end.removeprefix("data: "), type=ErrorResponse)
+    for event in events:
+        msgspec.json.decode(event.removeprefix("data: "), type=ChatCompletionChunk)
+
+
+def sent(case: schemathesis.Case[Any], client: Client) -> httpx.Response:
+    """Send an example; its body may be anything."""
+    request = case.as_transport_kwargs(base_url="http://127.0.0.1:8082")
+    content = json.dumps(request["json"]).encode() if "json" in request else request.get("data") or b""
+    return client.request(
+        request["method"], request["url"], params=request.get("params"), headers=request["headers"], content=content
+    )
