@@ -1,6 +1,8 @@
-"""Find the Claude Code CLI and its version."""
+"""Find the Claude Code CLI and its version, and notice when it is replaced or gone."""
 
+import asyncio
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
@@ -18,6 +20,9 @@ REMEDY = (
 _VERSION_TIMEOUT = 20.0
 """Seconds that ``claude --version`` may take; the first start after an installation can be slow."""
 
+Identity = tuple[int, ...]
+"""What tells a file from the next one under the same name."""
+
 
 class Installation(Struct, frozen=True):
     """A CLI that answered.
@@ -25,15 +30,66 @@ class Installation(Struct, frozen=True):
     Attributes:
         path: Its executable.
         version: Its version, as numbers that compare.
+        identity: What its file was then.
     """
 
     path: str
     version: tuple[int, int, int]
+    identity: Identity | None = None
 
     @property
     def version_text(self) -> str:
         """The version as people write it."""
         return ".".join(map(str, self.version))
+
+
+class Finder:
+    """Knows the CLI in use. An upgrade under way, or a CLI that is gone, is noticed when it is asked for.
+
+    Args:
+        claude_path: The operator's choice, or None.
+        environ: The environment whose PATH counts.
+
+    Attributes:
+        installation: The CLI that was found last.
+    """
+
+    def __init__(self, claude_path: str | None, environ: Mapping[str, str]) -> None:
+        self.installation: Installation | None = None
+        self._claude_path = claude_path
+        self._environ = environ
+        self._missing: str | None = "not started yet"
+        self._search: asyncio.Task[Installation] | None = None
+
+    @property
+    def missing(self) -> str | None:
+        """Why no process can be started now, as far as is known, or None."""
+        if self._missing is None and self.installation and identity_of(self.installation.path) is None:
+            return f"{self.installation.path} is gone. {REMEDY}"
+        return self._missing
+
+    async def find(self) -> Installation:
+        """Return the CLI that is there now. Those who ask while it is looked for wait for the same answer.
+
+        Raises:
+            UnavailableError: There is none, or it does not tell its version.
+        """
+        known = self.installation
+        if known is not None and known.identity is not None and identity_of(known.path) == known.identity:
+            self._missing = None
+            return known
+        if self._search is None or self._search.done():
+            self._search = asyncio.create_task(self._look())
+        return await asyncio.shield(self._search)
+
+    async def _look(self) -> Installation:
+        try:
+            self.installation = await asyncio.to_thread(discover, self._claude_path, self._environ)
+        except UnavailableError as error:
+            self._missing = error.message
+            raise
+        self._missing = None
+        return self.installation
 
 
 def discover(claude_path: str | None, environ: Mapping[str, str]) -> Installation:
@@ -49,7 +105,17 @@ def discover(claude_path: str | None, environ: Mapping[str, str]) -> Installatio
     path = claude_path or shutil.which("claude", path=environ.get("PATH")) or bundled()
     if path is None:
         raise UnavailableError(f"No Claude Code CLI was found. {REMEDY}", code="claude_not_found")
-    return Installation(str(path), read_version(str(path)))
+    identity = identity_of(path)
+    return Installation(str(path), read_version(str(path)), identity)
+
+
+def identity_of(path: str) -> Identity | None:
+    """Return what tells a file from the next one under the same name, or None if there is none."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - asked for each process that is started
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def bundled() -> str | None:

@@ -1,11 +1,13 @@
 """The CLI is found, or it is said why not and what to do."""
 
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from claude_relay.engine.claude import discovery
-from claude_relay.engine.claude.discovery import Installation, bundled, discover, read_version
+from claude_relay.engine.claude.discovery import Finder, Installation, bundled, discover, identity_of, read_version
 from claude_relay.errors import UnavailableError
 
 
@@ -72,13 +74,13 @@ def test_the_operators_choice_comes_before_the_path(tmp_path: Path) -> None:
     chosen = script(tmp_path / "mine", "echo 1.0.0")
     script(tmp_path / "bin" / "claude", "echo 2.0.0")
 
-    assert discover(chosen, {"PATH": str(tmp_path / "bin")}) == Installation(chosen, (1, 0, 0))
+    assert discover(chosen, {"PATH": str(tmp_path / "bin")}) == Installation(chosen, (1, 0, 0), identity_of(chosen))
 
 
 def test_the_path_that_counts_is_the_given_one(tmp_path: Path) -> None:
     found = script(tmp_path / "bin" / "claude", "echo 2.0.0")
 
-    assert discover(None, {"PATH": str(tmp_path / "bin")}) == Installation(found, (2, 0, 0))
+    assert discover(None, {"PATH": str(tmp_path / "bin")}) == Installation(found, (2, 0, 0), identity_of(found))
 
 
 def test_without_one_on_the_path_the_bundled_one_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +89,7 @@ def test_without_one_on_the_path_the_bundled_one_is_taken(tmp_path: Path, monkey
     monkeypatch.syspath_prepend(tmp_path)
 
     assert bundled() == brought
-    assert discover(None, {"PATH": str(tmp_path)}) == Installation(brought, (3, 0, 0))
+    assert discover(None, {"PATH": str(tmp_path)}) == Installation(brought, (3, 0, 0), identity_of(brought))
 
 
 def test_a_wheel_without_a_cli_brings_none_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,3 +112,91 @@ def test_a_version_compares_as_numbers_and_reads_as_people_write_it() -> None:
 
     assert older.version < newer.version
     assert newer.version_text == "2.1.330"
+
+
+def test_a_file_has_an_identity_until_it_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "claude"
+    before = identity_of(script(path, "echo 1.0.0"))
+    assert before == identity_of(str(path))
+
+    path.rename(tmp_path / "old")
+    assert identity_of(str(path)) is None
+
+    assert identity_of(script(path, "echo 1.0.0")) not in {None, before}
+
+
+def test_a_link_has_the_identity_of_what_it_leads_to(tmp_path: Path) -> None:
+    link = tmp_path / "claude"
+    link.symlink_to(script(tmp_path / "1.0.0", "echo 1.0.0"))
+    before = identity_of(str(link))
+
+    link.unlink()
+    link.symlink_to(script(tmp_path / "2.0.0", "echo 2.0.0"))
+
+    assert before is not None
+    assert identity_of(str(link)) != before
+
+
+@pytest.fixture
+def counted(tmp_path: Path) -> Callable[[], int]:
+    """Tell how often the CLI ``tmp_path / "claude"`` was asked for its version."""
+    return lambda: len((tmp_path / "asked").read_text()) if (tmp_path / "asked").exists() else 0
+
+
+def cli_of(tmp_path: Path, version: str) -> str:
+    return script(tmp_path / "claude", f"printf . >>{tmp_path}/asked; echo {version}")
+
+
+@pytest.mark.anyio
+async def test_a_cli_that_is_as_it_was_is_not_asked_again(tmp_path: Path, counted: Callable[[], int]) -> None:
+    finder = Finder(cli_of(tmp_path, "1.0.0"), {})
+
+    found = await asyncio.gather(*(finder.find() for _ in range(5)))
+
+    assert found == [finder.installation] * 5
+    assert await finder.find() is finder.installation
+    assert finder.missing is None
+    assert counted() == 1
+
+
+@pytest.mark.anyio
+async def test_a_cli_that_was_replaced_is_asked_again(tmp_path: Path, counted: Callable[[], int]) -> None:
+    finder = Finder(cli_of(tmp_path, "1.0.0"), {})
+    await finder.find()
+    (tmp_path / "claude").unlink()
+    cli_of(tmp_path, "2.0.0")
+
+    assert (await finder.find()).version == (2, 0, 0)
+    assert counted() == 2
+
+
+@pytest.mark.anyio
+async def test_a_cli_that_is_gone_is_missed_at_once_and_found_when_it_is_back(tmp_path: Path) -> None:
+    path = tmp_path / "claude"
+    finder = Finder(cli_of(tmp_path, "1.0.0"), {})
+    assert finder.missing == "not started yet"
+    before = await finder.find()
+
+    path.rename(tmp_path / "away")
+    assert finder.missing is not None
+    assert finder.missing.startswith(f"{path} is gone. Install")
+    with pytest.raises(UnavailableError, match="does not run") as raised:
+        await finder.find()
+    assert raised.value.code == "claude_not_found"
+    assert finder.missing == raised.value.message
+
+    (tmp_path / "away").rename(path)
+    assert await finder.find() is before
+    assert finder.missing is None
+
+
+@pytest.mark.anyio
+async def test_one_who_does_not_wait_any_more_takes_nothing_from_the_others(tmp_path: Path) -> None:
+    finder = Finder(cli_of(tmp_path, "1.0.0"), {})
+    impatient, patient = asyncio.create_task(finder.find()), asyncio.create_task(finder.find())
+    await asyncio.sleep(0)
+
+    impatient.cancel()
+
+    assert (await patient).version == (1, 0, 0)
+    assert impatient.cancelled()
