@@ -8,6 +8,7 @@ from litestar.di import Provide
 from claude_relay.chat.plugin import ChatPlugin
 from claude_relay.engine.claude.runner import ClaudeCodeRunner
 from claude_relay.engine.echo import EchoRunner
+from claude_relay.engine.governed import governed
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.health.plugin import OPEN, HealthPlugin
 from claude_relay.models.plugin import ModelsPlugin
@@ -46,7 +47,6 @@ def create_app(settings: Settings | None = None, runner: ClaudeRunner | None = N
 
 
 def create_runner(settings: Settings) -> ClaudeRunner:
-    """Return the engine that the operator chose."""
-    if settings.runner == "echo":
-        return EchoRunner()
-    return ClaudeCodeRunner(settings, environment())
+    """Return the engine that the operator chose, under the limits that the operator set."""
+    runner: ClaudeRunner = EchoRunner() if settings.runner == "echo" else ClaudeCodeRunner(settings, environment())
+    return governed(runner, settings)

@@ -122,6 +122,14 @@ class RateLimitError(RelayError):
     default_code = "rate_limit_exceeded"
 
 
+class QuotaError(RelayError):
+    """The caller has spent what it may."""
+
+    status = 429
+    type = "insufficient_quota"
+    default_code = "insufficient_quota"
+
+
 class ClientDisconnectedError(RelayError):
     """The client left before its answer was ready; nobody reads this."""
 
@@ -141,3 +149,13 @@ class UnavailableError(RelayError):
 
     status = 503
     default_code = "service_unavailable"
+
+
+class DeadlineError(RelayError):
+    """The answer took too long. Its work is stopped, and nobody should begin it again by themselves."""
+
+    status = 504
+    default_code = "timeout"
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message, code=code, should_retry=False)

@@ -116,12 +116,42 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, Meta(ge=0, le=1024, description="Answers at once; 0 means four for each core. Further ones wait in line.")
     ] = 0
     max_queue: Annotated[int, Meta(ge=0, description="Requests that may wait in line; further ones get 429.")] = 256
+    queue_timeout: Annotated[
+        float, Meta(gt=0, description="Seconds that a request waits in line at most; then it gets 429.")
+    ] = 300.0
+    max_concurrent_per_caller: Annotated[
+        int, Meta(ge=0, description="Answers at once for one key; 0 means no limit of its own. Further ones wait.")
+    ] = 0
+    max_requests_per_minute: Annotated[
+        int, Meta(ge=0, description="Answers that one key may ask for within a minute; 0 means no limit.")
+    ] = 0
+    max_usd_per_day: Annotated[
+        float, Meta(ge=0, description="US dollars that one key may spend between midnights, UTC; 0 means no limit.")
+    ] = 0.0
+    first_event_timeout: Annotated[
+        float, Meta(gt=0, description="Seconds until an answer must have begun; then it is stopped, with 504.")
+    ] = 300.0
+    silence_timeout: Annotated[
+        float, Meta(gt=0, description="Seconds that an answer may pause, as while a tool of an agent runs.")
+    ] = 900.0
+    total_timeout: Annotated[float, Meta(gt=0, description="Seconds that an answer may take in all.")] = 14400.0
+    max_turns: Annotated[
+        int, Meta(ge=0, description="Rounds of tool use in one answer of an agent; 0 means no limit.")
+    ] = 0
+    max_budget_usd: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="US dollars that one answer of an agent may cost; 0 means no limit. With one, each answer gets "
+            "a process of its own.",
+        ),
+    ] = 0.0
     max_processes: Annotated[
         int, Meta(ge=0, le=4096, description="Claude processes in all, idle ones included; 0 means what memory allows.")
     ] = 0
     max_process_turns: Annotated[
         int, Meta(ge=1, description="Questions that one process answers before a fresh one takes over.")
-    ] = 200
+    ] = 500
     max_process_memory: Annotated[
         int, Meta(ge=1, description="Megabytes of memory beyond which a process is not used again.")
     ] = 1024

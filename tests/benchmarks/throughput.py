@@ -43,10 +43,11 @@ Way = Callable[[int], AbstractAsyncContextManager["Driver"]]
 
 
 class Driver(Struct):
-    """A way to get answers, and the process whose tree is charged for them."""
+    """A way to get answers, the process whose tree is charged for them, and what to wait for after the warm-up."""
 
     ask: Ask
     root: psutil.Process
+    settle: Callable[[], None]
 
 
 class Figures(Struct):
@@ -99,6 +100,7 @@ async def _measure(driver: Driver, scenario: "Scenario", requests: int, level: i
 
     await asyncio.gather(*(worker(number, 1) for number in range(level)))
     times.clear()
+    await asyncio.to_thread(driver.settle)
     peaks = _Peaks(driver.root)
     before = _cpu(driver.root)
     started = time.perf_counter()
@@ -173,7 +175,8 @@ async def _relayed(
                 message: dict[str, Any] = response.json()["choices"][0]["message"]
                 return message
 
-            yield Driver(ask, psutil.Process(server.pid))
+            # the spare that replaces the first one is started once, not for each request
+            yield Driver(ask, psutil.Process(server.pid), relay.settle if "0" in options else relay.wait_for_spare)
 
 
 @asynccontextmanager
@@ -212,7 +215,7 @@ async def _direct(installation: Installation, upstream: FakeUpstream, home: Path
         return {"role": "assistant", "content": "".join(texts), **({"tool_calls": listed} if listed else {})}
 
     try:
-        yield Driver(ask, psutil.Process())
+        yield Driver(ask, psutil.Process(), lambda: None)
     finally:
         for session in sessions:
             if session is not None:

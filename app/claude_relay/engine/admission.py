@@ -1,45 +1,169 @@
-"""Capacity: how many runs may go on at once, and how many may wait."""
+"""Capacity: how many runs may go on at once, how many may wait, and whose turn it is."""
 
 import asyncio
+import math
+import os
+import time
+from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from claude_relay.errors import RateLimitError
+import psutil
+from msgspec import Struct
 
-_RETRY_AFTER = 5.0
-"""Seconds after which a full queue is worth another try."""
+from claude_relay.errors import RateLimitError
+from claude_relay.settings import Settings
+
+_RUNS_PER_CORE = 4
+_RUN_MEMORY = 512 * 1024 * 1024
+"""Bytes of the machine's memory for each run at once: a process of the CLI, and room for others to live beside it."""
+
+_FIRST_GUESS = 5.0
+"""Seconds that a run is thought to take before any was seen."""
+_LONGEST_ADVICE = 600.0
+_WEIGHT = 0.2
+"""How much the latest run counts in the average."""
+
+
+class Capacity(Struct, frozen=True):
+    """How much may go on at once.
+
+    Attributes:
+        concurrent: Runs at once.
+        queue: Runs that may wait.
+        patience: Seconds that a run waits at most.
+        per_caller: Runs at once of one caller; 0 means no limit but ``concurrent``.
+    """
+
+    concurrent: int
+    queue: int
+    patience: float
+    per_caller: int = 0
+
+
+def capacity(settings: Settings) -> Capacity:
+    """Return the room that the operator chose, or that suits this machine."""
+    return Capacity(
+        runs_at_once(settings), settings.max_queue, settings.queue_timeout, settings.max_concurrent_per_caller
+    )
+
+
+def runs_at_once(settings: Settings) -> int:
+    """Return how many runs may go on at once: as many as the cores and the memory of this machine bear."""
+    cores = _RUNS_PER_CORE * (os.cpu_count() or 1)
+    return settings.max_concurrent or max(1, min(cores, psutil.virtual_memory().total // _RUN_MEMORY))
 
 
 class Admission:
-    """Lets a number of runs in at once; the others wait in line, first come, first served.
+    """Lets runs in as long as there is room; the others wait in line, and the callers take turns.
 
     Args:
-        concurrent: Runs at once.
-        queue: Runs that may wait.
+        capacity: How much room there is.
     """
 
-    def __init__(self, concurrent: int, queue: int) -> None:
-        self._places = asyncio.Semaphore(concurrent)
-        self._queue = queue
-        self.waiting = 0
+    def __init__(self, capacity: Capacity) -> None:
+        self._capacity = capacity
+        self._running: Counter[str] = Counter()
+        self._lines: dict[str, deque[asyncio.Future[None]]] = {}
+        self._duration = _FIRST_GUESS
+
+    @property
+    def waiting(self) -> int:
+        """How many wait in line."""
+        return sum(map(len, self._lines.values()))
 
     @asynccontextmanager
-    async def admitted(self) -> AsyncIterator[None]:
+    async def admitted(self, caller: str) -> AsyncIterator[float]:
         """Hold a place for as long as the block lasts. Whoever leaves while waiting leaves the line too.
 
+        Args:
+            caller: Whose run it is; callers who wait come in one after the other, however many runs each has.
+
+        Yields:
+            How long the run waited, in seconds.
+
         Raises:
-            RateLimitError: The line is full.
+            RateLimitError: The line is full, or the wait became too long.
         """
-        if self._places.locked() and self.waiting >= self._queue:
-            raise RateLimitError(
-                "Too many requests are waiting; try again later.", code="queue_full", retry_after=_RETRY_AFTER
-            )
-        self.waiting += 1
+        came = time.monotonic()
+        if self._has_room(caller):
+            self._running[caller] += 1
+        else:
+            await self._wait(caller)
+        entered = time.monotonic()
         try:
-            await self._places.acquire()
+            yield entered - came
         finally:
-            self.waiting -= 1
+            self._duration += _WEIGHT * (time.monotonic() - entered - self._duration)
+            self._leave(caller)
+
+    def _has_room(self, caller: str) -> bool:
+        mine = self._capacity.per_caller or self._capacity.concurrent
+        return self._running.total() < self._capacity.concurrent and self._running[caller] < mine
+
+    async def _wait(self, caller: str) -> None:
+        self._require_place(caller)
+        place = asyncio.get_running_loop().create_future()
+        self._lines.setdefault(caller, deque()).append(place)
         try:
-            yield
-        finally:
-            self._places.release()
+            async with asyncio.timeout(self._capacity.patience):
+                await place
+        except BaseException as error:
+            self._withdraw(caller, place)
+            if isinstance(error, TimeoutError):
+                raise self._too_late() from None
+            raise
+
+    def _require_place(self, caller: str) -> None:
+        """A full line makes room for a caller who has fewer in it than another."""
+        if self.waiting < self._capacity.queue:
+            return
+        longest = max(self._lines.values(), key=len, default=None)
+        if longest is None or len(longest) <= len(self._lines.get(caller, ())) + 1:
+            raise self._full()
+        longest[-1].set_exception(self._full())
+        longest.pop()
+
+    def _withdraw(self, caller: str, place: asyncio.Future[None]) -> None:
+        if place.done() and not place.cancelled() and place.exception() is None:
+            # let in at the very moment of leaving
+            self._leave(caller)
+            return
+        line = self._lines.get(caller, deque())
+        if place in line:
+            line.remove(place)
+        if not line:
+            self._lines.pop(caller, None)
+
+    def _leave(self, caller: str) -> None:
+        self._running[caller] -= 1
+        self._running += Counter()
+        while (following := next(filter(self._has_room, self._lines), None)) is not None:
+            self._let_in(following)
+
+    def _let_in(self, caller: str) -> None:
+        """Let in who waits longest of a caller's, and let the other callers go first next time."""
+        line = self._lines.pop(caller)
+        place = line.popleft()
+        if line:
+            self._lines[caller] = line
+        if not place.done():
+            self._running[caller] += 1
+            place.set_result(None)
+
+    def _full(self) -> RateLimitError:
+        return RateLimitError(
+            "Too many requests are waiting; try again later.", code="queue_full", retry_after=self._advice()
+        )
+
+    def _too_late(self) -> RateLimitError:
+        return RateLimitError(
+            f"The request waited {self._capacity.patience:g} seconds and could not begin; try again later.",
+            code="queue_timeout",
+            retry_after=self._advice(),
+        )
+
+    def _advice(self) -> float:
+        """Return when a place should be free for one who comes now, in seconds, by how long runs take at present."""
+        rounds = (self.waiting + 1) / self._capacity.concurrent
+        return float(min(_LONGEST_ADVICE, max(1, math.ceil(rounds * self._duration))))

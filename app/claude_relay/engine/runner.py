@@ -5,7 +5,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from msgspec import Struct, field
 
-from claude_relay.engine.vocabulary import Dropped, Event, RunRequest
+from claude_relay.engine.vocabulary import Begun, Dropped, Event, RunRequest
 
 
 class RunnerHealth(Struct, frozen=True):
@@ -59,12 +59,20 @@ class Run:
     Attributes:
         events: All events of the run, the first included. To be iterated once.
         dropped: What the upstream refused of the request's wishes.
+        begun: How the run began.
     """
 
-    def __init__(self, first: Event, rest: AsyncGenerator[Event, None], dropped: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        first: Event,
+        rest: AsyncGenerator[Event, None],
+        dropped: tuple[str, ...] = (),
+        begun: Begun = Begun("unknown"),  # noqa: B008 - frozen
+    ) -> None:
         self._rest = rest
         self.events = self._all(first)
         self.dropped = dropped
+        self.begun = begun
 
     async def _all(self, first: Event) -> AsyncIterator[Event]:
         yield first
@@ -84,6 +92,11 @@ async def open_run(runner: ClaudeRunner, request: RunRequest) -> Run:
     """
     events = runner.run(request)
     dropped: list[str] = []
-    while isinstance(first := await anext(events), Dropped):
-        dropped.append(first.field)
-    return Run(first, events, tuple(dropped))
+    begun = Begun("unknown")
+    while isinstance(first := await anext(events), Begun | Dropped):
+        match first:
+            case Dropped(field_):
+                dropped.append(field_)
+            case Begun():
+                begun = first
+    return Run(first, events, tuple(dropped), begun)

@@ -260,6 +260,18 @@ class ToolCallDelta(Struct, frozen=True):
     arguments: str
 
 
+class Begun(Struct, frozen=True):
+    """The run has begun; nothing of the answer has come yet.
+
+    Attributes:
+        how: How it got what it runs on, in the runner's words, such as ``reused``.
+        waited: Seconds that it waited in line.
+    """
+
+    how: str
+    waited: float = 0.0
+
+
 class Dropped(Struct, frozen=True):
     """The upstream refused a sampling field, and the question was asked again without it."""
 
@@ -282,4 +294,4 @@ class RunEnd(Struct, frozen=True):
     cost: float | None = None
 
 
-Event = TextDelta | ThinkingDelta | ToolCallStart | ToolCallDelta | ToolActivity | Dropped | RunEnd
+Event = TextDelta | ThinkingDelta | ToolCallStart | ToolCallDelta | ToolActivity | Begun | Dropped | RunEnd

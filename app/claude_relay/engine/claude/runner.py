@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import tempfile
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 
@@ -12,25 +12,25 @@ import msgspec
 import psutil
 from msgspec.structs import replace
 
-from claude_relay.engine.admission import Admission
+from claude_relay.engine.admission import runs_at_once
 from claude_relay.engine.claude import command, history, orphans, process
 from claude_relay.engine.claude.conversation import Conversation, answered
-from claude_relay.engine.claude.discovery import REMEDY, Installation, discover
+from claude_relay.engine.claude.discovery import REMEDY, Finder, Installation
 from claude_relay.engine.claude.fallback import without_refused
+from claude_relay.engine.claude.gate import Gate
 from claude_relay.engine.claude.pool import Limits, Pool
 from claude_relay.engine.claude.selftest import examine
 from claude_relay.engine.claude.session import ProcessGoneError, Session
 from claude_relay.engine.claude.translate import Translator
 from claude_relay.engine.finishing import Finisher
 from claude_relay.engine.runner import RunnerHealth
-from claude_relay.engine.vocabulary import Dropped, Event, RunEnd, RunRequest
+from claude_relay.engine.vocabulary import Begun, Dropped, Event, RunEnd, RunRequest
 from claude_relay.errors import InvalidRequestError, UnavailableError
 from claude_relay.settings import Personality, Settings
 
 _log = logging.getLogger(__name__)
 
 _LEAST_CONTEXT_WINDOW = 200_000
-_RUNS_PER_CORE = 4
 _PROCESS_MEMORY = 256 * 1024 * 1024
 """What a process is expected to need, in bytes."""
 
@@ -49,9 +49,9 @@ class ClaudeCodeRunner:
     def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
         self._settings = settings
         self._environ = environ
+        self._finder = Finder(settings.claude_path, environ)
         self._installation: Installation | None = None
-        self._missing: str | None = None
-        self._admission = Admission(_concurrent(settings), settings.max_queue)
+        self._gate = Gate(os.cpu_count() or 1)
         self._pool = Pool(self._open, limits(settings), _memory_of)
         self._nowhere: tempfile.TemporaryDirectory[str] | None = None
         self._context_windows: dict[str, int] = {}
@@ -80,15 +80,14 @@ class ClaudeCodeRunner:
 
     def health(self) -> RunnerHealth:
         """Tell the CLI's version, how many processes there are, and how requests got theirs."""
-        if self._installation is None:
-            return RunnerHealth("degraded", reason=self._missing or "not started yet", remedy=REMEDY)
+        if self._installation is None or self._finder.missing is not None:
+            return RunnerHealth("degraded", reason=self._finder.missing, remedy=REMEDY)
         return RunnerHealth(
             "ok",
             {
                 "claude_version": self._installation.version_text,
                 "personality": self._settings.personality,
                 "self_test": self._self_test(),
-                "waiting": self._admission.waiting,
                 "processes": msgspec.structs.asdict(self._pool.counts),
             },
         )
@@ -131,12 +130,11 @@ class ClaudeCodeRunner:
 
     async def _answer(self, request: RunRequest) -> AsyncGenerator[Event, None]:
         """Answer a request on a process that nobody else has meanwhile."""
-        await self._installed()
-        async with self._admission.admitted():
-            for last_try in (False, False, True):
+        for last_try in (False, False, True):
+            async with self._gate.entered() as leave:
                 session = await self._pool.checkout(request)
                 try:
-                    async with aclosing(self._on(session, request)) as events:
+                    async with aclosing(self._on(session, request, leave)) as events:
                         async for event in events:
                             yield event
                 except ProcessGoneError:
@@ -146,12 +144,15 @@ class ClaudeCodeRunner:
                 else:
                     return
 
-    async def _on(self, session: Session, request: RunRequest) -> AsyncGenerator[Event, None]:
+    async def _on(
+        self, session: Session, request: RunRequest, under_way: Callable[[], None]
+    ) -> AsyncGenerator[Event, None]:
         """Answer a request on a session, and give that back or end it, whatever happens."""
         said: list[Event] = []
         returned = False
         try:
-            async with aclosing(self._asked(session, request)) as events:
+            yield Begun(session.how)
+            async with aclosing(self._asked(session, request, under_way)) as events:
                 async for event in events:
                     said.append(event)
                     if isinstance(event, RunEnd):
@@ -171,7 +172,9 @@ class ClaudeCodeRunner:
             return None
         return Conversation.of(request.turns).followed_by(answer)
 
-    async def _asked(self, session: Session, request: RunRequest) -> AsyncGenerator[Event, None]:
+    async def _asked(
+        self, session: Session, request: RunRequest, under_way: Callable[[], None]
+    ) -> AsyncGenerator[Event, None]:
         if request.output is not None:
             way = "the upstream's own format" if request.output.constrained else "Claude Code's tool"
             _log.info("structured output by %s", way)
@@ -181,7 +184,10 @@ class ClaudeCodeRunner:
         finisher = Finisher(request, lambda: translator.usage)
         await session.ask(request, self._strategy(request.personality))
         while True:
-            for said in translator.feed(await session.receive()):
+            line = await session.receive()
+            if session.under_way:
+                under_way()
+            for said in translator.feed(line):
                 for event in finisher.feed(said):
                     if isinstance(event, RunEnd):
                         result = await session.cut_short()
@@ -199,23 +205,22 @@ class ClaudeCodeRunner:
         return history.verbatim if self._settings.history == "verbatim" and personality == "chat" else history.native
 
     async def _installed(self) -> Installation:
-        """Find the CLI once; while there is none, look again each time."""
-        if self._installation is not None:
-            return self._installation
-        try:
-            found = await asyncio.to_thread(discover, self._settings.claude_path, self._environ)
-        except UnavailableError as error:
-            self._missing = error.message
-            raise
-        if self._installation is None:
-            self._installation = found
+        """Return the CLI that is there now; another one than before has to prove itself first."""
+        found = await self._finder.find()
+        if found is not self._installation:
+            first, self._installation = self._installation is None, found
             self._composed = command.takes_client_composed(found)
+            self._pool.limits = replace(self._pool.limits, reuse=False, reset=False)
+            if self._examining is not None:
+                self._examining.cancel()
             self._examining = asyncio.create_task(self._examine(found))
-            self._pool.start(self._settings.personality)
+            if first:
+                self._pool.start(self._settings.personality)
         return found
 
     async def _examine(self, installation: Installation) -> None:
         """Begin to use processes again once it is known that this works with this CLI."""
+        self._failed = []
         if not self._settings.reuse:
             return
         reset = command.proves_reset(installation)
@@ -255,21 +260,17 @@ class ClaudeCodeRunner:
 def limits(settings: Settings) -> Limits:
     """Return the limits that the operator chose, or that suit this machine."""
     processes = settings.max_processes or max(
-        2 * _concurrent(settings) + settings.warm, psutil.virtual_memory().total // 4 // _PROCESS_MEMORY
+        2 * runs_at_once(settings) + settings.warm, psutil.virtual_memory().total // 4 // _PROCESS_MEMORY
     )
     return Limits(
         warm=settings.warm,
-        processes=max(processes, _concurrent(settings) + settings.warm),
+        processes=max(processes, runs_at_once(settings) + settings.warm),
         idle_seconds=settings.idle_timeout,
         turns=settings.max_process_turns,
         memory=settings.max_process_memory * 1024 * 1024,
         reuse=False,
         reset=False,
     )
-
-
-def _concurrent(settings: Settings) -> int:
-    return settings.max_concurrent or _RUNS_PER_CORE * (os.cpu_count() or 1)
 
 
 def _memory_of(pid: int) -> int:

@@ -52,6 +52,7 @@ class Session:
         turns: How many questions it was asked.
         cost: US dollars that its turns have cost so far.
         how: How its present request got it.
+        under_way: Whether the CLI has asked the upstream, and waits for it.
         spoken: Whether anything of the present answer has come.
         cut: Whether the present answer was cut short: the process then holds more than the client knows of.
     """
@@ -65,6 +66,7 @@ class Session:
         self.turns = 0
         self.cost = 0.0
         self.how: How = "started"
+        self.under_way = False
         self.spoken = False
         self.cut = False
         self._settings = configuration.defaults(model, personality)
@@ -121,7 +123,8 @@ class Session:
         if goes_on and self.personality == "agent" and not await self._was_quiet():
             raise ProcessGoneError("The agent went on by itself, and its conversation is another one now.")
         plan = hand_over(replace(request, turns=request.turns[-1:]) if goes_on else request, self._texts)
-        self._request, self.held, self.spoken, self.cut = request, None, False, False
+        self._request, self.held = request, None
+        self.under_way = self.spoken = self.cut = False
         self._fence, self._fenced, self._over = None, False, False
         await self._write(*self._initial(request), *self._changes(request, plan, goes_on=goes_on))
         for batch in plan.past:
@@ -156,19 +159,15 @@ class Session:
                 raise UpstreamError(f"Claude Code refused its configuration: {error}", code="claude_refused")
             case wire.Other("result", reason):
                 raise UpstreamError(f"Claude Code's result could not be read: {reason}", code="claude_unreadable")
-            case wire.ControlResponse(wire.ControlReply(self._fence)):
-                self._fenced = True
-            case wire.System("status", status="requesting") if self._may_be_cut:
-                await self._close_fence()
-            case wire.StreamEvent(wire.ContentBlockStart(block)) if self._is_unknown(block):
-                await self._close_fence()
-            case wire.StreamEvent(wire.MessageDelta(wire.MessageEnd(str(reason)))):
-                self._over = self._fenced or reason == "refusal"
             case wire.Result(terminal_reason="blocking_limit") if self._fence and not self.spoken:
                 raise ProcessGoneError("Claude Code was kept from asking at all.")
+            case wire.System("status", status="requesting"):
+                self.under_way = True
+            case wire.StreamEvent():
+                self.under_way = self.spoken = True
             case wire.Result():
                 self.asking = False
-        self.spoken = self.spoken or isinstance(line, wire.StreamEvent)
+        await self._keep_fence(line)
         return line
 
     async def cut_short(self) -> wire.Result | None:
@@ -254,6 +253,18 @@ class Session:
                         case wire.StreamEvent() | wire.Assistant() | wire.Result():
                             quiet = False
         return False
+
+    async def _keep_fence(self, line: wire.Line) -> None:
+        """Close the fence in time, and know whether it was closed before the model stopped."""
+        match line:
+            case wire.System("status", status="requesting") if self._may_be_cut:
+                await self._close_fence()
+            case wire.StreamEvent(wire.ContentBlockStart(block)) if self._is_unknown(block):
+                await self._close_fence()
+            case wire.ControlResponse(wire.ControlReply(self._fence)):
+                self._fenced = True
+            case wire.StreamEvent(wire.MessageDelta(wire.MessageEnd(str(reason)))):
+                self._over = self._fenced or reason == "refusal"
 
     @property
     def _may_be_cut(self) -> bool:

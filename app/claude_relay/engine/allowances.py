@@ -1,0 +1,90 @@
+"""What each caller may use: requests in a minute, US dollars in a day. Kept in memory, for this server alone."""
+
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from claude_relay.errors import QuotaError, RateLimitError
+
+_MINUTE = 60.0
+_DAY = 86_400.0
+
+
+class Allowance(Struct, frozen=True):
+    """What one caller may use; 0 means no limit.
+
+    Attributes:
+        requests_per_minute: Runs begun within any 60 seconds.
+        usd_per_day: US dollars spent since midnight, UTC.
+    """
+
+    requests_per_minute: int = 0
+    usd_per_day: float = 0.0
+
+
+class Allowances:
+    """Counts what callers use, and refuses what goes beyond.
+
+    Args:
+        allowance: What each caller may use.
+        clock: Tells the time, in seconds since the epoch.
+    """
+
+    def __init__(self, allowance: Allowance, clock: Callable[[], float] = time.time) -> None:
+        self._allowance = allowance
+        self._clock = clock
+        self._begun: defaultdict[str, deque[float]] = defaultdict(deque)
+        self._spent: defaultdict[str, float] = defaultdict(float)
+        self._day = 0.0
+
+    def use(self, caller: str) -> None:
+        """Count a run that is about to begin.
+
+        Raises:
+            QuotaError: The caller has spent what a day allows.
+            RateLimitError: The caller has begun what a minute allows.
+        """
+        now = self._clock()
+        self._require_money(caller, now)
+        if self._allowance.requests_per_minute:
+            self._require_pace(caller, now)
+
+    def spend(self, caller: str, usd: float) -> None:
+        """Count what a run has cost."""
+        self._begin_day(self._clock())
+        if self._allowance.usd_per_day:
+            self._spent[caller] += usd
+
+    def _require_money(self, caller: str, now: float) -> None:
+        self._begin_day(now)
+        most = self._allowance.usd_per_day
+        if most and self._spent.get(caller, 0.0) >= most:
+            raise QuotaError(
+                f"You have spent today's {most:g} US dollars; more can be spent after midnight, UTC.",
+                retry_after=self._day + _DAY - now,
+                should_retry=False,
+            )
+
+    def _begin_day(self, now: float) -> None:
+        if now >= self._day + _DAY or now < self._day:
+            self._day = now // _DAY * _DAY
+            self._spent.clear()
+
+    def _require_pace(self, caller: str, now: float) -> None:
+        self._forget_before(now - _MINUTE)
+        begun = self._begun[caller]
+        if len(begun) >= self._allowance.requests_per_minute:
+            raise RateLimitError(
+                f"You may send {self._allowance.requests_per_minute} requests in a minute.",
+                retry_after=begun[0] + _MINUTE - now,
+            )
+        begun.append(now)
+
+    def _forget_before(self, moment: float) -> None:
+        for caller, begun in tuple(self._begun.items()):
+            while begun and begun[0] <= moment:
+                begun.popleft()
+            if not begun:
+                del self._begun[caller]

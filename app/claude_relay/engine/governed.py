@@ -1,0 +1,86 @@
+"""A runner under the operator's limits: who may begin, how many at once, how often, for how much, and for how long."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from msgspec.structs import replace
+
+from claude_relay.engine.admission import Admission, capacity
+from claude_relay.engine.allowances import Allowance, Allowances
+from claude_relay.engine.deadlines import Deadlines, watched
+from claude_relay.engine.runner import ClaudeRunner, RunnerHealth
+from claude_relay.engine.vocabulary import Begun, Event, RunEnd, RunRequest
+from claude_relay.settings import Settings
+
+
+class GovernedRunner:
+    """A ``ClaudeRunner`` that lets another one do the work.
+
+    Args:
+        runner: Does the work.
+        admission: Who may come in.
+        allowances: What each caller may use.
+        deadlines: How long a run may take.
+    """
+
+    def __init__(
+        self, runner: ClaudeRunner, admission: Admission, allowances: Allowances, deadlines: Deadlines
+    ) -> None:
+        self.name = runner.name
+        self.models = runner.models
+        self._runner = runner
+        self._admission = admission
+        self._allowances = allowances
+        self._deadlines = deadlines
+
+    async def start(self) -> None:
+        """Start the runner."""
+        await self._runner.start()
+
+    async def stop(self) -> None:
+        """Stop the runner."""
+        await self._runner.stop()
+
+    def health(self) -> RunnerHealth:
+        """Tell how the runner is, and how many requests wait."""
+        found = self._runner.health()
+        return replace(found, detail={**found.detail, "waiting": self._admission.waiting})
+
+    def context_window(self, model: str) -> int:
+        """Return how many tokens a model takes."""
+        return self._runner.context_window(model)
+
+    async def run(self, request: RunRequest) -> AsyncGenerator[Event, None]:
+        """Answer a request within the limits.
+
+        Raises:
+            DeadlineError: The answer takes too long.
+            QuotaError: The caller has spent what it may.
+            RateLimitError: There are too many requests.
+            RelayError: The run fails.
+        """
+        self._allowances.use(request.caller)
+        async with (
+            self._admission.admitted(request.caller) as waited,
+            aclosing(self._runner.run(request)) as events,
+            aclosing(watched(events, self._deadlines)) as timely,
+        ):
+            async for event in timely:
+                match event:
+                    case Begun(how):
+                        yield Begun(how, waited)
+                    case RunEnd(cost=float(cost)):
+                        self._allowances.spend(request.caller, cost)
+                        yield event
+                    case _:
+                        yield event
+
+
+def governed(runner: ClaudeRunner, settings: Settings) -> GovernedRunner:
+    """Return a runner under the limits that the operator set."""
+    return GovernedRunner(
+        runner,
+        Admission(capacity(settings)),
+        Allowances(Allowance(settings.max_requests_per_minute, settings.max_usd_per_day)),
+        Deadlines(settings.first_event_timeout, settings.silence_timeout, settings.total_timeout),
+    )
