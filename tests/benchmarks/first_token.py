@@ -16,7 +16,7 @@ from typing import IO
 
 from claude_relay.engine.claude import command, wire
 from claude_relay.engine.claude.discovery import Installation, bundled, read_version
-from claude_relay.settings import Personality
+from claude_relay.settings import Personality, Settings
 from tests.live.relay import Relay, clean_environment, served_by_command
 from tests.upstream import FakeUpstream
 
@@ -43,7 +43,7 @@ def _measured(installation: Installation, personality: Personality, rounds: int)
         home = Path(folder)
         environ = clean_environment(home, upstream)
         child = command.environment(environ, installation, personality, 0)
-        argv = command.argv(installation, personality, MODEL, None)
+        argv = command.argv(installation, personality, Settings(model=MODEL))
         with served_by_command(home, environ, installation.path, "--personality", personality) as (relay, _):
             ways: dict[str, Callable[[], float]] = {
                 "cold `claude -p`": lambda: _cold(argv, child, home),

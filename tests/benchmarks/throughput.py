@@ -28,6 +28,7 @@ from claude_relay.engine.claude.discovery import Installation, bundled, read_ver
 from claude_relay.engine.claude.session import Session
 from claude_relay.engine.claude.translate import Translator
 from claude_relay.engine.vocabulary import Event, RunEnd, Text, ToolCall
+from claude_relay.settings import Settings
 from tests.live.relay import clean_environment, served_by_command
 from tests.upstream import FakeUpstream, Message, Reply, ToolUse, text
 
@@ -184,7 +185,7 @@ async def _direct(installation: Installation, upstream: FakeUpstream, home: Path
     """One process for each worker: its next question after a boundary, or right away where it goes on."""
     base = clean_environment(home, upstream)
     environ = command.environment(base, installation, "chat", 0)
-    argv = command.argv(installation, "chat", "sonnet", None)
+    argv = command.argv(installation, "chat", Settings())
     sessions: list[Session | None] = [None] * level
     decoder = msgspec.json.Decoder(ChatCompletionRequest)
 

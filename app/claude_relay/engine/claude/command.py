@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from claude_relay.engine.claude import configuration, tools
 from claude_relay.engine.claude.discovery import Installation
-from claude_relay.settings import PREFIX, PermissionMode, Personality
+from claude_relay.settings import PREFIX, Personality, Settings
 
 _STREAMING = (
     *("-p", "--verbose", "--include-partial-messages"),
@@ -65,19 +65,17 @@ _BY_PERSONALITY: Mapping[Personality, Mapping[str, str]] = {
 }
 
 
-def argv(
-    installation: Installation, personality: Personality, model: str, permission_mode: PermissionMode | None
-) -> tuple[str, ...]:
+def argv(installation: Installation, personality: Personality, settings: Settings) -> tuple[str, ...]:
     """Return the command line of a generic process.
 
     Args:
         installation: The CLI.
         personality: What the process will be.
-        model: The operator's usual model; a request for another changes it over stdin.
-        permission_mode: For ``agent``: who answers Claude Code's permission questions.
+        settings: The operator's usual model, which a request for another changes over stdin; and for ``agent`` who
+            answers Claude Code's permission questions, and how much it may do for one answer.
     """
-    flags = _chat_flags(installation) if personality == "chat" else _agent_flags(permission_mode)
-    return (installation.path, *_STREAMING, "--model", model, *flags)
+    flags = _chat_flags(installation) if personality == "chat" else _agent_flags(settings)
+    return (installation.path, *_STREAMING, "--model", settings.model, *flags)
 
 
 def environment(
@@ -115,8 +113,13 @@ def _chat_flags(installation: Installation) -> tuple[str, ...]:
     return (*_CHAT, "--setting-sources", "")
 
 
-def _agent_flags(permission_mode: PermissionMode | None) -> tuple[str, ...]:
-    return () if permission_mode is None else ("--permission-mode", permission_mode)
+def _agent_flags(settings: Settings) -> tuple[str, ...]:
+    flags = {
+        "--permission-mode": settings.permission_mode,
+        "--max-turns": str(settings.max_turns) if settings.max_turns else None,
+        "--max-budget-usd": f"{settings.max_budget_usd:f}" if settings.max_budget_usd else None,
+    }
+    return tuple(part for flag, value in flags.items() if value is not None for part in (flag, value))
 
 
 def _points_at_relay(url: str, relay_port: int) -> bool:

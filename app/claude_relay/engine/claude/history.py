@@ -54,10 +54,8 @@ class Texts(Struct, frozen=True):
 Strategy = Callable[[RunRequest, Texts], Plan]
 
 
-def native(request: RunRequest, texts: Texts) -> Plan:
-    """Hand a conversation over as real turns, so that the CLI composes the request.
-
-    The CLI queues a user's turn but takes an assistant's turn at once, so each batch but the last is waited for.
+def require_question(request: RunRequest) -> None:
+    """Check that a conversation can be handed over as real turns, before a process is taken for it.
 
     Raises:
         InvalidRequestError: The conversation ends with the assistant, and the CLI must be asked by the user.
@@ -68,6 +66,13 @@ def native(request: RunRequest, texts: Texts) -> Plan:
             param="messages",
             code="unsupported_prefill",
         )
+
+
+def native(request: RunRequest, texts: Texts) -> Plan:
+    """Hand a conversation over as real turns, so that the CLI composes the request. The last one is the user's.
+
+    The CLI queues a user's turn but takes an assistant's turn at once, so each batch but the last is waited for.
+    """
     last = len(request.turns) - 1
     batches: list[list[wire.Outgoing]] = [[]]
     for index, turn in enumerate(request.turns):

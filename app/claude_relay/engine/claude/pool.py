@@ -12,7 +12,7 @@ from msgspec import Struct
 from claude_relay.engine.claude.conversation import Binding, Conversation
 from claude_relay.engine.claude.session import How, Session
 from claude_relay.engine.vocabulary import RunRequest
-from claude_relay.errors import RelayError, UnavailableError
+from claude_relay.errors import RelayError, UnavailableError, UpstreamError
 from claude_relay.settings import Personality
 
 _log = logging.getLogger(__name__)
@@ -22,6 +22,8 @@ _REFILL_DELAY = 0.25
 share its CPU with a start-up."""
 _RETRY_DELAY = 5.0
 """Seconds before starting a spare is tried again after it failed."""
+_START_TIMEOUT = 60.0
+"""Seconds that a process gets to answer at all; on a machine with much to do that may take many."""
 
 Open = Callable[[Personality], Awaitable[Session]]
 """Starts a process."""
@@ -38,6 +40,7 @@ class Limits(Struct, frozen=True):
         memory: Bytes of memory beyond which a process is not used again.
         reuse: Whether a process may answer more than one question.
         reset: Whether it can prove that it is empty, and so be used for another conversation.
+        agents_once: Whether a process of an agent answers one question only.
     """
 
     warm: int
@@ -47,6 +50,7 @@ class Limits(Struct, frozen=True):
     memory: int
     reuse: bool
     reset: bool
+    agents_once: bool = False
 
 
 class Counts(Struct, frozen=True):
@@ -219,6 +223,8 @@ class Pool:
     def _is_worth_keeping(self, session: Session) -> bool:
         if session not in self._alive or session.asking or not session.alive:
             return False
+        if session.personality == "agent" and self.limits.agents_once:
+            return False
         can_go_on = session.held is not None or (self.limits.reset and session.personality == "chat")
         young = session.turns < self.limits.turns
         return self.limits.reuse and can_go_on and young and self._memory_of(session.process.pid) < self.limits.memory
@@ -307,7 +313,11 @@ class Pool:
         self._alive.add(session)
         self._unborn.discard(asyncio.current_task())
         try:
-            await session.ready()
+            async with asyncio.timeout(_START_TIMEOUT):
+                await session.ready()
+        except TimeoutError:
+            self.retire(session)
+            raise UpstreamError("Claude Code was started, but does not answer.", code="claude_unresponsive") from None
         except BaseException:
             self.retire(session)
             raise

@@ -20,6 +20,8 @@ _log = logging.getLogger(__name__)
 
 _CHUNK = 1 << 18
 """Bytes read at once. Lines may be many times longer."""
+_LONGEST_LINE = 1 << 28
+"""Bytes without a newline from which on it is no line that comes, and memory would be next."""
 _STDERR_LINES = 20
 _PATIENCE = 0.4
 """Seconds a child gets for each step of its end: after its input closed, then after SIGTERM."""
@@ -41,6 +43,7 @@ class ChildProcess:
         self._alone = alone
         self._unread: deque[bytes] = deque()
         self._partial: list[bytes] = []
+        self._pending = 0
         self._errors: deque[str] = deque(maxlen=_STDERR_LINES)
         self._drain = asyncio.create_task(self._drain_stderr())
 
@@ -84,10 +87,16 @@ class ChildProcess:
                 return None
             first, *rest = chunk.split(b"\n")
             self._partial.append(first)
+            self._pending += len(first)
+            if self._pending > _LONGEST_LINE:
+                _log.error("claude[%d] writes without end", self.pid)
+                self.kill()
+                return None
             if rest:
                 self._unread.append(b"".join(self._partial))
                 self._unread.extend(rest[:-1])
                 self._partial = [rest[-1]]
+                self._pending = len(rest[-1])
         return self._unread.popleft()
 
     def kill(self) -> None:
@@ -168,8 +177,11 @@ async def spawn(argv: Sequence[str], environ: Mapping[str, str], cwd: str, *, al
             preexec_fn=_bind,
             **options,
         )
-    except OSError as error:
+    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
         raise UnavailableError(f"Claude Code could not be started: {error}", code="claude_not_found") from error
+    except OSError as error:
+        # it is being replaced, or the machine is short of something: both pass
+        raise UnavailableError(f"Claude Code could not be started: {error}") from error
     return ChildProcess(process, mark, alone=alone)
 
 

@@ -130,6 +130,8 @@ class ClaudeCodeRunner:
 
     async def _answer(self, request: RunRequest) -> AsyncGenerator[Event, None]:
         """Answer a request on a process that nobody else has meanwhile."""
+        if self._strategy(request.personality) is history.native:
+            history.require_question(request)
         for last_try in (False, False, True):
             async with self._gate.entered() as leave:
                 session = await self._pool.checkout(request)
@@ -182,6 +184,7 @@ class ClaudeCodeRunner:
         names = [tool.name for tool in request.tools]
         translator = Translator(by_tool, names, alone=request.personality == "chat")
         finisher = Finisher(request, lambda: translator.usage)
+        session.texts = history.Texts(self._composed)
         await session.ask(request, self._strategy(request.personality))
         while True:
             line = await session.receive()
@@ -243,7 +246,7 @@ class ClaudeCodeRunner:
         installation = await self._installed()
         settings = self._settings
         child = await process.spawn(
-            command.argv(installation, personality, settings.model, settings.permission_mode),
+            command.argv(installation, personality, settings),
             command.environment(self._environ, installation, personality, settings.port),
             self._directory(personality),
             alone=personality == "chat",
@@ -254,6 +257,8 @@ class ClaudeCodeRunner:
         """Return where a process works: ``chat`` in an empty place that nobody else has."""
         if personality == "agent" or self._nowhere is None:
             return self._settings.cwd or str(Path.cwd())
+        # whoever tidies /tmp up may have taken it away
+        Path(self._nowhere.name).mkdir(mode=0o700, exist_ok=True)
         return self._nowhere.name
 
 
@@ -270,6 +275,8 @@ def limits(settings: Settings) -> Limits:
         memory=settings.max_process_memory * 1024 * 1024,
         reuse=False,
         reset=False,
+        # the CLI counts what all questions of a process have cost
+        agents_once=settings.max_budget_usd > 0,
     )
 
 

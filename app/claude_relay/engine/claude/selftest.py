@@ -20,6 +20,7 @@ from claude_relay.engine.claude.loopback import Loopback, loopback
 from claude_relay.engine.claude.session import Session
 from claude_relay.engine.claude.translate import Translator
 from claude_relay.engine.vocabulary import RunEnd, RunRequest, Sampling, Text, Tool, Turn
+from claude_relay.settings import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -159,7 +160,7 @@ async def _bench(installation: Installation, environ: Mapping[str, str]) -> Asyn
 
             async def spawn() -> Session:
                 child = await process.spawn(
-                    command.argv(installation, "chat", _MODEL, None),
+                    command.argv(installation, "chat", Settings(model=_MODEL)),
                     command.environment(base, installation, "chat", 0),
                     home,
                 )

@@ -22,6 +22,8 @@ _PATIENCE = 0.2
 """Seconds that a process gets to take notice of an interrupt."""
 _PROOF_TIMEOUT = 2.0
 """Seconds that a process gets to prove that it is empty."""
+_MOST_NOISE = 100
+"""Lines in a row that may be no JSON; somebody's hook may print a few."""
 
 
 How = Literal["reused", "reset", "spared", "started"]
@@ -46,6 +48,7 @@ class Session:
         client_composed: Whether it takes lines marked as plain text.
 
     Attributes:
+        texts: How plain text is kept plain.
         binding: What it was configured for; None as long as it is a spare.
         held: The conversation it holds, if that is known exactly.
         asking: Whether it was asked and has not ended its turn.
@@ -60,6 +63,7 @@ class Session:
     def __init__(self, process: ChildProcess, personality: Personality, model: str, *, client_composed: bool) -> None:
         self.process = process
         self.personality: Personality = personality
+        self.texts = history.Texts(client_composed)
         self.binding: Binding | None = None
         self.held: Conversation | None = None
         self.asking = False
@@ -73,7 +77,6 @@ class Session:
         self._fence: str | None = None
         self._fenced = False
         self._over = False
-        self._texts = history.Texts(client_composed)
         self._request: RunRequest | None = None
         self._ids = (f"relay-{number}" for number in itertools.count(1))
 
@@ -114,7 +117,6 @@ class Session:
             hand_over: How the conversation gets into the process.
 
         Raises:
-            InvalidRequestError: The strategy cannot hand this conversation over.
             ProcessGoneError: The process holds another conversation than was thought.
             UpstreamError: The process refused, or ended.
         """
@@ -122,7 +124,7 @@ class Session:
         goes_on = self.held is not None
         if goes_on and self.personality == "agent" and not await self._was_quiet():
             raise ProcessGoneError("The agent went on by itself, and its conversation is another one now.")
-        plan = hand_over(replace(request, turns=request.turns[-1:]) if goes_on else request, self._texts)
+        plan = hand_over(replace(request, turns=request.turns[-1:]) if goes_on else request, self.texts)
         self._request, self.held = request, None
         self.under_way = self.spoken = self.cut = False
         self._fence, self._fenced, self._over = None, False, False
@@ -304,7 +306,7 @@ class Session:
             raise await self._gone() from None
 
     async def _read(self) -> wire.Line:
-        while True:
+        for _ in range(_MOST_NOISE):
             raw = await self.process.read_line()
             if raw is None:
                 raise await self._gone()
@@ -312,6 +314,7 @@ class Session:
                 return wire.decode(raw)
             except msgspec.DecodeError:
                 _log.warning("claude[%d] wrote %d bytes that are no JSON line", self.process.pid, len(raw))
+        raise UpstreamError("Claude Code writes what cannot be read.", code="claude_unreadable")
 
     async def _gone(self) -> ProcessGoneError:
         last_words = await self.process.last_words()

@@ -35,6 +35,8 @@ _EARLY_ENDS: dict[str, StopReason] = {
     "refusal": "refusal",
 }
 """Ends that the CLI does not accept: left alone it would ask the model again, hidden from the client."""
+_LIMITS = {"error_max_turns", "error_max_budget_usd"}
+"""Ends of an agent's work that the operator has set; what it has said until then stands."""
 _ANSWER_TOOL = "StructuredOutput"
 """The CLI's own tool that takes a structured answer."""
 _TELLING = ("command", "file_path", "path", "pattern", "url", "query", "description", "prompt", "skill")
@@ -147,6 +149,10 @@ class Translator:
         return text
 
     def _end(self, result: wire.Result) -> Iterator[Event]:
+        if result.subtype in _LIMITS:
+            _log.info("the agent met a limit of the operator's: %s", result.subtype)
+            yield RunEnd("length", self.usage, cost=result.total_cost_usd)
+            return
         if result.is_error or result.api_error_status is not None:
             _log.warning("Claude Code failed (status %s): %s", result.api_error_status, result.result[:500])
             raise failure(result, self._error_code, self._resets_at)

@@ -1,9 +1,11 @@
 """What a CLI process is started with."""
 
+from typing import Any
+
 import pytest
 
 from claude_relay.engine.claude.command import argv, environment, takes_client_composed
-from claude_relay.settings import PermissionMode, Personality
+from claude_relay.settings import PermissionMode, Personality, Settings
 from tests.unit.factories import InstallationFactory
 
 Version = tuple[int, int, int]
@@ -15,9 +17,9 @@ NEW: Version = (3, 0, 0)
 
 
 def command(
-    version: Version = NEW, personality: Personality = "chat", mode: PermissionMode | None = None
+    version: Version = NEW, personality: Personality = "chat", mode: PermissionMode | None = None, **chosen: Any
 ) -> tuple[str, ...]:
-    return argv(InstallationFactory.build(version=version), personality, "sonnet", mode)
+    return argv(InstallationFactory.build(version=version), personality, Settings(permission_mode=mode, **chosen))
 
 
 def environ(base: dict[str, str], personality: Personality = "chat", version: Version = NEW) -> dict[str, str]:
@@ -55,6 +57,13 @@ def test_a_chat_has_no_tools_and_is_isolated_as_well_as_its_version_can(
 
 def test_an_agent_is_the_users_own_claude_code_without_any_isolation() -> None:
     assert command(personality="agent")[-2:] == ("--model", "sonnet")
+
+
+def test_limits_of_one_answer_are_for_agents_only() -> None:
+    agent = command(personality="agent", max_turns=3, max_budget_usd=0.25)
+
+    assert agent[-4:] == ("--max-turns", "3", "--max-budget-usd", "0.250000")
+    assert not {"--max-turns", "--max-budget-usd"} & set(command(max_turns=3, max_budget_usd=0.25))
 
 
 def test_a_permission_mode_is_for_agents_only() -> None:
