@@ -196,6 +196,9 @@ def start() -> None:
             end(3, "cannot start: no disk\n")
         case "garbage":
             os.write(1, b"Welcome!\n")
+        case "noise":
+            while True:
+                os.write(1, b"y\n" * 1000)
         case "deaf":
             time.sleep(60)
 

@@ -478,3 +478,18 @@ async def outcome(task: asyncio.Task[Session]) -> Session | BaseException:
     """Return what a task came to; its cancellation must not be taken for the test's own."""
     (came,) = await asyncio.gather(task, return_exceptions=True)
     return came
+
+
+async def test_a_process_that_never_answers_is_given_up_and_ended(
+    make: Callable[[int], Pool], opener: Opener, cli: FakeCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "_START_TIMEOUT", 0.1)
+    opener.modes = ["deaf"]
+    pool = make(0)
+
+    with pytest.raises(UpstreamError, match="does not answer") as raised:
+        await pool.checkout(RunRequestFactory.build())
+
+    assert raised.value.code == "claude_unresponsive"
+    await pool.stop()
+    await cli.all_ended()

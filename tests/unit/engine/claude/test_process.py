@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from claude_relay.engine.claude import orphans
+from claude_relay.engine.claude import orphans, process
 from claude_relay.engine.claude.process import ChildProcess, spawn
 from claude_relay.errors import UnavailableError
 from tests.unit.engine.claude.fakes import is_locked, until_ended, until_free
@@ -29,7 +30,7 @@ time.sleep(60)
 """
 DYING = f"""
 import asyncio, os, sys
-from claude_relay.engine.claude import orphans
+from claude_relay.engine.claude import orphans, process
 from claude_relay.engine.claude.process import spawn
 
 async def main():
@@ -358,3 +359,27 @@ async def test_what_cannot_be_started_is_said_to_be_unavailable(argv: list[str],
         await spawn(argv, {}, cwd)
 
     assert raised.value.code == "claude_not_found"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux refuses to start what is being written")
+async def test_what_is_just_being_replaced_can_be_started_later(tmp_path: Path) -> None:
+    path = tmp_path / "claude"
+    shutil.copy(sys.executable, path)
+    path.chmod(0o755)
+
+    with path.open("ab"), pytest.raises(UnavailableError, match="could not be started") as raised:
+        await spawn([str(path)], {}, str(tmp_path))
+
+    assert raised.value.code == "service_unavailable"
+
+
+async def test_a_child_that_writes_without_end_is_killed_before_it_takes_all_memory(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_LONGEST_LINE", 1 << 20)
+    child = await run("import os\nos.write(1, b'one\\n')\nwhile True: os.write(1, b'x' * 65536)")
+
+    assert await lines_of(child) == [b"one"]
+    await child.close()
+
+    assert child.returncode == -9

@@ -366,3 +366,12 @@ async def test_a_conversation_that_begins_with_the_assistant_does_not_wait_for_a
 
     assert await answer(session) == "You said: Hi"
     assert [line["type"] for line in cli.told("user", "assistant")] == ["assistant", "user"]
+
+
+async def test_a_process_that_writes_nothing_but_noise_is_given_up(cli: FakeCli) -> None:
+    session = await cli.session("noise")
+
+    with pytest.raises(UpstreamError) as raised:
+        await session.ready()
+
+    assert raised.value.code == "claude_unreadable"
