@@ -1,0 +1,94 @@
+"""A handler that is reached without the door serves nobody, and the door sees every path."""
+
+from collections.abc import Iterator
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+from litestar import Litestar, Request, get
+from litestar.testing import TestClient
+
+from claude_relay.keys import Entry, understand
+from claude_relay.web import door
+from claude_relay.web.auth import Policy
+from claude_relay.web.door import admitted, caller_of, knock_of
+from claude_relay.web.plugin import WebPlugin
+from tests.callers import ELSEWHERE, calling
+
+
+@get("/asked")
+async def asked(request: Request[Any, Any, Any]) -> str:
+    return caller_of(request).name
+
+
+@get("/open")
+async def opened(request: Request[Any, Any, Any]) -> str:
+    caller = admitted(request)
+    return caller.name if caller else "a stranger"
+
+
+def app() -> Litestar:
+    return Litestar([asked, opened], plugins=[WebPlugin()])
+
+
+POLICY = Policy(open_paths=frozenset({"/open"}))
+KEYED = Policy(keys=understand([Entry("key 1", "alice=correct-horse")]), open_paths=frozenset({"/open", "/asked"}))
+ALICE = {"x-api-key": "correct-horse"}
+
+
+@pytest.fixture
+def keyed() -> Iterator[TestClient[Litestar]]:
+    with calling(door.close(app(), KEYED), ELSEWHERE) as client:
+        yield client
+
+
+def test_without_a_door_a_handler_that_asks_who_calls_serves_nobody() -> None:
+    with TestClient(app()) as client:
+        assert client.get("/asked").status_code == 401
+        assert client.get("/open").text == "a stranger"
+
+
+def test_a_handler_learns_who_was_let_in(keyed: TestClient[Litestar]) -> None:
+    assert keyed.get("/asked", headers=ALICE).text == "alice"
+    assert keyed.get("/open", headers=ALICE).text == "alice"
+
+
+def test_even_an_open_path_does_not_make_a_caller_of_a_stranger(keyed: TestClient[Litestar]) -> None:
+    assert keyed.get("/open").text == "a stranger"
+    assert keyed.get("/asked").status_code == 401
+
+
+def test_a_stranger_reaches_nothing_else() -> None:
+    with calling(door.close(app(), POLICY), ELSEWHERE) as client:
+        assert client.get("/open").text == "a stranger"
+        assert [client.get(path).status_code for path in ("/asked", "/nothing", "/open/more")] == [401] * 3
+
+
+def test_a_header_that_was_sent_twice_is_one_with_both_values() -> None:
+    scope: Any = {
+        "method": "GET",
+        "path": "//v1/models/",
+        "client": ("127.0.0.1", 1),
+        "headers": [(b"Host", b"localhost"), (b"host", b"evil.example"), (b"x", b"\xff")],
+    }
+
+    knock = knock_of(scope)
+
+    assert knock.headers == {"host": "localhost, evil.example", "x": "\xff"}
+    assert (knock.method, knock.path, knock.peer) == ("GET", "/v1/models", "127.0.0.1")
+
+
+def test_the_log_of_the_server_tells_who_called_the_proxy() -> None:
+    seen: list[Any] = []
+
+    @get("/who")
+    async def who(request: Request[Any, Any, Any]) -> str:
+        seen.append(request.scope["client"])
+        return ""
+
+    unbelieving = Policy(keys=KEYED.keys)
+    for policy in (unbelieving, Policy(keys=KEYED.keys, proxies=(ip_network("192.0.2.0/24"),))):
+        with calling(door.close(Litestar([who], plugins=[WebPlugin()]), policy), ELSEWHERE) as client:
+            client.get("/who", headers={**ALICE, "x-forwarded-for": "203.0.113.9"})
+
+    assert seen == [(ELSEWHERE, 50000), ("203.0.113.9", 0)]
