@@ -118,11 +118,12 @@ class Admission:
         """A full line makes room for a caller who has fewer in it than another."""
         if self.waiting < self._capacity.queue:
             return
-        longest = max(self._lines.values(), key=len, default=None)
-        if longest is None or len(longest) <= len(self._lines.get(caller, ())) + 1:
+        longest = max(self._lines.values(), key=len, default=deque())
+        if len(longest) <= len(self._lines.get(caller, ())) + 1:
             raise self._full()
-        longest[-1].set_exception(self._full())
-        longest.pop()
+        latest = longest.pop()
+        if not latest.done():
+            latest.set_exception(self._full())
 
     def _withdraw(self, caller: str, place: asyncio.Future[None]) -> None:
         if place.done() and not place.cancelled() and place.exception() is None:

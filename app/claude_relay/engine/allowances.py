@@ -73,7 +73,7 @@ class Allowances:
             self._spent.clear()
 
     def _require_pace(self, caller: str, now: float) -> None:
-        self._forget_before(now - _MINUTE)
+        self._forget_all_but(now)
         begun = self._begun[caller]
         if len(begun) >= self._allowance.requests_per_minute:
             raise RateLimitError(
@@ -82,9 +82,10 @@ class Allowances:
             )
         begun.append(now)
 
-    def _forget_before(self, moment: float) -> None:
+    def _forget_all_but(self, now: float) -> None:
+        """Forget what is older than a minute, and what is yet to come because the clock was set back."""
         for caller, begun in tuple(self._begun.items()):
-            while begun and begun[0] <= moment:
+            while begun and not now - _MINUTE < begun[0] <= now:
                 begun.popleft()
             if not begun:
                 del self._begun[caller]

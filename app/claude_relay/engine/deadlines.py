@@ -51,41 +51,54 @@ class _Watch:
         self._first = True
         self._waiter: asyncio.Task[object] | None = None
         self._missed: DeadlineError | None = None
-        self._timer = self._loop.call_at(self._due(), self._look)
+        self._timer: asyncio.TimerHandle | None = None
 
     async def next(self, events: AsyncGenerator[Event, None]) -> Event:
-        self._since, self._waiter = self._loop.time(), asyncio.current_task()
+        self._since = self._loop.time()
         if self._since >= self._began + self._deadlines.total:
             raise self._failure()
+        if self._timer is None:
+            self._look_later()
+        waiter = self._waiter = asyncio.current_task()
+        assert waiter is not None  # noqa: S101 - a request is always served by a task
+        cancelled_before = waiter.cancelling()
         try:
             event = await anext(events)
         except asyncio.CancelledError:
-            if self._missed is None or self._waiter is None:
+            if self._missed is None or waiter.cancelling() > cancelled_before + 1:
                 raise
-            self._waiter.uncancel()
-            raise self._missed from None
         finally:
             self._waiter = None
+            if self._missed is not None:
+                waiter.uncancel()
+        if self._missed is not None:
+            raise self._missed
         self._first = self._first and isinstance(event, Begun | Dropped)
         return event
 
     def stop(self) -> None:
-        self._timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _due(self) -> float:
-        patience = self._deadlines.first if self._first else self._deadlines.silence
-        return min(self._since + patience, self._began + self._deadlines.total)
+        limits = self._deadlines
+        waited_for = self._began + limits.first if self._first else self._since + limits.silence
+        return min(waited_for, self._began + limits.total)
+
+    def _look_later(self) -> None:
+        """An event may come meanwhile, and the silence after it be the first to be over."""
+        self._timer = self._loop.call_at(min(self._due(), self._loop.time() + self._deadlines.silence), self._look)
 
     def _look(self) -> None:
-        now = self._loop.time()
+        self._timer = None
         if self._waiter is None:
             # whoever reads takes their time: that is not the run's fault
-            self._timer = self._loop.call_at(now + min(self._deadlines.silence, self._deadlines.total), self._look)
-        elif now < self._due():
-            self._timer = self._loop.call_at(self._due(), self._look)
-        else:
-            self._missed = self._failure()
-            self._waiter.cancel()
+            return
+        if self._loop.time() < self._due():
+            self._look_later()
+            return
+        self._missed = self._failure()
+        self._waiter.cancel()
 
     def _failure(self) -> DeadlineError:
         limits = self._deadlines

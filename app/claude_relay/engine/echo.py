@@ -25,7 +25,7 @@ from msgspec import Meta, Struct
 from claude_relay import errors
 from claude_relay.engine.finishing import Finisher
 from claude_relay.engine.runner import RunnerHealth
-from claude_relay.engine.vocabulary import Event, RunEnd, RunRequest, StopReason, Text, TextDelta, Turn, Usage
+from claude_relay.engine.vocabulary import Begun, Event, RunEnd, RunRequest, StopReason, Text, TextDelta, Turn, Usage
 
 _FAILURES: dict[int, type[errors.RelayError]] = {
     failure.status: failure
@@ -82,6 +82,7 @@ class EchoRunner:
             InvalidRequestError: The message's ``!echo`` line cannot be understood.
             RelayError: The failure that the line asks for.
         """
+        yield Begun(self.name)
         prompt = Usage(input_tokens=count_tokens(request))
         finisher = Finisher(request, lambda: prompt)
         async with aclosing(self._spoken(request, prompt)) as events:

@@ -43,7 +43,7 @@ class _Place:
         self._timer = asyncio.get_running_loop().call_later(_PATIENCE, self.leave)
 
     def asked(self) -> None:
-        if not self._asked:
+        if not self._asked and not self._left:
             self._asked = True
             self._timer.cancel()
             self._timer = asyncio.get_running_loop().call_later(_GRACE, self.leave)
