@@ -102,11 +102,13 @@ def end_orphans() -> int:
 
 
 def start_of(pid: int) -> str | None:
-    """Return when a process started, in words that no change of the clock alters; None if there is none."""
+    """Return when a process started, in words that no change of the clock alters; None if there is none that lives."""
     try:
         if sys.platform == "linux":
-            return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[19]
-        return str(psutil.Process(pid).create_time())
+            state, *fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+            return None if state in "ZX" else fields[18]
+        process = psutil.Process(pid)
+        return str(process.create_time()) if _lives(process) else None
     except (OSError, psutil.Error):
         return None
 

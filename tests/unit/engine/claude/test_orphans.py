@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -79,7 +80,14 @@ def test_only_what_a_gone_server_left_here_is_an_orphan(namespace: str, start: s
 
 
 def test_a_process_that_is_none_has_no_start() -> None:
-    ended = subprocess.Popen([sys.executable, "-SIc", ""])
+    ended = subprocess.Popen([sys.executable, "-SIc", ""], stdout=subprocess.PIPE)
+    assert ended.stdout is not None
+    with ended.stdout as output:
+        output.read()
+    deadline = time.monotonic() + 5
+    while start_of(ended.pid) is not None:
+        assert time.monotonic() < deadline, "a process that nobody has waited for counts as living"
+
     ended.wait()
 
     assert start_of(ended.pid) is None
