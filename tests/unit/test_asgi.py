@@ -7,6 +7,7 @@ import pytest
 from claude_relay.asgi import create_app, create_runner
 from claude_relay.engine.claude.runner import ClaudeCodeRunner
 from claude_relay.engine.echo import EchoRunner
+from claude_relay.engine.governed import GovernedRunner
 from claude_relay.settings import Settings
 from tests.callers import calling
 
@@ -25,8 +26,11 @@ class Counted(EchoRunner):
 
 
 @pytest.mark.parametrize(("name", "kind"), [("echo", EchoRunner), ("claude", ClaudeCodeRunner)])
-def test_the_operator_chooses_the_engine(name: Any, kind: type) -> None:
-    assert isinstance(create_runner(Settings(runner=name)), kind)
+def test_the_operator_chooses_the_engine_and_it_is_governed(name: Any, kind: type) -> None:
+    runner = create_runner(Settings(runner=name))
+
+    assert isinstance(runner, GovernedRunner)
+    assert isinstance(runner._runner, kind)
 
 
 def test_the_engine_starts_and_stops_with_the_server() -> None:

@@ -8,6 +8,7 @@ import pytest
 from claude_relay import errors
 from claude_relay.engine.echo import EchoRunner, Script, count_tokens, parse, said
 from claude_relay.engine.vocabulary import (
+    Begun,
     Event,
     Image,
     JsonOutput,
@@ -44,7 +45,12 @@ async def test_an_answer_repeats_the_question_to_the_letter(text: str) -> None:
 
 @pytest.mark.anyio
 async def test_an_answer_comes_word_by_word_and_counts_words_as_tokens() -> None:
-    assert await echoed("one two") == [TextDelta("one "), TextDelta("two"), RunEnd("end", Usage(2, 0, 0, 2))]
+    assert await echoed("one two") == [
+        Begun("echo"),
+        TextDelta("one "),
+        TextDelta("two"),
+        RunEnd("end", Usage(2, 0, 0, 2)),
+    ]
 
 
 @pytest.mark.anyio
@@ -111,7 +117,7 @@ async def test_after_says_how_much_comes_before_the_failure(after: int, said: li
         async for event in EchoRunner().run(RunRequestFactory.build(turns=turns)):
             events.append(event)  # noqa: PERF401 - what came before the failure counts
 
-    assert events == list(map(TextDelta, said))
+    assert events == [Begun("echo"), *map(TextDelta, said)]
 
 
 @pytest.mark.parametrize(

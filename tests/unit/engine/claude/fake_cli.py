@@ -17,6 +17,8 @@ NOISE = {
     "no UTF-8": b'{"type":"system","subtype":"\xff"}\n',
 }
 _PATIENCE = 0.05
+_FENCE_PATIENCE = 0.5
+"""Long enough for a relay on a busy machine: whether it closes the fence is asked, not how quickly."""
 _settings: dict[str, Any] = {}
 """What was set last."""
 _lines: list[str] = []
@@ -179,7 +181,7 @@ def go_on(lines: Input) -> None:
 
 
 def hears_of_fence(lines: Input) -> bool:
-    while lines.waits(_PATIENCE) and (line := lines.line()) is not None:
+    while lines.waits(_FENCE_PATIENCE) and (line := lines.line()) is not None:
         control(line["request_id"], line["request"])
         if line["request"].get("settings", {}).get("env", {}).get("CLAUDE_CODE_BLOCKING_LIMIT_OVERRIDE") == "1":
             return True

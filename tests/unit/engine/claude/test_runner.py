@@ -11,7 +11,7 @@ import pytest
 from claude_relay.engine.claude import pool as pool_module
 from claude_relay.engine.claude.runner import ClaudeCodeRunner
 from claude_relay.engine.runner import ClaudeRunner, open_run
-from claude_relay.engine.vocabulary import Dropped, Event, JsonOutput, RunEnd, Sampling, TextDelta, Usage
+from claude_relay.engine.vocabulary import Begun, Dropped, Event, JsonOutput, RunEnd, Sampling, TextDelta, Usage
 from claude_relay.errors import InvalidRequestError, RelayError, UnavailableError, UpstreamError
 from claude_relay.settings import Personality, Settings
 from tests.unit.engine.claude.fakes import FakeCli
@@ -63,7 +63,8 @@ async def test_a_request_is_answered_and_its_process_ends(make: Make, cli: FakeC
     events = [event async for event in runner.run(RunRequestFactory.build())]
     await runner.stop()
 
-    assert events == [TextDelta("You said: Hello"), RunEnd("end", Usage(7, 0, 0, 2))]
+    assert events[0] in {Begun("spared"), Begun("started")}
+    assert events[1:] == [TextDelta("You said: Hello"), RunEnd("end", Usage(7, 0, 0, 2))]
     await cli.all_ended()
 
 
@@ -76,7 +77,7 @@ async def test_requests_at_the_same_time_do_not_mix(make: Make) -> None:
 
     answers = await asyncio.gather(*map(ask, "abcd"))
 
-    assert [answer[0] for answer in answers] == [TextDelta(f"You said: {name}") for name in "abcd"]
+    assert [answer[1] for answer in answers] == [TextDelta(f"You said: {name}") for name in "abcd"]
 
 
 async def test_a_chat_works_in_an_empty_directory_and_an_agent_in_the_operators(make: Make, cli: FakeCli) -> None:
@@ -128,7 +129,7 @@ async def test_an_answer_that_met_its_limit_ends_at_once_and_nothing_more_is_ask
     events = [event async for event in runner.run(RunRequestFactory.build(personality=personality))]
     await runner.stop()
 
-    assert events == [TextDelta("half"), RunEnd("length", Usage())]
+    assert events[1:] == [TextDelta("half"), RunEnd("length", Usage())]
     interrupts = [request for request in cli.controls() if request["subtype"] == "interrupt"]
     assert bool(interrupts) is (personality == "agent")
     await cli.all_ended()
@@ -219,8 +220,9 @@ async def test_a_wish_that_the_upstream_refuses_is_given_up_once_and_named(make:
     events = await asked(runner, sampling=Sampling(temperature=0.5, top_k=5))
     await runner.stop()
 
-    assert events[:2] == [Dropped("top_k"), TextDelta("You said: Hello")]
-    assert isinstance(events[-1], RunEnd)
+    assert [type(event) for event in events] == [Begun, Dropped, Begun, TextDelta, RunEnd]
+    assert events[1] == Dropped("top_k")
+    assert events[3] == TextDelta("You said: Hello")
     assert len(cli.told("user")) == 2
     await cli.all_ended()
 
@@ -232,8 +234,8 @@ async def test_a_constrained_answer_that_the_upstream_refuses_is_taken_by_a_tool
 
     events = await asked(runner, output=JsonOutput(schema, constrained=True))
 
-    assert events[:-1] == [TextDelta('{"said":"Hello"}')]
-    assert isinstance(events[-1], RunEnd)
+    assert [type(event) for event in events] == [Begun, Begun, TextDelta, RunEnd]
+    assert events[2] == TextDelta('{"said":"Hello"}')
 
 
 async def test_a_request_that_cannot_be_helped_is_refused(make: Make, cli: FakeCli) -> None:
@@ -255,7 +257,7 @@ async def test_a_stop_sequence_ends_the_answer_and_the_work(make: Make, cli: Fak
     events = await asked(runner, personality=personality, sampling=Sampling(stop=("llo",)))
     await runner.stop()
 
-    assert events[:-1] == [TextDelta("You said: He")]
+    assert events[1:-1] == [TextDelta("You said: He")]
     assert getattr(events[-1], "stop", None) == "end"
     await cli.all_ended()
 

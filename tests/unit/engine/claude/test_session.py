@@ -293,10 +293,12 @@ async def test_the_next_question_opens_the_fence(cli: FakeCli) -> None:
     await session.cut_short()
 
     await session.ask(hello(sampling=LIMITED), native)
-
-    *_, opening = (request["settings"]["env"] for request in cli.controls() if "settings" in request)
-    assert opening["CLAUDE_CODE_BLOCKING_LIMIT_OVERRIDE"] == configuration.OPEN
     assert not session.cut
+    await until_message_ends(session)
+
+    (limit,) = configuration.FENCE
+    set_ = [request["settings"]["env"][limit] for request in cli.controls() if "settings" in request]
+    assert set_ == [configuration.OPEN, "1", configuration.OPEN, "1"]
 
 
 @pytest.mark.parametrize(
