@@ -66,7 +66,9 @@ def serve(**flags: object) -> None:
         port=chosen.port,
         workers=chosen.workers,
         reload=chosen.reload,
-        log_config=logs.config(chosen.log_level),
+        log_config=logs.config(chosen.log_level, chosen.log_format),
+        # one line for each request is enough: our own
+        access_log=False,
         timeout_graceful_shutdown=_GRACE,
         server_header=False,
         http="claude_relay.web.protocol:BoundedProtocol",

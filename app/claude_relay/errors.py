@@ -152,10 +152,7 @@ class UnavailableError(RelayError):
 
 
 class DeadlineError(RelayError):
-    """The answer took too long. Its work is stopped, and nobody should begin it again by themselves."""
+    """The answer took too long, and its work is stopped."""
 
     status = 504
     default_code = "timeout"
-
-    def __init__(self, message: str, *, code: str) -> None:
-        super().__init__(message, code=code, should_retry=False)

@@ -20,6 +20,7 @@ PREFIX = "CLAUDE_RELAY_"
 Personality = Literal["agent", "chat"]
 PermissionMode = Literal["default", "acceptEdits", "auto", "dontAsk", "plan", "bypassPermissions"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["text", "json"]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,7 +120,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     queue_timeout: Annotated[
         float, Meta(gt=0, description="Seconds that a request waits in line at most; then it gets 429.")
     ] = 300.0
-    max_concurrent_per_caller: Annotated[
+    max_per_caller: Annotated[
         int, Meta(ge=0, description="Answers at once for one key; 0 means no limit of its own. Further ones wait.")
     ] = 0
     max_requests_per_minute: Annotated[
@@ -163,6 +164,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, Meta(ge=0, description="Seconds that running answers get to finish when the server stops.")
     ] = 5
     log_level: Annotated[LogLevel, Meta(description="The least important messages that are logged.")] = "info"
+    log_format: Annotated[
+        LogFormat, Meta(description="How messages are logged: lines for people, or JSON for programs.")
+    ] = "text"
 
     @property
     def aliases(self) -> dict[str, str]:

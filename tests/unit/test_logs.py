@@ -1,8 +1,12 @@
 """Log lines carry the id of the request they belong to."""
 
+import json
 import logging
 import logging.config
+import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -63,3 +67,45 @@ def test_less_important_lines_are_left_out(level: str, shown: list[str], capsys:
         getattr(logging.getLogger("claude_relay"), name)("hello")
 
     assert [line.split()[2] for line in capsys.readouterr().err.splitlines()] == shown
+
+
+FACTS = {"facts": {"model": "sonnet", "cost_usd": 0.5, "path": "/a\nb c", "finish": "stop,stop"}}
+
+
+@pytest.mark.usefixtures("restored")
+def test_facts_follow_a_line_and_nothing_that_a_client_chose_begins_another(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logging.config.dictConfig(logs.config("info"))
+
+    logging.getLogger("claude_relay").info("request %s", "a\r\nb", extra=FACTS)
+
+    line = capsys.readouterr().err
+    assert line.endswith(' claude_relay: request a\\r\\nb model=sonnet cost_usd=0.5 path="/a\\nb c" finish=stop,stop\n')
+    assert line.count("\n") == 1
+
+
+@pytest.mark.usefixtures("restored")
+def test_json_lines_hold_the_facts_as_fields(capsys: pytest.CaptureFixture[str]) -> None:
+    logging.config.dictConfig(logs.config("info", "json"))
+
+    logging.getLogger("claude_relay").info("request", extra=FACTS)
+    logging.getLogger("uvicorn.error").error("no %s", "luck", exc_info=ZeroDivisionError("zero"))
+
+    request, failure = map(json.loads, capsys.readouterr().err.splitlines())
+    assert FACTS["facts"].items() <= request.items()
+    assert (request["level"], request["logger"], request["request_id"]) == ("info", "claude_relay", "-")
+    assert (failure["level"], failure["message"]) == ("error", "no luck")
+    assert "ZeroDivisionError" in failure["exception"]
+    assert datetime.fromisoformat(failure["time"]).tzinfo is UTC
+
+
+@pytest.mark.usefixtures("restored")
+@pytest.mark.parametrize("style", ["text", "json"])
+def test_facts_of_any_kind_can_be_logged(style: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    logging.config.dictConfig(logs.config("info", style))
+
+    logging.getLogger("claude_relay").info("x", extra={"facts": {"a": "\ud800", "b": sys, "c": None, "d": "é ü"}})
+
+    assert "ud800" in (shown := capsys.readouterr().err)
+    assert shown.count("\n") == 1

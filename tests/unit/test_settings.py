@@ -174,6 +174,7 @@ def every_setting(tmp_path: Path) -> dict[str, Any]:
         "history": "verbatim",
         "alias": ("gpt-4o=sonnet", "gpt-4o-mini=haiku:chat"),
         "log_level": "debug",
+        "log_format": "json",
     }
 
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 from claude_relay.chat.outbound import Indexed
 from claude_relay.engine.runner import ClaudeRunner, Run, open_run
-from claude_relay.engine.vocabulary import Event, RunRequest
+from claude_relay.engine.vocabulary import Event, RunEnd, RunRequest
 
 
 class Answers:
@@ -13,17 +13,22 @@ class Answers:
 
     Attributes:
         dropped: What the upstream refused of the question's wishes.
+        begun: How the runs began.
+        ends: How those ended that have.
     """
 
     def __init__(self, runs: list[Run]) -> None:
         self._runs = runs
         self._waiting: dict[asyncio.Future[Event | None], int] = {}
+        self.begun = tuple(run.begun for run in runs)
+        self.ends: list[RunEnd] = []
         self.dropped = tuple(dict.fromkeys(name for run in runs for name in run.dropped))
 
     async def events(self) -> AsyncIterator[Indexed]:
         """Yield all events as they come, each with the number of its run."""
         if len(self._runs) == 1:
             async for event in self._runs[0].events:
+                self._note(event)
                 yield 0, event
             return
         for index in range(len(self._runs)):
@@ -34,6 +39,7 @@ class Answers:
                 index = self._waiting.pop(future)
                 if (came := future.result()) is not None:
                     self._wait_for(index)
+                    self._note(came)
                     yield index, came
 
     async def aclose(self) -> None:
@@ -42,6 +48,10 @@ class Answers:
             future.cancel()
         await asyncio.gather(*self._waiting, return_exceptions=True)
         await asyncio.gather(*(run.aclose() for run in self._runs), return_exceptions=True)
+
+    def _note(self, event: Event) -> None:
+        if isinstance(event, RunEnd):
+            self.ends.append(event)
 
     def _wait_for(self, index: int) -> None:
         self._waiting[asyncio.ensure_future(_next(self._runs[index].events))] = index

@@ -10,12 +10,12 @@ from litestar import Request, Response, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
-from claude_relay.chat import answers, functions, inbound, outbound, parameters
+from claude_relay.chat import accounts, answers, functions, inbound, outbound, parameters
 from claude_relay.chat.operation import ChatOperation
 from claude_relay.chat.schemas import ChatCompletion, ChatCompletionRequest, JsonObjectFormat, JsonSchemaFormat
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.settings import Settings
-from claude_relay.web import sse
+from claude_relay.web import journal, sse
 from claude_relay.web.connection import while_connected
 from claude_relay.web.controller import WireController, failures
 from claude_relay.web.door import caller_of
@@ -59,14 +59,16 @@ class ChatController(WireController):
         unknown = parameters.unknown_fields(await request.body())
         question = inbound.understand(data, _defaults(settings), unknown, caller_of(request).identity)
         show = _presentation(data, settings)
+        journal.note(model=show.model[:_LONGEST_NAME], personality=question.run.personality, stream=bool(data.stream))
         asked = await while_connected(request, lambda: answers.opened(runner, question.run, show.answers))
+        journal.note(**accounts.beginning(asked.begun), first_token_ms=journal.elapsed_ms())
         headers = _headers(question, asked.dropped)
         if data.stream:
-            return sse.EventStream(_frames(show, asked), asked.aclose, headers)  # type: ignore[return-value]
+            return sse.EventStream(_frames(show, asked), lambda: _closed(show, asked), headers)  # type: ignore[return-value]
         try:
             answer = await while_connected(request, lambda: outbound.completion(show, asked.events()))
         finally:
-            await asked.aclose()
+            await _closed(show, asked)
         return Response(answer, headers=headers)
 
 
@@ -74,6 +76,11 @@ async def _frames(show: outbound.Presentation, asked: answers.Answers) -> AsyncI
     async for chunk in outbound.chunks(show, asked.events()):
         yield sse.frame(chunk)
     yield sse.DONE
+
+
+async def _closed(show: outbound.Presentation, asked: answers.Answers) -> None:
+    journal.note(**accounts.ending(show, asked.ends))
+    await asked.aclose()
 
 
 def _defaults(settings: Settings) -> inbound.Defaults:

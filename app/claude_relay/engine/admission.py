@@ -43,9 +43,7 @@ class Capacity(Struct, frozen=True):
 
 def capacity(settings: Settings) -> Capacity:
     """Return the room that the operator chose, or that suits this machine."""
-    return Capacity(
-        runs_at_once(settings), settings.max_queue, settings.queue_timeout, settings.max_concurrent_per_caller
-    )
+    return Capacity(runs_at_once(settings), settings.max_queue, settings.queue_timeout, settings.max_per_caller)
 
 
 def runs_at_once(settings: Settings) -> int:

@@ -103,7 +103,12 @@ class _Watch:
     def _failure(self) -> DeadlineError:
         limits = self._deadlines
         if self._loop.time() >= self._began + limits.total:
-            return DeadlineError(f"The answer took more than {limits.total:g} seconds.", code="total_timeout")
+            return _missed(f"The answer took more than {limits.total:g} seconds.", "total_timeout")
         if self._first:
-            return DeadlineError(f"Nothing came within {limits.first:g} seconds.", code="first_event_timeout")
-        return DeadlineError(f"Nothing more came within {limits.silence:g} seconds.", code="silence_timeout")
+            return _missed(f"Nothing came within {limits.first:g} seconds.", "first_event_timeout")
+        return _missed(f"Nothing more came within {limits.silence:g} seconds.", "silence_timeout")
+
+
+def _missed(message: str, code: str) -> DeadlineError:
+    """An agent's work must not be begun again by an SDK of its own accord."""
+    return DeadlineError(message, code=code, should_retry=False)

@@ -9,7 +9,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
 from claude_relay.errors import RelayError, UnknownCallerError
-from claude_relay.web import errors, requestid
+from claude_relay.web import errors, journal
 from claude_relay.web.auth import Caller, Knock, Policy, client_of, is_open, judge
 
 _log = logging.getLogger(__name__)
@@ -34,7 +34,8 @@ def close(app: Litestar, policy: Policy) -> Litestar:
             # for the log of the server: who really calls, where a trusted proxy tells
             scope["client"] = (client, 0) if client != knock.peer else scope["client"]
         try:
-            scope["state"][_CALLER] = judge(knock, policy)
+            caller = scope["state"][_CALLER] = judge(knock, policy)
+            journal.note(caller=caller.name)
         except RelayError as refusal:
             if not is_open(knock, policy):
                 await _refusing(refusal, readable)(scope, receive, send)
@@ -83,4 +84,4 @@ def _refusing(refusal: RelayError, readable: Mapping[str, str]) -> ASGIApp:
             response.headers.update(readable)
         await response.to_asgi_response(None, request)(scope, receive, send)
 
-    return requestid.middleware(refuse)
+    return refuse

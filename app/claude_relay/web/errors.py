@@ -10,6 +10,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from msgspec import Struct
 
 from claude_relay import errors
+from claude_relay.web import journal
 
 _log = logging.getLogger(__name__)
 
@@ -85,6 +86,7 @@ def headers(error: errors.RelayError) -> dict[str, str]:
 def respond(request: Request[Any, Any, Any], exception: Exception) -> Response[ErrorResponse]:
     """Answer a request with an error; Litestar calls this for whatever was raised."""
     error = understand(exception, request.scope["path"])
+    journal.note(error=error.code)
     kept = exception.headers if isinstance(exception, HTTPException) and exception.headers else {}
     return Response(
         render(error),

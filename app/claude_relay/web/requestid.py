@@ -14,26 +14,31 @@ _SANE = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _STARTED = "claude_relay_started"
 
 
-def middleware(app: ASGIApp) -> ASGIApp:
-    """Note when a request came, and give it an id before its handler runs: the client's own if it sent a sane one."""
-
-    async def with_id(scope: Scope, receive: Receive, send: Send) -> None:
+def begin(scope: Scope) -> None:
+    """Note when a request came, and give it an id: the client's own if it sent a sane one. Once for each request."""
+    if _STARTED not in scope["state"]:
         scope["state"][_STARTED] = time.perf_counter()
         logs.request_id.set(_id(scope))
+
+
+def middleware(app: ASGIApp) -> ASGIApp:
+    """Begin before a handler runs."""
+
+    async def with_id(scope: Scope, receive: Receive, send: Send) -> None:
+        begin(scope)
         await app(scope, receive, send)
 
     return with_id
 
 
 async def add_headers(message: Message, scope: Scope) -> None:
-    """Name the id and the time in a response; one that never reached a handler, such as a 404, gets its id here."""
+    """Name the id and the time in a response, also in one that never reached a handler, such as a 404."""
     if message["type"] != "http.response.start" or scope["type"] != ScopeType.HTTP:
         return
+    begin(scope)
     headers = MutableScopeHeaders.from_message(message)
-    known = logs.request_id.get()
-    headers["x-request-id"] = known if known != "-" else _id(scope)
-    if (started := scope["state"].get(_STARTED)) is not None:
-        headers["openai-processing-ms"] = str(round(1000 * (time.perf_counter() - started)))
+    headers["x-request-id"] = logs.request_id.get()
+    headers["openai-processing-ms"] = str(round(1000 * (time.perf_counter() - scope["state"][_STARTED])))
 
 
 def _id(scope: Scope) -> str:

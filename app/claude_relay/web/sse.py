@@ -11,6 +11,7 @@ import msgspec
 from litestar.response import Stream
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from claude_relay.web import journal
 from claude_relay.web.errors import render, understand
 
 DONE = b"data: [DONE]\n\n"
@@ -103,4 +104,6 @@ async def _with_error(frames: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         async for data in frames:
             yield data
     except Exception as exception:  # noqa: BLE001 - the client is told, whatever it is
-        yield frame(render(understand(exception)))
+        error = understand(exception)
+        journal.note(error=error.code)
+        yield frame(render(error))

@@ -1,0 +1,89 @@
+"""One line in the log for each request: what it was, how it was served, what it cost. Never what was said."""
+
+import logging
+import time
+from contextvars import ContextVar
+from typing import Any
+
+from litestar import Litestar
+from litestar.enums import ScopeType
+from litestar.types import HTTPScope, Message, Receive, Scope, Send
+
+from claude_relay.web import requestid
+
+_log = logging.getLogger(__name__)
+
+_QUIET = ("/health", "/schema")
+"""Paths that are asked for so often, or mean so little, that their lines are for debugging."""
+_LONGEST = 200
+"""Characters of a path that are logged; clients may send any."""
+
+
+class Entry:
+    """What is known of a request so far."""
+
+    def __init__(self, scope: HTTPScope) -> None:
+        self._began = time.perf_counter()
+        self._complete = False
+        self.path = scope["path"][:_LONGEST]
+        self.facts: dict[str, Any] = {"method": scope["method"], "path": self.path}
+
+    @property
+    def elapsed_ms(self) -> int:
+        """Milliseconds since the request came."""
+        return round(1000 * (time.perf_counter() - self._began))
+
+    def see(self, message: Message) -> None:
+        """Note what is sent."""
+        if message["type"] == "http.response.start":
+            self.facts["status"] = message["status"]
+        elif message["type"] == "http.response.body":
+            self._complete = not message.get("more_body")
+
+    def close(self) -> None:
+        """Write the line. An answer that never ended, for no other reason, had a client that left."""
+        if not self._complete:
+            self.facts.setdefault("error", "client_disconnected")
+        quiet = self.path.removeprefix("/v1").startswith(_QUIET)
+        facts = {**self.facts, "total_ms": self.elapsed_ms}
+        _log.log(logging.DEBUG if quiet else logging.INFO, "request", extra={"facts": facts})
+
+
+_entry: ContextVar[Entry] = ContextVar("entry")
+
+
+def note(**facts: Any) -> None:
+    """Add facts to the line of the request that is being served, if one is."""
+    if (entry := _entry.get(None)) is not None:
+        entry.facts.update(facts)
+
+
+def elapsed_ms() -> int:
+    """Return how long the request is being served, in milliseconds; 0 if none is."""
+    entry = _entry.get(None)
+    return entry.elapsed_ms if entry else 0
+
+
+def keep(app: Litestar) -> Litestar:
+    """Write the journal of an application, refusals at its door included."""
+    inside = app.asgi_handler
+
+    async def kept(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await inside(scope, receive, send)
+            return
+        requestid.begin(scope)
+        entry = Entry(scope)
+        _entry.set(entry)
+
+        async def seen(message: Message) -> None:
+            await send(message)
+            entry.see(message)
+
+        try:
+            await inside(scope, receive, seen)
+        finally:
+            entry.close()
+
+    app.asgi_handler = kept
+    return app

@@ -1,0 +1,136 @@
+"""Each request leaves one line in the log, which tells what it was and nothing that was said."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from litestar import Litestar, Response, get
+
+from claude_relay.errors import RateLimitError
+from claude_relay.web import journal, sse
+from claude_relay.web.plugin import WebPlugin
+from tests.callers import calling
+
+Facts = dict[str, Any]
+
+
+@get("/hello")
+async def hello() -> str:
+    await asyncio.sleep(0.02)
+    journal.note(model="sonnet", elapsed=journal.elapsed_ms())
+    return "SECRET"
+
+
+@get("/full")
+async def full() -> str:
+    raise RateLimitError("SECRET", code="queue_full")
+
+
+@get("/stream")
+async def stream() -> Response[str]:
+    async def frames() -> Any:
+        yield b"data: SECRET\n\n"
+        raise RateLimitError("SECRET")
+
+    async def close() -> None:
+        journal.note(closed=True)
+
+    return sse.EventStream(frames(), close)  # type: ignore[return-value]
+
+
+@get("/health")
+async def health() -> str:
+    return "well"
+
+
+@pytest.fixture
+def lines(caplog: pytest.LogCaptureFixture) -> Callable[..., list[Facts]]:
+    """Ask for a path, and return the facts of the lines it left."""
+    caplog.set_level(logging.DEBUG, "claude_relay.web.journal")
+
+    def ask(path: str, level: int = logging.INFO) -> list[Facts]:
+        app = Litestar([hello, full, stream, health], plugins=[WebPlugin()])
+        with calling(journal.keep(app)) as client:
+            client.get(path, params={"q": "SECRET"}, headers={"authorization": "Bearer SECRET"})
+        assert "SECRET" not in caplog.text
+        found = [record for record in caplog.records if record.name == "claude_relay.web.journal"]
+        assert "SECRET" not in str([vars(record) for record in found])
+        return [vars(record)["facts"] for record in found if record.levelno >= level]
+
+    return ask
+
+
+def test_an_answer_is_told_of_once_with_what_was_noted(lines: Callable[..., list[Facts]]) -> None:
+    (facts,) = lines("/hello")
+
+    assert {name: facts[name] for name in ("method", "path", "status", "model")} == {
+        "method": "GET",
+        "path": "/hello",
+        "status": 200,
+        "model": "sonnet",
+    }
+    assert 20 <= facts["elapsed"] <= facts["total_ms"] < 10_000
+    assert "error" not in facts
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "error"),
+    [("/full", 429, "queue_full"), ("/nowhere", 404, "not_found"), ("/stream", 200, "rate_limit_exceeded")],
+)
+def test_a_failure_is_told_of_by_its_code(
+    lines: Callable[..., list[Facts]], path: str, status: int, error: str
+) -> None:
+    (facts,) = lines(path)
+
+    assert (facts["status"], facts["error"]) == (status, error)
+
+
+def test_what_is_noted_when_a_stream_is_closed_is_still_told(lines: Callable[..., list[Facts]]) -> None:
+    (facts,) = lines("/stream")
+
+    assert facts["closed"]
+
+
+def test_a_path_is_told_in_part_only(lines: Callable[..., list[Facts]]) -> None:
+    (facts,) = lines("/" + "x" * 5000)
+
+    assert len(facts["path"]) == 200
+
+
+def test_health_is_for_debugging(lines: Callable[..., list[Facts]]) -> None:
+    assert lines("/health") == []
+
+
+def test_health_is_told_of_to_those_who_want_it(lines: Callable[..., list[Facts]]) -> None:
+    (facts,) = lines("/health", logging.DEBUG)
+
+    assert facts["status"] == 200
+
+
+def test_outside_a_request_there_is_nothing_to_note() -> None:
+    journal.note(model="sonnet")
+
+    assert journal.elapsed_ms() == 0
+
+
+@pytest.mark.anyio
+async def test_a_client_that_left_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "claude_relay.web.journal")
+    app = Litestar([hello], plugins=[WebPlugin()])
+
+    async def inside(_scope: object, _receive: object, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+
+    app.asgi_handler = inside
+
+    async def nothing(*_: object) -> Any:
+        return None
+
+    scope: Any = {"type": "http", "method": "GET", "path": "/hello", "headers": [], "state": {}}
+    await journal.keep(app).asgi_handler(scope, nothing, nothing)
+
+    (record,) = caplog.records
+    assert vars(record)["facts"]["error"] == "client_disconnected"
