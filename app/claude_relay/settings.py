@@ -123,7 +123,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_per_caller: Annotated[
         int, Meta(ge=0, description="Answers at once for one key; 0 means no limit of its own. Further ones wait.")
     ] = 0
-    max_requests_per_minute: Annotated[
+    max_per_minute: Annotated[
         int, Meta(ge=0, description="Answers that one key may ask for within a minute; 0 means no limit.")
     ] = 0
     max_usd_per_day: Annotated[

@@ -81,6 +81,6 @@ def governed(runner: ClaudeRunner, settings: Settings) -> GovernedRunner:
     return GovernedRunner(
         runner,
         Admission(capacity(settings)),
-        Allowances(Allowance(settings.max_requests_per_minute, settings.max_usd_per_day)),
+        Allowances(Allowance(settings.max_per_minute, settings.max_usd_per_day)),
         Deadlines(settings.first_event_timeout, settings.silence_timeout, settings.total_timeout),
     )
