@@ -304,18 +304,36 @@ def test_an_upstream_that_refuses_connections_is_a_true_status(
 
 
 @pytest.mark.parametrize("cut", [fake.drop_after(0), fake.error_after(0)], ids=["drop", "error"])
-def test_what_the_cli_asks_again_is_answered_once(
-    run: Callable[..., Relay], upstream: FakeUpstream, cut: Message
+def test_what_the_cli_asks_again_before_a_word_was_said_is_answered_once(
+    run: Callable[..., Relay], upstream: FakeUpstream, current: bool, cut: Message
 ) -> None:
     running = run(personality="agent")
     upstream.replies(cut)
 
     answer = Answer(running).whole()
 
-    # asked again or given up: never half an answer twice, and never an answer with a hole
-    whole = (answer.text, answer.errors, answer.frames[-1:]) == (fake.GREETING, [], ["[DONE]"])
-    failed = (answer.text, len(answer.errors), "[DONE]" in answer.frames) == ("", 1, False)
-    assert whole or failed or answer.status in {502, 503}, answer.frames
+    if current:
+        assert len(upstream.messages_requests) == 2
+        assert (answer.text, answer.frames[-1], answer.errors) == (fake.GREETING, "[DONE]", [])
+    else:
+        # the older CLI gives up at once
+        assert (answer.status in {502, 503}, answer.text) == (True, "")
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+def test_what_the_cli_asks_again_after_a_word_was_said_is_an_error_not_a_second_answer(
+    run: Callable[..., Relay], upstream: FakeUpstream, stream: bool
+) -> None:
+    running = run(personality="agent")
+    upstream.replies(fake.drop_after(1))
+
+    if not stream:
+        answer = running.chat("hi")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_disconnected")
+        return
+    streamed = Answer(running).whole()
+    assert (streamed.text, streamed.errors) == ("Hello fr", ["upstream_disconnected"])
+    assert streamed.frames[-1].keys() == {"error"}
 
 
 class Tools:
