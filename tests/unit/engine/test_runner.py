@@ -119,4 +119,4 @@ async def test_how_a_run_began_is_known_before_it_streams_and_the_last_beginning
     run = await open_run(Beginning(), request("one"))
 
     assert run.begun == Begun("started", 0.5)
-    assert [event async for event in run.events][0] == TextDelta("one")
+    assert await anext(aiter(run.events)) == TextDelta("one")
