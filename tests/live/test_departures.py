@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -234,8 +235,8 @@ def test_a_ctrl_c_that_reaches_every_process_once_is_one_signal(home: Path) -> N
         assert answer.begun.wait(10)
 
         # as a terminal does it; the supervisor then sends its workers a SIGTERM besides
-        for process in (*_workers(server), server):
-            process.send_signal(signal.SIGINT)
+        for pid in (*(worker.pid for worker in _workers(server)), server.pid):
+            os.kill(pid, signal.SIGINT)
 
         assert answer.end()[-1] == "data: [DONE]"
         server.wait(10)

@@ -21,7 +21,7 @@ from litestar.plugins import InitPlugin
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from claude_relay.errors import UnavailableError
-from claude_relay.web import sse
+from claude_relay.web import journal, sse
 from claude_relay.web.errors import render
 
 ANSWERS = "answers_while_draining"
@@ -180,6 +180,7 @@ class _Answer:
         broken = UnavailableError("The relay was stopped before the answer was complete.", code="shutting_down")
         if self._streams is None:
             raise broken
+        journal.note(error=broken.code)
         # a client that reads nothing any more keeps nobody waiting
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LAST_WORDS):
