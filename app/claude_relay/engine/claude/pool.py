@@ -325,7 +325,7 @@ class Pool:
 
 
 def _stopping() -> UnavailableError:
-    return UnavailableError("The relay is stopping.")
+    return UnavailableError("The relay is stopping.", code="shutting_down")
 
 
 def _discard(spares: deque[asyncio.Task[Session]], opening: asyncio.Task[Session]) -> None:
