@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -405,7 +406,7 @@ def test_the_room_is_the_operators_or_what_cores_and_memory_bear(
     class Memory:
         total = int(gigabytes * (1 << 30))
 
-    monkeypatch.setattr(admission_module.os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: Memory)
 
     assert runs_at_once(Settings(max_concurrent=chosen)) == runs

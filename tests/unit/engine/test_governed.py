@@ -1,0 +1,288 @@
+"""A runner under the operator's limits, on a clock that passes only when everybody waits."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
+
+import pytest
+
+from claude_relay.engine import admission
+from claude_relay.engine.echo import EchoRunner
+from claude_relay.engine.governed import governed
+from claude_relay.engine.runner import ClaudeRunner, RunnerHealth, open_run
+from claude_relay.engine.vocabulary import Begun, Dropped, Event, RunEnd, RunRequest
+from claude_relay.errors import DeadlineError, QuotaError, RateLimitError, RelayError, UpstreamError
+from claude_relay.settings import Settings
+from tests.unit.engine.virtual import BACKEND, now, timers
+from tests.unit.factories import RunRequestFactory, conversation
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return BACKEND
+
+
+@pytest.fixture(autouse=True)
+async def one_clock(anyio_backend: object, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:  # noqa: ARG001
+    """The line's clock is the loop's too, and no timer is left in the end."""
+
+    class Time:
+        monotonic = staticmethod(now)
+
+    monkeypatch.setattr(admission, "time", Time)
+    yield
+    assert timers() == 0
+
+
+class Watched(EchoRunner):
+    """An echo that costs something, and counts what is under way.
+
+    Attributes:
+        most: Most runs that were under way at once.
+        running: Runs under way.
+    """
+
+    def __init__(self, cost: float | None = None) -> None:
+        self.running = self.most = self.starts = self.stops = 0
+        self.cost = cost
+
+    async def start(self) -> None:
+        self.starts += 1
+
+    async def stop(self) -> None:
+        self.stops += 1
+
+    async def run(self, request: RunRequest) -> AsyncGenerator[Event, None]:
+        self.running += 1
+        self.most = max(self.most, self.running)
+        try:
+            async for event in super().run(request):
+                yield RunEnd(event.stop, event.usage, cost=self.cost) if isinstance(event, RunEnd) else event
+        finally:
+            self.running -= 1
+
+
+def asking(text: str, caller: str = "ann") -> RunRequest:
+    return RunRequestFactory.build(turns=conversation(text), caller=caller)
+
+
+async def asked(runner: ClaudeRunner, text: str = "hi", caller: str = "ann") -> list[Event]:
+    return [event async for event in runner.run(asking(text, caller))]
+
+
+async def refused(runner: ClaudeRunner, text: str = "hi", caller: str = "ann") -> RelayError:
+    with pytest.raises(RelayError) as raised:
+        await asked(runner, text, caller)
+    return raised.value
+
+
+async def test_it_is_a_runner_and_looks_like_the_one_that_does_the_work() -> None:
+    inner = Watched()
+    runner = governed(inner, Settings())
+
+    await runner.start()
+    await runner.stop()
+
+    assert isinstance(runner, ClaudeRunner)
+    assert (runner.name, runner.models, runner.context_window("echo")) == ("echo", ("echo",), 200_000)
+    assert (inner.starts, inner.stops) == (1, 1)
+
+
+async def test_within_the_limits_an_answer_is_what_it_would_be_without_them() -> None:
+    text = "!echo delay=1 interval=1\none two"
+
+    assert await asked(governed(EchoRunner(), Settings()), text) == await asked(EchoRunner(), text)
+
+
+async def test_a_run_tells_how_long_it_waited_in_line() -> None:
+    runner = governed(EchoRunner(), Settings(max_concurrent=1))
+
+    first, second = await asyncio.gather(asked(runner, "!echo delay=7\nhi"), asked(runner))
+
+    assert (first[0], second[0]) == (Begun("echo", 0.0), Begun("echo", 7.0))
+
+
+async def test_every_beginning_of_a_run_tells_it() -> None:
+    class Twice(EchoRunner):
+        async def run(self, request: RunRequest) -> AsyncGenerator[Event, None]:
+            yield Begun("reused")
+            yield Dropped("top_k")
+            async for event in EchoRunner().run(request):
+                yield event
+
+    runner = governed(Twice(), Settings(max_concurrent=1))
+
+    answers = await asyncio.gather(asked(runner, "!echo delay=3\nhi"), asked(runner))
+
+    assert answers[1][:3] == [Begun("reused", 3.0), Dropped("top_k"), Begun("echo", 3.0)]
+
+
+async def test_no_more_run_at_once_than_the_operator_allows_and_health_tells_who_waits() -> None:
+    inner = Watched()
+    runner = governed(inner, Settings(max_concurrent=2))
+    running = [asyncio.create_task(asked(runner, "!echo delay=1\nhi")) for _ in range(5)]
+    await asyncio.sleep(0.5)
+
+    assert runner.health().detail == {**inner.health().detail, "waiting": 3}
+
+    await asyncio.gather(*running)
+    assert (inner.most, inner.running, runner.health().detail["waiting"], now()) == (2, 0, 0, 3.0)
+
+
+async def test_a_runner_that_is_degraded_is_so_under_limits_too() -> None:
+    class Ill(EchoRunner):
+        def health(self) -> RunnerHealth:
+            return RunnerHealth("degraded", reason="no disk", remedy="a disk")
+
+    assert governed(Ill(), Settings()).health() == RunnerHealth("degraded", {"waiting": 0}, "no disk", "a disk")
+
+
+async def test_a_full_line_is_told_to_the_client() -> None:
+    inner = Watched()
+    runner = governed(inner, Settings(max_concurrent=1, max_queue=0))
+    first = asyncio.create_task(asked(runner, "!echo delay=1\nhi"))
+    await asyncio.sleep(0.5)
+
+    error = await refused(runner)
+    await first
+
+    assert (error.status, error.code, error.retry_after) == (429, "queue_full", 5.0)
+    assert inner.most == 1
+
+
+async def test_who_waits_too_long_is_told_too() -> None:
+    runner = governed(EchoRunner(), Settings(max_concurrent=1, queue_timeout=4.0))
+    first = asyncio.create_task(asked(runner, "!echo delay=9\nhi"))
+    await asyncio.sleep(0)
+
+    assert (await refused(runner)).code == "queue_timeout"
+
+    assert now() == 4.0
+    await first
+
+
+async def test_a_callers_own_limit_is_no_other_callers() -> None:
+    inner = Watched()
+    runner = governed(inner, Settings(max_concurrent=9, max_per_caller=1))
+    answers = [asked(runner, "!echo delay=1\nhi", caller) for caller in ("ann", "ann", "ann", "bob")]
+
+    await asyncio.gather(*answers)
+
+    assert (inner.most, now()) == (2, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("limits", "script", "code", "at"),
+    [
+        ({"first_event_timeout": 2.0}, "delay=5", "first_event_timeout", 2),
+        ({"silence_timeout": 2.0}, "delay=1 interval=5", "silence_timeout", 3),
+        ({"total_timeout": 2.5}, "interval=1 repeat=9", "total_timeout", 2.5),
+    ],
+)
+async def test_an_answer_that_takes_too_long_is_stopped_and_its_place_free(
+    limits: dict[str, Any], script: str, code: str, at: float
+) -> None:
+    inner = Watched()
+    runner = governed(inner, Settings(max_concurrent=1, **limits))
+
+    error = await refused(runner, f"!echo {script}\none two")
+
+    assert isinstance(error, DeadlineError)
+    assert (error.status, error.code, now(), inner.running) == (504, code, at, 0)
+    assert isinstance((await asked(runner))[-1], RunEnd)
+
+
+async def test_the_time_in_line_is_not_the_answers() -> None:
+    runner = governed(EchoRunner(), Settings(max_concurrent=1, first_event_timeout=5.0, total_timeout=6.0))
+
+    answers = await asyncio.gather(*(asked(runner, "!echo delay=4\nhi") for _ in range(4)))
+
+    assert all(isinstance(answer[-1], RunEnd) for answer in answers)
+    assert now() == 16.0
+
+
+@pytest.mark.parametrize(
+    ("script", "error"), [("error=502", UpstreamError), ("error=429 after=1", RateLimitError), ("nonsense", RelayError)]
+)
+async def test_a_failed_run_leaves_its_place(script: str, error: type[RelayError]) -> None:
+    inner = Watched()
+    runner = governed(inner, Settings(max_concurrent=1, max_queue=0))
+
+    assert isinstance(await refused(runner, f"!echo {script}\none two"), error)
+
+    assert inner.running == 0
+    await asked(runner)
+
+
+async def test_closing_a_run_stops_the_work_and_frees_its_place_at_once() -> None:
+    inner = Watched()
+    runner = governed(inner, Settings(max_concurrent=1, max_queue=0))
+    run = await open_run(runner, asking("one two three"))
+    assert inner.running == 1
+
+    await run.aclose()
+
+    assert inner.running == 0
+    await asked(runner)
+
+
+async def test_who_is_cancelled_at_work_or_in_line_leaves_nothing_behind() -> None:
+    inner = Watched()
+    runner = governed(inner, Settings(max_concurrent=1, max_queue=1))
+    running = asyncio.create_task(asked(runner, "!echo delay=2\nhi"))
+    waiting = asyncio.create_task(asked(runner, "!echo delay=2\nhi"))
+    await asyncio.sleep(1)
+    assert (inner.running, runner.health().detail["waiting"]) == (1, 1)
+
+    for task in (waiting, running):
+        task.cancel()
+        await asyncio.wait({task})
+
+    assert (inner.running, runner.health().detail["waiting"]) == (0, 0)
+    assert isinstance((await asked(runner))[-1], RunEnd)
+
+
+# --- allowances ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_caller_may_ask_so_many_times_in_a_minute_and_others_too() -> None:
+    inner = Watched()
+    runner = governed(inner, Settings(max_per_minute=2))
+    await asked(runner)
+    await asked(runner)
+
+    error = await refused(runner)
+
+    assert (error.status, error.code) == (429, "rate_limit_exceeded")
+    await asked(runner, caller="bob")
+
+
+async def test_what_answers_cost_counts_before_the_client_knows_of_the_end() -> None:
+    runner = governed(Watched(cost=0.75), Settings(max_usd_per_day=1.0))
+    await asked(runner)
+    run = runner.run(asking("hi"))
+    while not isinstance(await anext(run), RunEnd):
+        pass
+
+    error = await refused(runner)
+
+    assert isinstance(error, QuotaError)
+    await run.aclose()
+    await asked(runner, caller="bob")
+
+
+@pytest.mark.parametrize("cost", [None, 0.0])
+async def test_what_costs_nothing_or_nobody_knows_what_is_not_counted(cost: float | None) -> None:
+    runner = governed(Watched(cost), Settings(max_usd_per_day=0.01))
+
+    for _ in range(3):
+        await asked(runner)
+
+
+async def test_without_limits_of_its_own_a_caller_meets_none() -> None:
+    runner = governed(Watched(cost=1000.0), Settings())
+
+    for _ in range(100):
+        assert isinstance((await asked(runner))[-1], RunEnd)
