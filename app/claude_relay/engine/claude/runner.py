@@ -140,8 +140,8 @@ class ClaudeCodeRunner:
                         async for event in events:
                             yield event
                 except ProcessGoneError:
-                    # it may have died long ago, while nobody looked
-                    if last_try or session.spoken or session.how == "started":
+                    # it may have died long ago, while nobody looked; but what has asked is not asked a second time
+                    if last_try or session.under_way or session.how == "started":
                         raise
                 else:
                     return

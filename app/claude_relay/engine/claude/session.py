@@ -55,7 +55,7 @@ class Session:
         turns: How many questions it was asked.
         cost: US dollars that its turns have cost so far.
         how: How its present request got it.
-        under_way: Whether the CLI has asked the upstream, and waits for it.
+        under_way: Whether the CLI has asked the upstream its present question, as far as is known.
         spoken: Whether anything of the present answer has come.
         cut: Whether the present answer was cut short: the process then holds more than the client knows of.
     """
@@ -120,13 +120,13 @@ class Session:
             ProcessGoneError: The process holds another conversation than was thought.
             UpstreamError: The process refused, or ended.
         """
-        self.spoken = False
+        self.under_way = self.spoken = False
         goes_on = self.held is not None
         if goes_on and self.personality == "agent" and not await self._was_quiet():
             raise ProcessGoneError("The agent went on by itself, and its conversation is another one now.")
         plan = hand_over(replace(request, turns=request.turns[-1:]) if goes_on else request, self.texts)
         self._request, self.held = request, None
-        self.under_way = self.spoken = self.cut = False
+        self.cut = False
         self._fence, self._fenced, self._over = None, False, False
         await self._write(*self._initial(request), *self._changes(request, plan, goes_on=goes_on))
         for batch in plan.past:
@@ -162,6 +162,7 @@ class Session:
             case wire.Other("result", reason):
                 raise UpstreamError(f"Claude Code's result could not be read: {reason}", code="claude_unreadable")
             case wire.Result(terminal_reason="blocking_limit") if self._fence and not self.spoken:
+                self.under_way = False
                 raise ProcessGoneError("Claude Code was kept from asking at all.")
             case wire.System("status", status="requesting"):
                 self.under_way = True

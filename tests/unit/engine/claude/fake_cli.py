@@ -116,6 +116,9 @@ def take_turn(lines: Input, line: dict[str, Any]) -> None:
         return
     text = line["message"]["content"][-1].get("text", "?")
     match MODE:
+        case "dies asking":
+            say(type="system", subtype="status", status="requesting")
+            end(4, "out of memory")
         case "dies":
             delta("half")
             end(4, "out of memory")

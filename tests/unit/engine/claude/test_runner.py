@@ -271,3 +271,28 @@ async def test_a_context_window_is_known_once_a_model_was_asked(make: Make) -> N
 
     assert runner.context_window("sonnet") == 1_000_000
     assert runner.context_window("opus") == 200_000
+
+
+async def test_a_question_that_has_reached_the_upstream_is_not_asked_a_second_time(make: Make, cli: FakeCli) -> None:
+    runner = make("dies asking")
+    await runner.start()
+    await until_spare(runner)
+
+    with pytest.raises(UpstreamError) as raised:
+        await open_run(runner, RunRequestFactory.build())
+    await runner.stop()
+
+    assert raised.value.code == "claude_exited"
+    assert len(cli.told("user")) == 1
+
+
+async def test_a_question_that_the_fence_kept_from_the_upstream_is_asked_again(make: Make, cli: FakeCli) -> None:
+    runner = make("asks nothing")
+    await runner.start()
+    await until_spare(runner)
+
+    with pytest.raises(UpstreamError):
+        await open_run(runner, RunRequestFactory.build(sampling=Sampling(max_tokens=1)))
+    await runner.stop()
+
+    assert len(cli.told("user")) > 1
