@@ -1,6 +1,7 @@
 """The runner keeps processes and uses them again, if the self-test says so."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -246,3 +247,43 @@ def test_limits_are_the_operators_and_nothing_is_used_again_unasked() -> None:
     assert (found.warm, found.idle_seconds, found.turns, found.memory) == (3, 5.0, 7, 2 << 20)
     assert (found.reuse, found.reset) == (False, False)
     assert found.processes > 3
+
+
+async def test_a_cli_that_was_replaced_is_examined_before_its_processes_are_used_again(
+    make: Make, cli: FakeCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examined: list[str] = []
+    finish = asyncio.Event()
+
+    async def examine(installation: Any, _: Any) -> Findings:
+        examined.append(installation.version_text)
+        await finish.wait()
+        return ALL
+
+    monkeypatch.setattr(runner_module, "examine", examine)
+    runner = await make(self_test=True)
+    finish.set()
+    await asyncio.sleep(0.01)
+    await asked(runner, "one")
+    assert runner.health().detail["self_test"] == "passed"
+    finish.clear()
+
+    path = cli.executable()
+    path.write_text(path.read_text() + "# a newer one\n")
+    await asked(runner, "two", caller="another")
+    await asked(runner, "one", "You said: one", "more")
+
+    assert examined == ["2.1.330", "2.1.330"]
+    assert runner.health().detail["self_test"] == "running"
+    # the old one went on, and neither is kept until the new one is known to be good
+    assert got(runner) == {"started": 2, "reused": 1}
+    assert runner.health().detail["processes"]["living"] == 0
+
+
+async def test_a_private_directory_that_was_tidied_away_is_made_again(make: Make, cli: FakeCli) -> None:
+    runner = await make(reuse=False)
+    await asked(runner, "one")
+    (place,) = {start["cwd"] for start in cli.told("start")}
+    os.rmdir(place)  # noqa: PTH106 - nothing else waits here
+
+    assert TextDelta("You said: two") in await asked(runner, "two")
