@@ -14,6 +14,7 @@ after      number of deltas before that failure (0: before anything is sent)
 """
 
 import asyncio
+import itertools
 import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -94,16 +95,17 @@ class EchoRunner:
 
     async def _spoken(self, request: RunRequest, prompt: Usage) -> AsyncGenerator[Event, None]:
         script, text = parse(said(request))
-        words = _PIECE.findall(text) * script.repeat
-        most = request.sampling.max_tokens or len(words)
+        words = _PIECE.findall(text)
+        total = len(words) * script.repeat
+        most = request.sampling.max_tokens or total
         await asyncio.sleep(script.delay)
-        for sent, word in enumerate(words[:most]):
+        for sent, word in enumerate(itertools.islice(itertools.cycle(words), min(most, total))):
             _fail_if_due(script, sent)
             yield TextDelta(word)
             await asyncio.sleep(script.interval)
-        _fail_if_due(script, max(script.after, len(words)))
-        stop: StopReason = "length" if most < len(words) else script.stop
-        yield RunEnd(stop, prompt + Usage(output_tokens=min(most, len(words))))
+        _fail_if_due(script, max(script.after, total))
+        stop: StopReason = "length" if most < total else script.stop
+        yield RunEnd(stop, prompt + Usage(output_tokens=min(most, total)))
 
 
 def said(request: RunRequest) -> str:
