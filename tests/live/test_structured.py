@@ -148,3 +148,23 @@ def test_a_broken_schema_is_the_clients_mistake(chat: Relay, upstream: FakeUpstr
         )
     assert raised.value.param == "response_format.json_schema.schema"
     assert upstream.messages_requests == []
+
+
+def test_tools_beside_any_json_object_reach_the_upstream_as_they_are(chat: Relay, upstream: FakeUpstream) -> None:
+    long = {"name": "z", "description": "d" * 5000, "parameters": {"type": "object", "properties": {}}, "strict": True}
+    tools = [{"type": "function", "function": long}, {"type": "function", "function": {"name": "a"}}]
+    fields: dict[str, Any] = {"tools": tools, "response_format": {"type": "json_object"}}
+    upstream.replies(
+        Message(blocks=(ToolUse("toolu_1", "z", {}),)),
+        Message(blocks=(ToolUse("toolu_2", "StructuredOutput", {"n": 1}),)),
+    )
+
+    called, answered = chat.chat("?", **fields).json(), chat.chat("!", **fields).json()
+
+    sent = [request.body["tools"] for request in upstream.messages_requests if request.body]
+    assert [tool["name"] for tool in sent[0]] == ["z", "a", "StructuredOutput"]
+    assert (sent[0][0]["description"], sent[0][0]["strict"]) == ("d" * 5000, True)
+    assert called["choices"][0]["finish_reason"] == "tool_calls"
+    assert called["choices"][0]["message"]["tool_calls"][0]["function"]["name"] == "z"
+    assert json.loads(answered["choices"][0]["message"]["content"]) == {"n": 1}
+    assert answered["choices"][0]["finish_reason"] == "stop"

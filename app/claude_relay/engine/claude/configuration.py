@@ -132,10 +132,9 @@ def _tooled(request: RunRequest) -> dict[str, Any]:
     if not request.tools or request.personality == "agent":
         return {}
     choice = _chosen(request.tool_choice)
-    if request.answers_by_tool:
-        # the CLI's own tool, which takes the answer, must stay in its list
-        return {"tool_choice": choice} if choice else {}
     listed = [tools.definition(tool) for tool in request.tools]
+    if request.output is not None and request.answers_by_tool:
+        listed.append(tools.answer_definition(tool_schema(request.output)))
     return {"tools": listed, **({"tool_choice": choice} if choice else {})}
 
 

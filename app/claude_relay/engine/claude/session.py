@@ -157,6 +157,10 @@ class Session:
             UpstreamError: The process ended, or refused its configuration.
         """
         match line := await self._next():
+            case wire.StreamEvent(wire.ContentBlockDelta()):
+                # by far the most, and nothing else is to be done for them
+                self.under_way = self.spoken = True
+                return line
             case wire.ControlResponse(wire.ControlReply(subtype="error", error=error)):
                 raise UpstreamError(f"Claude Code refused its configuration: {error}", code="claude_refused")
             case wire.Other("result", reason):

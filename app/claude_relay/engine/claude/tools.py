@@ -11,6 +11,9 @@ from claude_relay.engine.vocabulary import Tool
 SERVER = "relay"
 """Name of the server; ``--allowedTools mcp__relay`` lets the CLI call it."""
 
+ANSWER = "StructuredOutput"
+"""The CLI's own tool that takes a structured answer."""
+
 _HOOK = "defer"
 _METHOD_NOT_FOUND = -32601
 
@@ -51,6 +54,12 @@ def definition(tool: Tool) -> dict[str, Any]:
     """Return a tool as the upstream has it, unabridged."""
     strict = {"strict": True} if tool.strict else {}
     return {"name": tool.name, "description": tool.description, "input_schema": tool.schema, **strict}
+
+
+def answer_definition(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the CLI's tool for answers as the upstream has it where the client's tools stand beside it."""
+    description = "Give your final answer by calling this tool once; the answer is its input."
+    return {"name": ANSWER, "description": description, "input_schema": schema}
 
 
 def _listed(tool: Tool) -> dict[str, Any]:

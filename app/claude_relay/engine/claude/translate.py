@@ -10,6 +10,7 @@ import msgspec
 from claude_relay import errors
 from claude_relay.engine.claude import wire
 from claude_relay.engine.claude.configuration import tool_answer
+from claude_relay.engine.claude.tools import ANSWER
 from claude_relay.engine.finishing import unfit
 from claude_relay.engine.vocabulary import (
     Event,
@@ -37,8 +38,6 @@ _EARLY_ENDS: dict[str, StopReason] = {
 """Ends that the CLI does not accept: left alone it would ask the model again, hidden from the client."""
 _LIMITS = {"error_max_turns", "error_max_budget_usd"}
 """Ends of an agent's work that the operator has set; what it has said until then stands."""
-_ANSWER_TOOL = "StructuredOutput"
-"""The CLI's own tool that takes a structured answer."""
 _TELLING = ("command", "file_path", "path", "pattern", "url", "query", "description", "prompt", "skill")
 """Arguments of Claude Code's tools that say what a call is for, the most telling first."""
 _LONGEST_SUMMARY = 120
@@ -95,6 +94,12 @@ class Translator:
 
     def _stream(self, event: object) -> Iterator[Event]:
         match event:
+            case wire.ContentBlockDelta(wire.TextPiece(text)) if text and self._output is None:
+                yield TextDelta(self._separated(text))
+            case wire.ContentBlockDelta(wire.ArgumentsPiece(piece)) if self._in_call and piece:
+                yield ToolCallDelta(piece)
+            case wire.ContentBlockDelta(wire.ThinkingPiece(text)) if text:
+                yield ThinkingDelta(text)
             case wire.MessageStart() if self._called:
                 # the CLI went on without the client, whose tools these are
                 yield RunEnd("tool_calls", self.usage)
@@ -102,12 +107,6 @@ class Translator:
                 self._begin_message(message.usage)
             case wire.ContentBlockStart(block):
                 yield from self._begin_block(block)
-            case wire.ContentBlockDelta(wire.ArgumentsPiece(piece)) if self._in_call and piece:
-                yield ToolCallDelta(piece)
-            case wire.ContentBlockDelta(wire.TextPiece(text)) if text and self._output is None:
-                yield TextDelta(self._separated(text))
-            case wire.ContentBlockDelta(wire.ThinkingPiece(text)) if text:
-                yield ThinkingDelta(text)
             case wire.MessageDelta(wire.MessageEnd(str(reason)), usage):
                 self._end_message(usage)
                 if reason in _EARLY_ENDS:
@@ -128,7 +127,7 @@ class Translator:
         self._separator = "\n\n" if self._last_text and not self._last_text.endswith("\n") else ""
 
     def _begin_block(self, block: wire.StartedBlock) -> Iterator[Event]:
-        is_call = block.type == "tool_use" and block.name != _ANSWER_TOOL
+        is_call = block.type == "tool_use" and block.name != ANSWER
         self._in_call = is_call and (self._alone or block.name in self._tools)
         if self._in_call:
             self._unknown = self._unknown or block.name not in self._tools
@@ -174,7 +173,7 @@ class Translator:
 
     def _activity(self, message: wire.SaidMessage) -> Iterator[Event]:
         for block in message.content:
-            if block.type == "tool_use" and block.name != _ANSWER_TOOL and block.name not in self._tools:
+            if block.type == "tool_use" and block.name != ANSWER and block.name not in self._tools:
                 yield ToolActivity(block.name, summary(block.input))
 
 

@@ -302,4 +302,5 @@ def test_the_tool_that_takes_an_answer_is_not_lost_beside_the_clients_tools() ->
     output = JsonOutput({"type": "object"}, constrained=False)
     found = body(tools=TOOLS, tool_choice=ToolChoice("required"), output=output)
 
-    assert "tools" not in found or "StructuredOutput" in [tool["name"] for tool in found["tools"]]
+    assert [tool["name"] for tool in found["tools"]] == ["b", "a", "StructuredOutput"]
+    assert found["tools"][2]["input_schema"] == {"type": "object"}
