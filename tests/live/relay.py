@@ -18,6 +18,7 @@ from openai import OpenAI
 
 from claude_relay.asgi import create_app
 from claude_relay.engine.claude.runner import ClaudeCodeRunner
+from claude_relay.engine.governed import governed
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.settings import Settings
 from tests.upstream import FakeUpstream
@@ -98,7 +99,7 @@ def _home_of(process: psutil.Process) -> str | None:
 def relay(home: Path, environ: Mapping[str, str], **choices: Any) -> Iterator[Relay]:
     """Run a relay with the real CLI until the block ends; then no process of its may be left."""
     settings = Settings(**{"host": "127.0.0.1", "cwd": str(home), "self_test": False, **choices})
-    with serving(home, settings, ClaudeCodeRunner(settings, environ)) as running:
+    with serving(home, settings, governed(ClaudeCodeRunner(settings, environ), settings)) as running:
         yield running
     assert processes_with_home(home) == []
 
