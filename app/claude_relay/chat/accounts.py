@@ -9,16 +9,27 @@ from claude_relay.chat.outbound import Presentation, completion_usage
 from claude_relay.engine.vocabulary import Begun, RunEnd
 
 
-def beginning(begun: Sequence[Begun]) -> dict[str, Any]:
-    """Return how the answers got what they run on, and the longest wait in line, in milliseconds."""
+def account(show: Presentation, begun: Sequence[Begun], ends: Sequence[RunEnd]) -> dict[str, Any]:
+    """Return how the answers began and how they ended, as far as they did.
+
+    Args:
+        show: How the answers are shown.
+        begun: How each began.
+        ends: How each ended.
+    """
+    return {**_beginning(begun), **_ending(show, ends)}
+
+
+def _beginning(begun: Sequence[Begun]) -> dict[str, Any]:
+    if not begun:
+        return {}
     return {
         "how": ",".join(one.how for one in begun),
         "queue_ms": round(1000 * max(one.waited for one in begun)),
     }
 
 
-def ending(show: Presentation, ends: Sequence[RunEnd]) -> dict[str, Any]:
-    """Return tokens, US dollars and why the answers ended; nothing if none has."""
+def _ending(show: Presentation, ends: Sequence[RunEnd]) -> dict[str, Any]:
     if not ends:
         return {}
     usage = completion_usage(ends)

@@ -1,37 +1,51 @@
-"""The runs of one request: opened together, their events merged, closed together."""
+"""The runs of one request: begun together, their events merged, closed together."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
 
 from claude_relay.chat.outbound import Indexed
 from claude_relay.engine.runner import ClaudeRunner, Run, open_run
-from claude_relay.engine.vocabulary import Event, RunEnd, RunRequest
+from claude_relay.engine.vocabulary import Begun, Event, RunEnd, RunRequest
 
 
 class Answers:
     """One or more runs of the same question.
 
+    Nobody waits for all of them to begin: where few may go on at once, the last begins when the first has ended.
+
     Attributes:
-        dropped: What the upstream refused of the question's wishes.
-        begun: How the runs began.
         ends: How those ended that have.
     """
 
-    def __init__(self, runs: list[Run]) -> None:
-        self._runs = runs
+    def __init__(self, opening: list[asyncio.Task[Run]]) -> None:
+        self._opening = opening
+        self._streams = [_events(task) for task in opening]
         self._waiting: dict[asyncio.Future[Event | None], int] = {}
-        self.begun = tuple(run.begun for run in runs)
         self.ends: list[RunEnd] = []
-        self.dropped = tuple(dict.fromkeys(name for run in runs for name in run.dropped))
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """What the upstream refused of the question's wishes, as far as runs have begun."""
+        return tuple(dict.fromkeys(name for run in self._begun() for name in run.dropped))
+
+    @property
+    def begun(self) -> tuple[Begun, ...]:
+        """How those runs began that have."""
+        return tuple(run.begun for run in self._begun())
 
     async def events(self) -> AsyncIterator[Indexed]:
-        """Yield all events as they come, each with the number of its run."""
-        if len(self._runs) == 1:
-            async for event in self._runs[0].events:
+        """Yield all events as they come, each with the number of its run.
+
+        Raises:
+            RelayError: One of the runs fails.
+        """
+        if len(self._streams) == 1:
+            async for event in self._streams[0]:
                 self._note(event)
                 yield 0, event
             return
-        for index in range(len(self._runs)):
+        for index in range(len(self._streams)):
             self._wait_for(index)
         while self._waiting:
             done, _ = await asyncio.wait(self._waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -42,36 +56,55 @@ class Answers:
                     self._note(came)
                     yield index, came
 
+    async def begin(self) -> None:
+        """Wait for the first event of any run.
+
+        Raises:
+            RelayError: A run failed before its first event.
+        """
+        done, _ = await asyncio.wait(self._opening, return_when=asyncio.FIRST_COMPLETED)
+        for opening in done:
+            opening.result()
+
     async def aclose(self) -> None:
         """Stop whatever still goes on, the waiting for it first."""
-        for future in self._waiting:
+        going_on: list[asyncio.Future[Any]] = [*self._waiting, *self._opening]
+        for future in going_on:
             future.cancel()
-        await asyncio.gather(*self._waiting, return_exceptions=True)
-        await asyncio.gather(*(run.aclose() for run in self._runs), return_exceptions=True)
+        await asyncio.gather(*going_on, return_exceptions=True)
+        await asyncio.gather(*(run.aclose() for run in self._begun()), return_exceptions=True)
+
+    def _begun(self) -> list[Run]:
+        over = [opening for opening in self._opening if opening.done() and not opening.cancelled()]
+        return [opening.result() for opening in over if opening.exception() is None]
 
     def _note(self, event: Event) -> None:
         if isinstance(event, RunEnd):
             self.ends.append(event)
 
     def _wait_for(self, index: int) -> None:
-        self._waiting[asyncio.ensure_future(_next(self._runs[index].events))] = index
+        self._waiting[asyncio.ensure_future(_next(self._streams[index]))] = index
 
 
 async def opened(runner: ClaudeRunner, request: RunRequest, count: int) -> Answers:
-    """Ask a question a number of times at once, and wait until each answer has begun.
+    """Ask a question a number of times at once, and wait until an answer has begun.
 
     Raises:
-        RelayError: One of the runs failed before its first event; the others are stopped.
+        RelayError: A run failed before its first event; the others are stopped.
     """
-    opening = [asyncio.ensure_future(open_run(runner, request)) for _ in range(count)]
+    answers = Answers([asyncio.create_task(open_run(runner, request)) for _ in range(count)])
     try:
-        return Answers(await asyncio.gather(*opening))
+        await answers.begin()
     except BaseException:
-        for task in opening:
-            task.cancel()
-        begun = await asyncio.gather(*opening, return_exceptions=True)
-        await Answers([run for run in begun if isinstance(run, Run)]).aclose()
+        await answers.aclose()
         raise
+    return answers
+
+
+async def _events(opening: asyncio.Task[Run]) -> AsyncGenerator[Event, None]:
+    run = await opening
+    async for event in run.events:
+        yield event
 
 
 async def _next(stream: AsyncIterator[Event]) -> Event | None:

@@ -61,7 +61,7 @@ class ChatController(WireController):
         show = _presentation(data, settings)
         journal.note(model=show.model[:_LONGEST_NAME], personality=question.run.personality, stream=bool(data.stream))
         asked = await while_connected(request, lambda: answers.opened(runner, question.run, show.answers))
-        journal.note(**accounts.beginning(asked.begun), first_token_ms=journal.elapsed_ms())
+        journal.note(first_token_ms=journal.elapsed_ms())
         headers = _headers(question, asked.dropped)
         if data.stream:
             return sse.EventStream(_frames(show, asked), lambda: _closed(show, asked), headers)  # type: ignore[return-value]
@@ -79,7 +79,7 @@ async def _frames(show: outbound.Presentation, asked: answers.Answers) -> AsyncI
 
 
 async def _closed(show: outbound.Presentation, asked: answers.Answers) -> None:
-    journal.note(**accounts.ending(show, asked.ends))
+    journal.note(**accounts.account(show, asked.begun, asked.ends))
     await asked.aclose()
 
 

@@ -7,9 +7,11 @@ import pytest
 
 from claude_relay.chat.answers import Answers, opened
 from claude_relay.engine.echo import EchoRunner
+from claude_relay.engine.governed import governed
 from claude_relay.engine.runner import Run
 from claude_relay.engine.vocabulary import Dropped, Event, RunEnd, RunRequest, TextDelta, Usage
 from claude_relay.errors import RateLimitError, UpstreamError
+from claude_relay.settings import Settings
 from tests.unit.factories import RunRequestFactory
 
 pytestmark = pytest.mark.anyio
@@ -137,8 +139,13 @@ async def test_what_was_dropped_by_any_run_is_named_once() -> None:
     assert (await gather(answers))[0] == [END]
 
 
-async def test_one_run_that_fails_to_begin_fails_the_question_and_stops_the_others() -> None:
-    runner = Scripted(waits("a"), failing, says(pause=60))
+async def silent() -> AsyncGenerator[Event, None]:
+    await asyncio.sleep(60)
+    yield END
+
+
+async def test_one_run_that_fails_before_any_begins_fails_the_question_and_stops_the_others() -> None:
+    runner = Scripted(silent, failing, silent)
 
     with pytest.raises(RateLimitError):
         await ask(runner, 3)
@@ -147,11 +154,7 @@ async def test_one_run_that_fails_to_begin_fails_the_question_and_stops_the_othe
 
 
 async def test_a_question_that_is_given_up_while_it_is_opened_stops_all_runs() -> None:
-    async def silent() -> AsyncGenerator[Event, None]:
-        await asyncio.sleep(60)
-        yield END
-
-    runner = Scripted(waits("a"), silent)
+    runner = Scripted(silent, silent)
     opening = asyncio.create_task(ask(runner, 2))
     await asyncio.sleep(0.01)
 
@@ -159,6 +162,28 @@ async def test_a_question_that_is_given_up_while_it_is_opened_stops_all_runs() -
     await asyncio.gather(opening, return_exceptions=True)
 
     assert sorted(runner.over) == [0, 1]
+
+
+async def test_a_run_that_fails_to_begin_after_another_has_ends_the_events_and_stops_all() -> None:
+    runner = Scripted(waits("a"), failing, silent)
+    answers = await ask(runner, 3)
+
+    with pytest.raises(RateLimitError):
+        await gather(answers)
+    await answers.aclose()
+
+    assert sorted(runner.over) == [0, 1, 2]
+
+
+async def test_answers_that_may_only_be_given_one_after_the_other_are_all_given() -> None:
+    runner = Scripted(says("a"), says("b"), says("c"))
+    one_at_a_time = governed(runner, Settings(max_concurrent=1))
+    async with asyncio.timeout(5):
+        answers = await opened(one_at_a_time, RunRequestFactory.build(), 3)
+        found = await gather(answers)
+
+    assert found == {0: [TextDelta("a"), END], 1: [TextDelta("b"), END], 2: [TextDelta("c"), END]}
+    assert runner.at_once == 1
 
 
 async def test_one_run_that_fails_in_the_middle_ends_the_events_and_stops_the_others() -> None:
@@ -233,7 +258,11 @@ async def test_closing_while_the_reader_is_busy_with_an_event_stops_all_runs(cou
 async def test_a_run_may_be_given_that_was_opened_elsewhere() -> None:
     rest = says("b")()
 
-    answers = Answers([Run(TextDelta("a"), rest, ("top_p",))])
+    async def elsewhere() -> Run:
+        return Run(TextDelta("a"), rest, ("top_p",))
+
+    answers = Answers([asyncio.create_task(elsewhere())])
+    await answers.begin()
 
     assert answers.dropped == ("top_p",)
     assert (await gather(answers))[0] == [TextDelta("a"), TextDelta("b"), END]
