@@ -1,4 +1,6 @@
-"""HTTP as uvicorn reads it, with an end to headers, and with the one error shape for what is no HTTP."""
+"""HTTP as uvicorn reads it, but headers and patience have an end, and what is no HTTP gets the one error shape."""
+
+import asyncio
 
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -8,15 +10,35 @@ from claude_relay.web.errors import render
 
 LONGEST_HEAD = 64 * 1024
 """Bytes that may come before they make up a request line with its headers, a piece of a body, or an end."""
+LONGEST_STALL = 300.0
+"""Seconds for which a client may take nothing of what waits for it."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
     """One connection.
 
-    The parser itself would keep a header that never ends, whoever sends it, until the machine has no memory left.
+    The parser itself would keep a header that never ends, whoever sends it, until the machine has no memory left. And
+    a client that stays but reads nothing any more would keep its answer's place, and the process behind it, for ever.
     """
 
     _unfinished = 0
+    _untaken = 0
+    _stall: asyncio.TimerHandle | None = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell whoever answers that nobody is there any more."""
+        self._stop_watching()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Hold the answer back until the client has read what it got."""
+        super().pause_writing()
+        self._watch()
+
+    def resume_writing(self) -> None:
+        """Let the answer go on."""
+        self._stop_watching()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """Read what came."""
@@ -45,6 +67,21 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
             self.transport.write(_refusal(msg))
         self.transport.close()
+
+    def _watch(self) -> None:
+        self._untaken = self.transport.get_write_buffer_size()
+        self._stall = self.loop.call_later(LONGEST_STALL, self._look)
+
+    def _look(self) -> None:
+        if self.transport.get_write_buffer_size() < self._untaken:
+            self._watch()
+        else:
+            self.transport.abort()
+
+    def _stop_watching(self) -> None:
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
 
 
 def _refusal(message: str) -> bytes:
