@@ -424,17 +424,17 @@ def test_the_orphans_of_a_killed_server_end_and_those_of_a_living_one_live(
         assert record.disconnected.wait(5), "the CLI worked on for nobody"
         first.wait_until(lambda: not clis(home))
         answer.whole()
-        with served_by_command_beside(home, environ, claude_path, *options) as output:
+        # any relay that starts meanwhile on this machine may do it too
+        with served_by_command_beside(home, environ, claude_path, *options):
             assert tools.alive == []
-            assert "a relay which is gone had left running" in output.read_text()
 
 
 @contextmanager
-def served_by_command_beside(home: Path, environ: dict[str, str], claude_path: str, *options: str) -> Iterator[Path]:
+def served_by_command_beside(home: Path, environ: dict[str, str], claude_path: str, *options: str) -> Iterator[None]:
     """Run another server, which has its own files but not its own HOME for its CLI."""
     (place := home / "beside").mkdir(exist_ok=True)
     with served_by_command(place, environ, claude_path, *options, "--runner", "claude") as (_, server):
-        yield place / "output"
+        yield
         server.terminate()
         server.wait(10)
 
