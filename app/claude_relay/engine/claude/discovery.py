@@ -12,6 +12,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from claude_relay.errors import UnavailableError
+from claude_relay.settings import PREFIX
 
 REMEDY = (
     "Install Claude Code so that `claude` is on the PATH, or name it with --claude-path (CLAUDE_RELAY_CLAUDE_PATH), "
@@ -106,7 +107,7 @@ def discover(claude_path: str | None, environ: Mapping[str, str]) -> Installatio
     if path is None:
         raise UnavailableError(f"No Claude Code CLI was found. {REMEDY}", code="claude_not_found")
     identity = identity_of(path)
-    return Installation(str(path), read_version(str(path)), identity)
+    return Installation(str(path), read_version(str(path), environ), identity)
 
 
 def identity_of(path: str) -> Identity | None:
@@ -128,8 +129,12 @@ def bundled() -> str | None:
     return None
 
 
-def read_version(path: str) -> tuple[int, int, int]:
+def read_version(path: str, environ: Mapping[str, str] | None = None) -> tuple[int, int, int]:
     """Ask a CLI for its version.
+
+    Args:
+        path: The CLI.
+        environ: The environment it gets, less the relay's own settings, among which are keys; ours when not given.
 
     Raises:
         UnavailableError: It does not run, or says something else.
@@ -143,6 +148,7 @@ def read_version(path: str) -> tuple[int, int, int]:
             errors="replace",
             timeout=_VERSION_TIMEOUT,
             stdin=subprocess.DEVNULL,
+            env=environ and {name: value for name, value in environ.items() if not name.startswith(PREFIX)},
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UnavailableError(f"{path} does not run: {error}. {REMEDY}", code="claude_not_found") from None

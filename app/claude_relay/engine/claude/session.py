@@ -26,6 +26,8 @@ _MOST_NOISE = 100
 """Lines in a row that may be no JSON; somebody's hook may print a few."""
 
 
+_WOKEN = "The agent went on by itself, and its conversation is another one now."
+
 How = Literal["reused", "reset", "spared", "started"]
 """How a request got its process: with its conversation in it, emptied, ready, or started for it."""
 
@@ -74,6 +76,7 @@ class Session:
         self.spoken = False
         self.cut = False
         self._settings = configuration.defaults(model, personality)
+        self._expected: str | None = None
         self._fence: str | None = None
         self._fenced = False
         self._over = False
@@ -123,11 +126,12 @@ class Session:
         self.under_way = self.spoken = False
         goes_on = self.held is not None
         if goes_on and self.personality == "agent" and not await self._was_quiet():
-            raise ProcessGoneError("The agent went on by itself, and its conversation is another one now.")
+            raise ProcessGoneError(_WOKEN)
         plan = hand_over(replace(request, turns=request.turns[-1:]) if goes_on else request, self.texts)
         self._request, self.held = request, None
         self.cut = False
         self._fence, self._fenced, self._over = None, False, False
+        self._expected = self._announced(plan.question) if goes_on else None
         await self._write(*self._initial(request), *self._changes(request, plan, goes_on=goes_on))
         for batch in plan.past:
             await self._write(*batch)
@@ -168,6 +172,10 @@ class Session:
             case wire.Result(terminal_reason="blocking_limit") if self._fence and not self.spoken:
                 self.under_way = False
                 raise ProcessGoneError("Claude Code was kept from asking at all.")
+            case wire.CommandLifecycle(self._expected, "started"):
+                self._expected = None
+            case wire.System("status", status="requesting") if self._expected:
+                raise ProcessGoneError(_WOKEN)
             case wire.System("status", status="requesting"):
                 self.under_way = True
             case wire.StreamEvent():
@@ -245,6 +253,12 @@ class Session:
             match await self._next():
                 case wire.ControlResponse(reply) if reply.request_id == request_id:
                     return reply
+
+    def _announced(self, question: history.Batch) -> str | None:
+        """The line of ours whose turn must come next, where an agent may take one of its own and the CLI tells."""
+        last = question[-1]
+        tells = self.personality == "agent" and self.texts.client_composed
+        return last.uuid if tells and isinstance(last, wire.UserLine) else None
 
     async def _was_quiet(self) -> bool:
         """Whether the process said nothing since its last answer: a task in an agent's background may wake it."""

@@ -174,6 +174,18 @@ class System(Struct, frozen=True, tag="system"):
     status: str | None = None
 
 
+class CommandLifecycle(Struct, frozen=True, tag="command_lifecycle"):
+    """What becomes of a line of ours.
+
+    Attributes:
+        command_uuid: The line's uuid.
+        state: ``queued``, ``started`` or ``completed``.
+    """
+
+    command_uuid: str = ""
+    state: str = ""
+
+
 class RateLimitInfo(Struct, frozen=True, rename="camel"):
     """A subscription's limits.
 
@@ -258,16 +270,15 @@ class Other(Struct, frozen=True):
     reason: str
 
 
-Line = StreamEvent | Assistant | Result | System | RateLimitEvent | ControlResponse | ControlRequest | Other
+Known = StreamEvent | Assistant | Result | System | CommandLifecycle | RateLimitEvent | ControlResponse | ControlRequest
+Line = Known | Other
 
 
 class _Kind(Struct, frozen=True):
     type: str = ""
 
 
-_known = msgspec.json.Decoder(
-    StreamEvent | Assistant | Result | System | RateLimitEvent | ControlResponse | ControlRequest
-)
+_known = msgspec.json.Decoder(Known)
 _kind = msgspec.json.Decoder(_Kind)
 
 

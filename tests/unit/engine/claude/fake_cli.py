@@ -107,8 +107,17 @@ def prove(request_id: str) -> None:
     say(type="control_response", response={"subtype": "success", "request_id": request_id, "response": found})
 
 
-def take_turn(lines: Input, line: dict[str, Any]) -> None:
+def begin_turn(line: dict[str, Any]) -> None:
     _lines.append("user")
+    if MODE == "wakes":
+        say(type="system", subtype="status", status="requesting")
+        delta("Your build is done.")
+        result()
+    say(type="command_lifecycle", command_uuid=line["uuid"], state="started")
+
+
+def take_turn(lines: Input, line: dict[str, Any]) -> None:
+    begin_turn(line)
     if line.get("shouldQuery") is False:
         if lines.waits(_PATIENCE):
             log({"type": "impatient"})

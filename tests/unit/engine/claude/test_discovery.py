@@ -1,6 +1,7 @@
 """The CLI is found, or it is said why not and what to do."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -200,3 +201,13 @@ async def test_one_who_does_not_wait_any_more_takes_nothing_from_the_others(tmp_
 
     assert (await patient).version == (1, 0, 0)
     assert impatient.cancelled()
+
+
+def test_the_relays_own_settings_which_may_be_keys_are_not_for_the_cli(tmp_path: Path) -> None:
+    path = script(tmp_path / "claude", f"env > {tmp_path}/seen; echo 1.2.3")
+
+    read_version(path, {"PATH": os.defpath, "HOME": "/mine", "CLAUDE_RELAY_API_KEYS": "ann=secret-key"})
+
+    seen = (tmp_path / "seen").read_text()
+    assert "HOME=/mine" in seen
+    assert "CLAUDE_RELAY" not in seen

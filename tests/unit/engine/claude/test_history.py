@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from claude_relay.engine.claude import wire
-from claude_relay.engine.claude.history import Block, Strategy, Texts, blocks, native, verbatim
+from claude_relay.engine.claude.history import Block, Strategy, Texts, blocks, native, require_question, verbatim
 from claude_relay.engine.vocabulary import (
     Base64,
     Document,
@@ -118,8 +118,9 @@ def test_the_guard_lets_a_turn_be_that_does_not_end_with_a_text() -> None:
 
 
 def test_an_answer_cannot_be_continued_with_real_turns() -> None:
+    require_question(RunRequestFactory.build(turns=conversation("Hi", "Hel", "Hi")))
     with pytest.raises(InvalidRequestError, match="--history verbatim") as raised:
-        native(RunRequestFactory.build(turns=conversation("Hi", "Hel")), Texts(client_composed=True))
+        require_question(RunRequestFactory.build(turns=conversation("Hi", "Hel")))
 
     assert raised.value.param == "messages"
 

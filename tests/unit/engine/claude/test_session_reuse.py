@@ -305,3 +305,24 @@ async def test_a_turns_cost_is_what_the_total_has_grown_by(cli: FakeCli) -> None
     costs = [session.cost_of(total) for total in (0.5, 0.75, 0.75, None, 1.0)]
 
     assert costs == [0.5, 0.25, 0.0, None, 0.25]
+
+
+async def test_an_agent_that_takes_a_turn_of_its_own_before_the_question_is_asked_no_more(cli: FakeCli) -> None:
+    session = await cli.session("wakes", "agent")
+    session.held = Conversation.of(conversation("Q1", "A1"))
+    await session.ask(asking("Q1", "A1", "Q2", personality="agent"), history.native)
+
+    with pytest.raises(ProcessGoneError, match="by itself"):
+        await session.receive()
+        await session.receive()
+
+    assert not session.under_way
+
+
+async def test_the_turn_of_an_older_cli_which_tells_nothing_of_it_is_taken_for_the_answer(cli: FakeCli) -> None:
+    session = await cli.session("wakes", "agent", composed=False)
+    session.held = Conversation.of(conversation("Q1", "A1"))
+    await session.ask(asking("Q1", "A1", "Q2", personality="agent"), history.native)
+
+    while not isinstance(await session.receive(), wire.Result):
+        pass
