@@ -155,4 +155,3 @@ class DeadlineError(RelayError):
     """The answer took too long, and its work is stopped."""
 
     status = 504
-    default_code = "timeout"

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from claude_relay.engine.claude import configuration, history, tools, wire
 from claude_relay.engine.claude.conversation import Binding, Conversation
+from claude_relay.engine.claude.fence import Fence
 from claude_relay.engine.claude.process import ChildProcess
 from claude_relay.engine.vocabulary import RunRequest
 from claude_relay.errors import UpstreamError
@@ -77,9 +78,7 @@ class Session:
         self.cut = False
         self._settings = configuration.defaults(model, personality)
         self._expected: str | None = None
-        self._fence: str | None = None
-        self._fenced = False
-        self._over = False
+        self._fence = Fence()
         self._request: RunRequest | None = None
         self._ids = (f"relay-{number}" for number in itertools.count(1))
 
@@ -130,7 +129,7 @@ class Session:
         plan = hand_over(replace(request, turns=request.turns[-1:]) if goes_on else request, self.texts)
         self._request, self.held = request, None
         self.cut = False
-        self._fence, self._fenced, self._over = None, False, False
+        self._fence = Fence.around(request)
         self._expected = self._announced(plan.question) if goes_on else None
         await self._write(*self._initial(request), *self._changes(request, plan, goes_on=goes_on))
         for batch in plan.past:
@@ -169,20 +168,21 @@ class Session:
                 raise UpstreamError(f"Claude Code refused its configuration: {error}", code="claude_refused")
             case wire.Other("result", reason):
                 raise UpstreamError(f"Claude Code's result could not be read: {reason}", code="claude_unreadable")
-            case wire.Result(terminal_reason="blocking_limit") if self._fence and not self.spoken:
+            case wire.Result(terminal_reason="blocking_limit") if self._fence.closing and not self.spoken:
                 self.under_way = False
                 raise ProcessGoneError("Claude Code was kept from asking at all.")
-            case wire.CommandLifecycle(self._expected, "started"):
-                self._expected = None
-            case wire.System("status", status="requesting") if self._expected:
-                raise ProcessGoneError(_WOKEN)
+            case wire.CommandLifecycle(uuid, "started"):
+                self._expected = None if uuid == self._expected else self._expected
             case wire.System("status", status="requesting"):
+                self._require_own_turn()
                 self.under_way = True
             case wire.StreamEvent():
                 self.under_way = self.spoken = True
             case wire.Result():
                 self.asking = False
-        await self._keep_fence(line)
+        self._fence.note(line)
+        if self._fence.is_due(line):
+            await self._close_fence()
         return line
 
     async def cut_short(self) -> wire.Result | None:
@@ -194,7 +194,7 @@ class Session:
         self.cut = self.asking
         if self.asking and self.personality == "agent":
             await self.interrupt()
-        elif self.asking and self._over:
+        elif self.asking and self._fence.contains:
             with contextlib.suppress(TimeoutError, UpstreamError):
                 async with asyncio.timeout(_PATIENCE):
                     return await self._turn_over()
@@ -260,6 +260,10 @@ class Session:
         tells = self.personality == "agent" and self.texts.client_composed
         return last.uuid if tells and isinstance(last, wire.UserLine) else None
 
+    def _require_own_turn(self) -> None:
+        if self._expected is not None:
+            raise ProcessGoneError(_WOKEN)
+
     async def _was_quiet(self) -> bool:
         """Whether the process said nothing since its last answer: a task in an agent's background may wake it."""
         asked = self._control("get_binary_version")
@@ -275,42 +279,11 @@ class Session:
                             quiet = False
         return False
 
-    async def _keep_fence(self, line: wire.Line) -> None:
-        """Close the fence in time, and know whether it was closed before the model stopped."""
-        match line:
-            case wire.System("status", status="requesting") if self._may_be_cut:
-                await self._close_fence()
-            case wire.StreamEvent(wire.ContentBlockStart(block)) if self._is_unknown(block):
-                await self._close_fence()
-            case wire.ControlResponse(wire.ControlReply(self._fence)):
-                self._fenced = True
-            case wire.StreamEvent(wire.MessageDelta(wire.MessageEnd(str(reason)))):
-                self._over = self._fenced or reason == "refusal"
-
-    @property
-    def _may_be_cut(self) -> bool:
-        """Whether the present answer may end at a limit, where the CLI would go on by itself."""
-        request = self._request
-        return (
-            self.personality == "chat"
-            and self._fence is None
-            and request is not None
-            and request.sampling.max_tokens is not None
-            and not request.answers_by_tool
-        )
-
-    def _is_unknown(self, block: wire.StartedBlock) -> bool:
-        """Whether a call is of no tool there is: the CLI would answer it itself, and ask the model again."""
-        request = self._request
-        if self.personality == "agent" or self._fence or request is None or not request.tools:
-            return False
-        return block.type == "tool_use" and block.name not in {tool.name for tool in request.tools}
-
     async def _close_fence(self) -> None:
-        """Have the CLI refuse to ask anything more in this turn; what it is asking already is not touched."""
+        """Have the CLI refuse to ask anything more in this turn."""
         self._settings = configuration.fenced(self._settings)
         closing = self._control("apply_flag_settings", settings={"env": configuration.FENCE})
-        self._fence = closing.request_id
+        self._fence.closing = closing.request_id
         await self._write(closing)
 
     async def _turn_over(self) -> wire.Result:

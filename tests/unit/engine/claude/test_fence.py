@@ -1,0 +1,94 @@
+"""When the CLI is kept from asking again."""
+
+import pytest
+
+from claude_relay.engine.claude import wire
+from claude_relay.engine.claude.fence import Fence
+from claude_relay.engine.vocabulary import JsonOutput, RunRequest, Sampling, Tool
+from tests.unit.factories import RunRequestFactory
+
+ASKING = wire.System("status", status="requesting")
+BY_TOOL = JsonOutput({}, constrained=False)
+CLOCK = Tool("clock", "", {})
+
+
+def call(name: str, kind: str = "tool_use") -> wire.StreamEvent:
+    return wire.StreamEvent(wire.ContentBlockStart(wire.StartedBlock(kind, "toolu_1", name)))
+
+
+def stopped(reason: str) -> wire.StreamEvent:
+    return wire.StreamEvent(wire.MessageDelta(wire.MessageEnd(reason)))
+
+
+def reply(request_id: str) -> wire.ControlResponse:
+    return wire.ControlResponse(wire.ControlReply(request_id, "success"))
+
+
+def request(**fields: object) -> RunRequest:
+    return RunRequestFactory.build(**fields)
+
+
+LIMITED = request(sampling=Sampling(max_tokens=5))
+
+
+@pytest.mark.parametrize(
+    ("asked", "due"),
+    [
+        (LIMITED, True),
+        (request(sampling=Sampling(max_tokens=5), output=JsonOutput({}, constrained=True)), True),
+        (request(sampling=Sampling(max_tokens=5), output=BY_TOOL), False),
+        (request(sampling=Sampling(max_tokens=5), personality="agent"), False),
+        (request(), False),
+    ],
+)
+def test_an_answer_with_a_limit_is_fenced_as_soon_as_it_is_asked_for(asked: RunRequest, due: bool) -> None:
+    assert Fence.around(asked).is_due(ASKING) is due
+
+
+@pytest.mark.parametrize(
+    ("asked", "line", "due"),
+    [
+        (request(tools=(CLOCK,)), call("unknown"), True),
+        (request(tools=(CLOCK,)), call("clock"), False),
+        (request(tools=(CLOCK,)), call("", "text"), False),
+        (request(tools=(CLOCK,), output=BY_TOOL), call("StructuredOutput"), False),
+        (request(tools=(CLOCK,), personality="agent"), call("Bash"), False),
+        (request(), call("unknown"), False),
+    ],
+)
+def test_a_call_of_a_tool_that_there_is_not_is_fenced(asked: RunRequest, line: wire.Line, due: bool) -> None:
+    assert Fence.around(asked).is_due(line) is due
+
+
+@pytest.mark.parametrize("line", [wire.System("status"), wire.System("init"), wire.Result("success")])
+def test_nothing_else_closes_it(line: wire.Line) -> None:
+    assert not Fence.around(LIMITED).is_due(line)
+
+
+def test_it_is_closed_once() -> None:
+    fence = Fence.around(LIMITED)
+    fence.closing = "relay-1"
+
+    assert not fence.is_due(ASKING)
+
+
+def test_it_contains_the_turn_if_it_was_closed_before_the_model_stopped() -> None:
+    fence = Fence.around(LIMITED)
+    fence.closing = "relay-1"
+
+    fence.note(reply("relay-0"))
+    fence.note(stopped("max_tokens"))
+    assert not fence.contains
+    fence.note(reply("relay-1"))
+    fence.note(stopped("max_tokens"))
+    assert fence.contains
+
+
+@pytest.mark.parametrize(("reason", "contains"), [("refusal", True), ("max_tokens", False), ("end_turn", False)])
+def test_a_refusal_needs_no_fence(reason: str, contains: bool) -> None:
+    fence = Fence()
+
+    fence.note(reply("relay-1"))
+    fence.note(stopped(reason))
+
+    assert fence.contains is contains
