@@ -2,9 +2,8 @@
 
 import asyncio
 import logging
-import os
 import tempfile
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from claude_relay.engine.claude import command, history, orphans, process
 from claude_relay.engine.claude.conversation import Conversation, answered
 from claude_relay.engine.claude.discovery import REMEDY, Finder, Installation
 from claude_relay.engine.claude.fallback import without_refused
-from claude_relay.engine.claude.gate import Gate
 from claude_relay.engine.claude.pool import Limits, Pool
 from claude_relay.engine.claude.selftest import examine
 from claude_relay.engine.claude.session import ProcessGoneError, Session
@@ -51,7 +49,6 @@ class ClaudeCodeRunner:
         self._environ = environ
         self._finder = Finder(settings.claude_path, environ)
         self._installation: Installation | None = None
-        self._gate = Gate(os.cpu_count() or 1)
         self._pool = Pool(self._open, limits(settings), _memory_of)
         self._nowhere: tempfile.TemporaryDirectory[str] | None = None
         self._context_windows: dict[str, int] = {}
@@ -133,28 +130,25 @@ class ClaudeCodeRunner:
         if self._strategy(request.personality) is history.native:
             history.require_question(request)
         for last_try in (False, False, True):
-            async with self._gate.entered() as leave:
-                session = await self._pool.checkout(request)
-                try:
-                    async with aclosing(self._on(session, request, leave)) as events:
-                        async for event in events:
-                            yield event
-                except ProcessGoneError:
-                    # it may have died long ago, while nobody looked; but what has asked is not asked a second time
-                    if last_try or session.under_way or session.how == "started":
-                        raise
-                else:
-                    return
+            session = await self._pool.checkout(request)
+            try:
+                async with aclosing(self._on(session, request)) as events:
+                    async for event in events:
+                        yield event
+            except ProcessGoneError:
+                # it may have died long ago, while nobody looked; but what has asked is not asked a second time
+                if last_try or session.under_way or session.how == "started":
+                    raise
+            else:
+                return
 
-    async def _on(
-        self, session: Session, request: RunRequest, under_way: Callable[[], None]
-    ) -> AsyncGenerator[Event, None]:
+    async def _on(self, session: Session, request: RunRequest) -> AsyncGenerator[Event, None]:
         """Answer a request on a session, and give that back or end it, whatever happens."""
         said: list[Event] = []
         returned = False
         try:
             yield Begun(session.how)
-            async with aclosing(self._asked(session, request, under_way)) as events:
+            async with aclosing(self._asked(session, request)) as events:
                 async for event in events:
                     said.append(event)
                     if isinstance(event, RunEnd):
@@ -174,9 +168,7 @@ class ClaudeCodeRunner:
             return None
         return Conversation.of(request.turns).followed_by(answer)
 
-    async def _asked(
-        self, session: Session, request: RunRequest, under_way: Callable[[], None]
-    ) -> AsyncGenerator[Event, None]:
+    async def _asked(self, session: Session, request: RunRequest) -> AsyncGenerator[Event, None]:
         if request.output is not None:
             way = "the upstream's own format" if request.output.constrained else "Claude Code's tool"
             _log.info("structured output by %s", way)
@@ -187,10 +179,7 @@ class ClaudeCodeRunner:
         session.texts = history.Texts(self._composed)
         await session.ask(request, self._strategy(request.personality))
         while True:
-            line = await session.receive()
-            if session.under_way:
-                under_way()
-            for said in translator.feed(line):
+            for said in translator.feed(await session.receive()):
                 for event in finisher.feed(said):
                     if isinstance(event, RunEnd):
                         result = await session.cut_short()
