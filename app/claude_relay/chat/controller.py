@@ -43,9 +43,10 @@ class ChatController(WireController):
             s404="The model does not exist.",
             s413="The request is too large.",
             s415="A web page sent a body that is not called JSON.",
-            s429="The upstream asks to slow down; see `retry-after`.",
+            s429="The caller, the relay or the upstream is at a limit; see `retry-after`.",
             s502="Claude Code or its upstream failed.",
-            s503="There is no Claude Code, or its upstream is overloaded.",
+            s503="There is no Claude Code, its upstream is overloaded, or the relay is stopping.",
+            s504="The answer took longer than the operator allows.",
         ),
     )
     async def create_chat_completion(
