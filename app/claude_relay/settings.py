@@ -114,7 +114,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         float, Meta(gt=0, description="Seconds that a process waits for its next question before it is ended.")
     ] = 600.0
     max_concurrent: Annotated[
-        int, Meta(ge=0, le=1024, description="Answers at once; 0 means four for each core. Further ones wait in line.")
+        int,
+        Meta(
+            ge=0,
+            le=1024,
+            description="Answers at once; 0 means four for each core, or what memory allows. Further ones wait.",
+        ),
     ] = 0
     max_queue: Annotated[int, Meta(ge=0, description="Requests that may wait in line; further ones get 429.")] = 256
     queue_timeout: Annotated[
