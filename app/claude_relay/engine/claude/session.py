@@ -96,7 +96,8 @@ class Session:
         """Return the cost of the turn that has just ended; the CLI tells that of all turns so far."""
         if total is None:
             return None
-        cost, self.cost = total - self.cost, total
+        # a billionth of a dollar is exact enough, and what binary fractions add looks odd
+        cost, self.cost = round(total - self.cost, 9), total
         return cost
 
     async def ready(self) -> None:
