@@ -91,6 +91,20 @@ def test_a_token_limit_ends_the_answer_and_the_clis_own_continuation(chat: Relay
     assert len(upstream.messages_requests) == 1
 
 
+@pytest.mark.parametrize(
+    "empty", [Message(blocks=(), head_delay=0.2), Message(blocks=(Thinking("hm"),), head_delay=0.2)]
+)
+def test_an_answer_without_words_is_not_asked_for_again_where_there_is_a_limit(
+    chat: Relay, upstream: FakeUpstream, empty: Message
+) -> None:
+    upstream.replies(empty, text("again"))
+    answer = chat.chat("hi", max_tokens=50).json()
+    chat.settle()
+    assert answer["choices"][0]["finish_reason"] == "stop"
+    assert answer["choices"][0]["message"]["content"] == ""
+    assert len(upstream.messages_requests) == 1
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_white_space_can_stop_an_answer_too(either: Relay, upstream: FakeUpstream, stream: bool) -> None:
     upstream.replies(text("one\ntwo\n\nthree", chunks=("one\nt", "wo\n", "\nthr", "ee"), interval=0.05))

@@ -65,6 +65,7 @@ class Translator:
         self.context_window: int | None = None
         self._finished = Usage()
         self._current = Usage()
+        self._heard = False
         self._spoken_unfinished = False
         self._separator = ""
         self._last_text = ""
@@ -123,6 +124,7 @@ class Translator:
     def _begin_message(self, usage: wire.Tokens) -> None:
         if self._spoken_unfinished:
             raise _broken_off()
+        self._heard = True
         self._current = _merge(Usage(), usage)
         self._separator = "\n\n" if self._last_text and not self._last_text.endswith("\n") else ""
 
@@ -152,11 +154,16 @@ class Translator:
             _log.info("the agent met a limit of the operator's: %s", result.subtype)
             yield RunEnd("length", self.usage, cost=result.total_cost_usd)
             return
-        if result.is_error or result.api_error_status is not None:
+        # the CLI would have asked again, as it does after an answer without words
+        fenced = self._heard and result.terminal_reason == "blocking_limit"
+        if not fenced and (result.is_error or result.api_error_status is not None):
             _log.warning("Claude Code failed (status %s): %s", result.api_error_status, result.result[:500])
             raise failure(result, self._error_code, self._resets_at)
         if self._spoken_unfinished:
             raise _broken_off()
+        if fenced:
+            yield RunEnd("end", self.usage, cost=result.total_cost_usd)
+            return
         self.context_window = (
             max((model.context_window or 0 for model in result.modelUsage.values()), default=0) or None
         )

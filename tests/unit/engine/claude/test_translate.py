@@ -616,3 +616,23 @@ def test_an_answer_without_structure_is_a_clear_error(result: wire.Result) -> No
         structured([result])
 
     assert raised.value.code == "invalid_structured_output"
+
+
+FENCED = wire.Result("success", is_error=True, terminal_reason="blocking_limit", result="Prompt is too long")
+STARTED = wire.StreamEvent(wire.MessageStart(wire.StartedMessage(wire.Tokens(input_tokens=7))))
+
+
+def test_an_answer_without_words_that_is_not_asked_for_again_is_an_answer() -> None:
+    ended = wire.StreamEvent(wire.MessageDelta(wire.MessageEnd("end_turn"), wire.Tokens(output_tokens=1)))
+
+    assert told([STARTED, ended, FENCED]).events == [RunEnd("end", Usage(7, 0, 0, 1))]
+
+
+def test_an_answer_that_broke_off_and_is_not_asked_for_again_is_an_error() -> None:
+    half = wire.StreamEvent(wire.ContentBlockDelta(wire.TextPiece("half")))
+
+    assert told([STARTED, half, FENCED]).error == (502, "upstream_disconnected")
+
+
+def test_a_prompt_that_is_too_long_for_the_cli_itself_is_too_long() -> None:
+    assert told([FENCED]).error == (400, "context_length_exceeded")
