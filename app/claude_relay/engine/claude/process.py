@@ -168,8 +168,8 @@ async def spawn(argv: Sequence[str], environ: Mapping[str, str], cwd: str, *, al
     """
     mark = orphans.mark(next(_numbers))
     options: dict[str, Any] = {"env": {**environ, orphans.VARIABLE: str(mark)}, "cwd": cwd, "start_new_session": True}
-    try:
-        process = await asyncio.create_subprocess_exec(
+    starting = asyncio.create_task(
+        asyncio.create_subprocess_exec(
             *argv,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -177,6 +177,16 @@ async def spawn(argv: Sequence[str], environ: Mapping[str, str], cwd: str, *, al
             preexec_fn=_bind,
             **options,
         )
+    )
+    try:
+        process = await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        # a start that is given up half-way would leave its pipes open
+        with contextlib.suppress(OSError):
+            unwanted = ChildProcess(await starting, mark, alone=alone)
+            unwanted.kill()
+            await unwanted.close()
+        raise
     except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
         raise UnavailableError(f"Claude Code could not be started: {error}", code="claude_not_found") from error
     except OSError as error:

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from claude_relay.engine.claude import orphans, process
@@ -383,3 +384,14 @@ async def test_a_child_that_writes_without_end_is_killed_before_it_takes_all_mem
     await child.close()
 
     assert child.returncode == -9
+
+
+async def test_a_start_that_is_given_up_half_way_leaves_nothing() -> None:
+    starting = asyncio.create_task(spawn(["sleep", "60"], {"PATH": os.defpath}, "."))
+    await asyncio.sleep(0)
+    starting.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+
+    assert not [child for child in psutil.Process().children() if "sleep" in child.name()]
