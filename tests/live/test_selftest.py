@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.live.relay import Relay, clean_environment, relay
-from tests.upstream import FakeUpstream
+from tests.upstream import FakeUpstream, text
 
 _FILTER = """
 import subprocess, sys, threading
@@ -57,3 +57,18 @@ def test_what_does_not_hold_is_switched_off_and_requests_are_still_answered(
         assert _tested(running) == ("failed: reset" if current else "failed: text, reset")
         assert _ask_twice(running) == (2, 0)
     assert "reset" in caplog.text
+
+
+def test_a_cli_that_goes_on_after_a_limit_is_said_to_and_its_answers_end_all_the_same(
+    home: Path, upstream: FakeUpstream, claude_path: str, current: bool
+) -> None:
+    broken = home / "claude"
+    limit = b'"CLAUDE_CODE_BLOCKING_LIMIT_OVERRIDE"'
+    broken.write_text(f"#!{sys.executable}" + _FILTER.format(cli=claude_path, broken=limit))
+    broken.chmod(0o755)
+    environ = clean_environment(home, upstream)
+    with relay(home, environ, claude_path=str(broken), personality="chat", warm=0, self_test=True) as running:
+        assert _tested(running) == ("failed: fence" if current else "failed: text, fence")
+        upstream.replies(*[text("so far", stop_reason="max_tokens")] * 4)
+        choice = running.chat("hi", max_tokens=5).json()["choices"][0]
+    assert (choice["finish_reason"], choice["message"]["content"]) == ("length", "so far")

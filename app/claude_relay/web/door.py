@@ -1,6 +1,5 @@
 """The one door: every request is asked who it is before anything else is done with it, and before its body is read."""
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,8 +10,6 @@ from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 from claude_relay.errors import RelayError, UnknownCallerError
 from claude_relay.web import errors, journal
 from claude_relay.web.auth import Caller, Knock, Policy, client_of, is_open, judge
-
-_log = logging.getLogger(__name__)
 
 _CALLER = "claude_relay_caller"
 
@@ -78,7 +75,6 @@ def _refusing(refusal: RelayError, readable: Mapping[str, str]) -> ASGIApp:
 
     async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
         request: Request[Any, Any, Any] = Request(scope, receive, send)
-        _log.info("refused %r: %s", scope["client"], refusal.code)
         response = errors.respond(request, refusal)
         if "origin" in request.headers:
             response.headers.update(readable)

@@ -26,6 +26,7 @@ class Entry:
         self._began = time.perf_counter()
         self._complete = False
         self.path = scope["path"][:_LONGEST]
+        self._scope = scope
         self.facts: dict[str, Any] = {"method": scope["method"], "path": self.path}
 
     @property
@@ -45,7 +46,9 @@ class Entry:
         if not self._complete:
             self.facts.setdefault("error", "client_disconnected")
         quiet = self.path.removeprefix("/v1").startswith(_QUIET)
-        facts = {**self.facts, "total_ms": self.elapsed_ms}
+        # the door may have found out meanwhile who calls through a proxy
+        client = self._scope.get("client")
+        facts = {**self.facts, **({"client": client[0]} if client else {}), "total_ms": self.elapsed_ms}
         _log.log(logging.DEBUG if quiet else logging.INFO, "request", extra={"facts": facts})
 
 

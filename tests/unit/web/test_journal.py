@@ -11,7 +11,7 @@ from litestar import Litestar, Response, get
 from claude_relay.errors import RateLimitError
 from claude_relay.web import journal, sse
 from claude_relay.web.plugin import WebPlugin
-from tests.callers import calling
+from tests.callers import LOCAL, calling
 
 Facts = dict[str, Any]
 
@@ -73,6 +73,7 @@ def test_an_answer_is_told_of_once_with_what_was_noted(lines: Callable[..., list
     }
     assert 20 <= facts["elapsed"] <= facts["total_ms"] < 10_000
     assert "error" not in facts
+    assert facts["client"] == LOCAL
 
 
 @pytest.mark.parametrize(

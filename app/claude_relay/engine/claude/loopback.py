@@ -12,6 +12,12 @@ import msgspec
 Block = dict[str, Any]
 """A content block of an answer; an empty one stalls."""
 
+LIMIT: Block = {"type": "limit"}
+"""Ends an answer at a token limit, after as long as a quick model takes."""
+
+_THOUGHT = 0.2
+"""Seconds."""
+
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
 _NOTHING = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}"
 _USAGE = {"input_tokens": 1, "output_tokens": 1}
@@ -49,6 +55,8 @@ class Loopback:
     async def _answer(self, body: dict[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.bodies.append(body)
         blocks = self.answers.pop(0) if self.answers else [{"type": "text", "text": "ok"}]
+        if LIMIT in blocks:
+            await asyncio.sleep(_THOUGHT)
         writer.write(_HEAD + b"".join(map(_frame, _events(blocks, f"msg_{next(self._ids)}", body["model"]))))
         await writer.drain()
         if {} in blocks:
@@ -80,7 +88,7 @@ def _content_length(head: bytes) -> int:
 def _events(blocks: list[Block], message_id: str, model: str) -> list[dict[str, Any]]:
     message = {"id": message_id, "type": "message", "role": "assistant", "model": model, "content": [], "usage": _USAGE}
     events: list[dict[str, Any]] = [{"type": "message_start", "message": message}]
-    for index, block in enumerate(blocks):
+    for index, block in enumerate(block for block in blocks if block != LIMIT):
         if not block:
             return events
         if block["type"] == "text":
@@ -93,7 +101,8 @@ def _events(blocks: list[Block], message_id: str, model: str) -> list[dict[str, 
             {"type": "content_block_delta", "index": index, "delta": piece},
             {"type": "content_block_stop", "index": index},
         ]
-    stop = "tool_use" if any(block["type"] == "tool_use" for block in blocks) else "end_turn"
+    called = any(block["type"] == "tool_use" for block in blocks)
+    stop = "max_tokens" if LIMIT in blocks else "tool_use" if called else "end_turn"
     delta = {"type": "message_delta", "delta": {"stop_reason": stop, "stop_sequence": None}, "usage": _USAGE}
     return [*events, delta, {"type": "message_stop"}]
 

@@ -55,6 +55,7 @@ class ClaudeCodeRunner:
         self._examining: asyncio.Task[None] | None = None
         self._failed: list[str] = []
         self._composed = False
+        self._fences = True
 
     async def start(self) -> None:
         """Look for the CLI and begin to keep processes ready; without a CLI the relay runs, degraded."""
@@ -176,7 +177,7 @@ class ClaudeCodeRunner:
         names = [tool.name for tool in request.tools]
         translator = Translator(by_tool, names, alone=request.personality == "chat")
         finisher = Finisher(request, lambda: translator.usage)
-        session.texts = history.Texts(self._composed)
+        session.texts, session.fences = history.Texts(self._composed), self._fences
         await session.ask(request, self._strategy(request.personality))
         while True:
             for said in translator.feed(await session.receive()):
@@ -202,6 +203,7 @@ class ClaudeCodeRunner:
         if found is not self._installation:
             first, self._installation = self._installation is None, found
             self._composed = command.takes_client_composed(found)
+            self._fences = True
             self._pool.limits = replace(self._pool.limits, reuse=False, reset=False)
             if self._examining is not None:
                 self._examining.cancel()
@@ -227,6 +229,7 @@ class ClaudeCodeRunner:
             if self._failed:
                 _log.warning("Claude Code %s is not used fully: %s", installation.version_text, ", ".join(self._failed))
             self._composed = self._composed and findings.text
+            self._fences = findings.fence
             self._pool.limits = replace(self._pool.limits, reuse=findings.living, reset=reset and findings.reset)
         else:
             self._pool.limits = replace(self._pool.limits, reuse=True, reset=reset)

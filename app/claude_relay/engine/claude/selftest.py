@@ -16,7 +16,7 @@ from msgspec import Struct
 from claude_relay.engine.claude import command, history, process, wire
 from claude_relay.engine.claude.conversation import Conversation, answered
 from claude_relay.engine.claude.discovery import Installation
-from claude_relay.engine.claude.loopback import Loopback, loopback
+from claude_relay.engine.claude.loopback import LIMIT, Loopback, loopback
 from claude_relay.engine.claude.session import Session
 from claude_relay.engine.claude.translate import Translator
 from claude_relay.engine.vocabulary import RunEnd, RunRequest, Sampling, Text, Tool, Turn
@@ -39,6 +39,7 @@ class Findings(Struct, frozen=True):
         reset: An emptied process proves it, and its next request holds nothing of the last.
         tools: Calls of the client's tools end the run, in one request.
         interrupt: An interrupt ends the upstream's work.
+        fence: An answer that ends at a token limit is not asked for again, and its turn ends.
     """
 
     text: bool
@@ -46,6 +47,7 @@ class Findings(Struct, frozen=True):
     reset: bool
     tools: bool
     interrupt: bool
+    fence: bool
 
     @property
     def failed(self) -> list[str]:
@@ -66,7 +68,8 @@ async def examine(installation: Installation, environ: Mapping[str, str]) -> Fin
         reset = await _holds("reset", bench.an_emptied_process_is_empty)
         tools = await _holds("tools", bench.calls_end_the_run)
         interrupt = await _holds("interrupt", bench.an_interrupt_reaches_the_upstream)
-    return Findings(text, living, reset, tools, interrupt)
+        fence = await _holds("fence", bench.a_limit_ends_the_turn)
+    return Findings(text, living, reset, tools, interrupt, fence)
 
 
 async def _holds(name: str, check: Callable[[], Awaitable[bool]]) -> bool:
@@ -134,6 +137,14 @@ class _Bench:
             await session.interrupt()
             await self._upstream.left.wait()
             return True
+
+    async def a_limit_ends_the_turn(self) -> bool:
+        self._upstream.answers.append([{"type": "text", "text": "so far"}, LIMIT])
+        before = len(self._upstream.bodies)
+        async with self._session() as session:
+            limited = Sampling(max_tokens=5)
+            await _ask(session, RunRequest(_MODEL, "chat", None, (_said("go"),), limited))
+            return await session.cut_short() is not None and len(self._upstream.bodies) == before + 1
 
     @asynccontextmanager
     async def _session(self) -> AsyncIterator[Session]:

@@ -52,6 +52,7 @@ class Session:
 
     Attributes:
         texts: How plain text is kept plain.
+        fences: Whether the CLI can be kept from asking again within a turn.
         binding: What it was configured for; None as long as it is a spare.
         held: The conversation it holds, if that is known exactly.
         asking: Whether it was asked and has not ended its turn.
@@ -67,6 +68,7 @@ class Session:
         self.process = process
         self.personality: Personality = personality
         self.texts = history.Texts(client_composed)
+        self.fences = True
         self.binding: Binding | None = None
         self.held: Conversation | None = None
         self.asking = False
@@ -130,7 +132,7 @@ class Session:
         plan = hand_over(replace(request, turns=request.turns[-1:]) if goes_on else request, self.texts)
         self._request, self.held = request, None
         self.cut = False
-        self._fence = Fence.around(request)
+        self._fence = Fence.around(request) if self.fences else Fence()
         self._expected = self._announced(plan.question) if goes_on else None
         await self._write(*self._initial(request), *self._changes(request, plan, goes_on=goes_on))
         for batch in plan.past:

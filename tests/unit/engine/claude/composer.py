@@ -188,9 +188,9 @@ class Composer(ChildProcess):
                 if "sdkMcpServers" in request:
                     self._turn = self._get_to_know_tools()
             case "apply_flag_settings":
-                if request["settings"]["model"] != self.model:
+                if request["settings"].get("model", self.model) != self.model:
                     self.history.append(("user", [_text("the model was changed")]))
-                self._settings = request["settings"]
+                self._settings = {**self._settings, **request["settings"]}
             case "get_context_usage":
                 self.ledger.proofs += 1
                 counts = {"userMessageTokens": len(self.history), "toolCallTokens": 0, "toolCallsByType": []}

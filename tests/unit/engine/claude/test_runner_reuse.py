@@ -21,7 +21,7 @@ from tests.unit.factories import RunRequestFactory, conversation
 pytestmark = pytest.mark.anyio
 
 Make = Callable[..., Awaitable[ClaudeCodeRunner]]
-ALL = Findings(text=True, living=True, reset=True, tools=True, interrupt=True)
+ALL = Findings(text=True, living=True, reset=True, tools=True, interrupt=True, fence=True)
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from claude_relay.engine.claude import selftest
-from claude_relay.engine.claude.loopback import Loopback
+from claude_relay.engine.claude.configuration import FENCE
+from claude_relay.engine.claude.loopback import LIMIT, Loopback
 from claude_relay.engine.claude.selftest import Findings, examine
 from claude_relay.engine.claude.session import Session
 from claude_relay.errors import UnavailableError
@@ -69,8 +70,20 @@ class Asking(Composer):
     def _answer(self, reply: Reply) -> Iterator[dict[str, Any]]:
         if reply.blocks == ({},):
             yield {"type": "stream_event", "event": {"type": "message_start", "message": {}}}
+        elif LIMIT in reply.blocks:
+            yield from self._cut()
         else:
             yield from super()._answer(reply)
+
+    def _cut(self) -> Iterator[dict[str, Any]]:
+        yield {"type": "system", "subtype": "status", "status": "requesting"}
+        stopped = {"type": "message_delta", "delta": {"stop_reason": "max_tokens"}, "usage": {}}
+        yield {"type": "stream_event", "event": stopped}
+        if FENCE.items() <= self._settings["env"].items() and self._defect != "goes on":
+            yield {"type": "result", "subtype": "success", "is_error": True, "terminal_reason": "blocking_limit"}
+        else:
+            self._upstream.bodies.append({})
+            yield {"type": "result", "subtype": "success"}
 
 
 def _text(text: str) -> Block:
@@ -113,6 +126,7 @@ async def test_a_cli_that_does_everything_as_it_was_seen_to_fails_nothing(monkey
         ("lies", {"reset"}),
         ("runs tools", {"tools"}),
         ("deaf", {"interrupt"}),
+        ("goes on", {"fence"}),
         ("absent", set(NAMES)),
         pytest.param(
             "plain system",

@@ -319,6 +319,18 @@ async def test_an_answer_without_a_limit_of_its_own_is_not_fenced_and_ends_with_
     assert session.process.returncode == -9
 
 
+async def test_a_cli_that_cannot_be_fenced_is_not_and_ends_with_its_answer(cli: FakeCli) -> None:
+    session = await cli.session("goes on")
+    session.fences = False
+    await session.ask(hello(sampling=LIMITED), native)
+    await until_message_ends(session)
+
+    assert await session.cut_short() is None
+    await until_ended(session.process)
+
+    assert configuration.FENCE not in [request.get("settings", {}).get("env") for request in cli.controls()]
+
+
 async def test_a_fence_that_came_too_early_costs_a_process_and_no_answer(cli: FakeCli) -> None:
     session = await cli.session("asks nothing")
     await session.ask(hello(sampling=LIMITED), native)
