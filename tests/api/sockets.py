@@ -1,36 +1,19 @@
 """A real server on a real socket, and what is said to it byte by byte."""
 
 import socket
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import uvicorn
 from litestar import Litestar
 
 from claude_relay.web.protocol import BoundedProtocol
+from tests.serving import Place, serving
 
-Place = tuple[str, int]
 
-
-@contextmanager
-def listening(app: Litestar, host: str = "127.0.0.1") -> Iterator[Place]:
+def listening(app: Litestar, host: str = "127.0.0.1") -> AbstractContextManager[Place]:
     """Serve an application as ``claude-relay serve`` does, until the block ends."""
-    config = uvicorn.Config(app, host=host, port=0, http=BoundedProtocol, proxy_headers=False, log_config=None)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        deadline = time.monotonic() + 20
-        while not server.started:
-            assert thread.is_alive()
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        yield server.servers[0].sockets[0].getsockname()[:2]
-    finally:
-        server.should_exit = True
-        thread.join(20)
+    return serving(uvicorn.Config(app, host=host, port=0, http=BoundedProtocol, proxy_headers=False, log_config=None))
 
 
 @contextmanager

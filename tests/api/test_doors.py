@@ -210,10 +210,10 @@ def test_a_refusal_is_logged_under_its_id_without_the_key(keyed: Client, caplog:
 
     keyed.get("/v1/models", headers={"authorization": "Bearer sEcReTsEcReT"})
 
-    (line,) = [record.getMessage() for record in caplog.records if record.name == "claude_relay.web.door"]
-    assert ELSEWHERE in line
-    assert "invalid_api_key" in line
-    assert "sEcReT" not in caplog.text
+    (facts,) = [vars(record)["facts"] for record in caplog.records if record.name == "claude_relay.web.journal"]
+    assert facts["client"] == ELSEWHERE
+    assert facts["error"] == "invalid_api_key"
+    assert "sEcReT" not in f"{caplog.text} {facts}"
 
 
 def test_a_body_is_not_read_of_who_may_not_send_one() -> None:

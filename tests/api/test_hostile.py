@@ -14,7 +14,8 @@ from claude_relay.engine.echo import EchoRunner
 from claude_relay.settings import Settings
 from claude_relay.web.protocol import LONGEST_HEAD
 from tests.api.conftest import Client
-from tests.api.sockets import Place, answer, connected, head, listening
+from tests.api.sockets import answer, connected, head, listening
+from tests.serving import Place
 
 MEGABYTE = 1024 * 1024
 HELLO = b'{"messages":[{"role":"user","content":"hi"}]}'

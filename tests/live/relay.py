@@ -4,7 +4,6 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,8 +18,8 @@ from openai import OpenAI
 from claude_relay.asgi import create_app
 from claude_relay.engine.claude.runner import ClaudeCodeRunner
 from claude_relay.engine.governed import governed
-from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.settings import Settings
+from tests.serving import serving
 from tests.upstream import FakeUpstream
 
 
@@ -99,32 +98,16 @@ def _home_of(process: psutil.Process) -> str | None:
 def relay(home: Path, environ: Mapping[str, str], **choices: Any) -> Iterator[Relay]:
     """Run a relay with the real CLI until the block ends; then no process of its may be left."""
     settings = Settings(**{"host": "127.0.0.1", "cwd": str(home), "self_test": False, **choices})
-    with serving(home, settings, governed(ClaudeCodeRunner(settings, environ), settings)) as running:
-        yield running
-    assert processes_with_home(home) == []
-
-
-@contextmanager
-def serving(home: Path, settings: Settings, runner: ClaudeRunner) -> Iterator[Relay]:
-    """Serve a runner on a free port, in a thread."""
-    config = uvicorn.Config(
-        create_app(settings, runner), host=settings.host, port=0, log_config=None, timeout_graceful_shutdown=2
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        Relay.wait_until(lambda: server.started or not thread.is_alive(), 20)
-        port = server.servers[0].sockets[0].getsockname()[1]
+    app = create_app(settings, governed(ClaudeCodeRunner(settings, environ), settings))
+    config = uvicorn.Config(app, host=settings.host, port=0, log_config=None, timeout_graceful_shutdown=2)
+    with serving(config) as (_, port):
         running = Relay(f"http://127.0.0.1:{port}", home)
         try:
             yield running
         finally:
             running.http.close()
             running.openai.close()
-    finally:
-        server.should_exit = True
-        thread.join(20)
+    assert processes_with_home(home) == []
 
 
 @contextmanager
