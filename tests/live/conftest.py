@@ -15,7 +15,7 @@ KINDS: dict[str, dict[str, str]] = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def relay_of(
     shared_upstream: FakeUpstream, claude_path: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[str], Relay]]:
