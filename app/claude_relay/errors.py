@@ -98,6 +98,14 @@ class MethodNotAllowedError(RelayError):
     default_code = "method_not_allowed"
 
 
+class RequestTimeoutError(RelayError):
+    """The client took too long to send its request."""
+
+    status = 408
+    type = "invalid_request_error"
+    default_code = "request_timeout"
+
+
 class RequestTooLargeError(RelayError):
     """The request's body is larger than the relay or its upstream takes."""
 

@@ -12,6 +12,7 @@ import pytest
 from claude_relay.asgi import create_app
 from claude_relay.engine.echo import EchoRunner
 from claude_relay.settings import Settings
+from claude_relay.web import protocol
 from claude_relay.web.protocol import LONGEST_HEAD
 from tests.api.conftest import Client
 from tests.api.sockets import answer, connected, head, listening
@@ -277,6 +278,51 @@ def test_who_leaves_in_the_middle_of_a_body_is_no_mistake_of_the_relay(
     time.sleep(0.2)
 
     assert [record for record in caplog.records if record.levelname in {"ERROR", "CRITICAL"}] == []
+
+
+HALVES = {
+    "half a head": head()[:-10],
+    "no body": head(content_length=str(len(HELLO))),
+    "half a body": head(content_length=str(len(HELLO))) + HELLO[:10],
+    "half a piece": head(transfer_encoding="chunked") + b"100\r\nhalf",
+}
+
+
+@pytest.mark.parametrize("half", HALVES.values(), ids=HALVES.keys())
+def test_who_begins_to_ask_and_stops_is_not_waited_for(
+    place: Place, monkeypatch: pytest.MonkeyPatch, half: bytes
+) -> None:
+    monkeypatch.setattr(protocol, "LONGEST_WAIT", 0.2)
+    with connected(place) as connection:
+        connection.sendall(half)
+        assert error_of(answer(connection))["code"] == "request_timeout"
+
+        assert connection.recv(1) == b""
+
+
+def test_who_stops_at_a_second_request_is_not_waited_for(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "LONGEST_WAIT", 0.2)
+    with connected(place) as connection:
+        connection.sendall(head("/v1/models", "GET"))
+        assert status(answer(connection)) == 200
+        connection.sendall(head("/v1/models", "GET")[:-10])
+
+        assert status(answer(connection)) == 408
+
+
+def test_who_connects_and_asks_nothing_is_let_go(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "LONGEST_WAIT", 0.2)
+    with connected(place) as connection:
+        assert connection.recv(1) == b""
+
+
+def test_what_comes_after_a_request_does_not_end_its_answer(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "LONGEST_WAIT", 0.2)
+    slow = b'{"messages":[{"role":"user","content":"!echo interval=0.1\\na b c d e f g h"}]}'
+    with connected(place) as connection:
+        connection.sendall(head(content_length=str(len(slow))) + slow + b"\r\n")
+
+        assert status(answer(connection)) == 200
 
 
 FLOODS = {
