@@ -6,6 +6,7 @@ from litestar import Litestar
 from litestar.di import Provide
 
 from claude_relay.chat.plugin import ChatPlugin
+from claude_relay.engine.allowances import allowances
 from claude_relay.engine.claude.runner import ClaudeCodeRunner
 from claude_relay.engine.echo import EchoRunner
 from claude_relay.engine.governed import governed
@@ -48,5 +49,7 @@ def create_app(settings: Settings | None = None, runner: ClaudeRunner | None = N
 
 def create_runner(settings: Settings) -> ClaudeRunner:
     """Return the engine that the operator chose, under the limits that the operator set."""
-    runner: ClaudeRunner = EchoRunner() if settings.runner == "echo" else ClaudeCodeRunner(settings, environment())
-    return governed(runner, settings)
+    used = allowances(settings)
+    claude = settings.runner == "claude"
+    runner: ClaudeRunner = ClaudeCodeRunner(settings, environment(), used.spend) if claude else EchoRunner()
+    return governed(runner, settings, used)

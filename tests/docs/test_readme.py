@@ -29,6 +29,7 @@ def running(
     shared_upstream: FakeUpstream, claude_path: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Relay]:
     home = tmp_path_factory.mktemp("readme")
+    shared_upstream.clear()
     with relay(home, clean_environment(home, shared_upstream), claude_path=claude_path) as found:
         yield found
 

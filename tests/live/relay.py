@@ -16,6 +16,7 @@ import uvicorn
 from openai import OpenAI
 
 from claude_relay.asgi import create_app
+from claude_relay.engine.allowances import allowances
 from claude_relay.engine.claude.runner import ClaudeCodeRunner
 from claude_relay.engine.governed import governed
 from claude_relay.settings import Settings
@@ -98,7 +99,8 @@ def _home_of(process: psutil.Process) -> str | None:
 def relay(home: Path, environ: Mapping[str, str], **choices: Any) -> Iterator[Relay]:
     """Run a relay with the real CLI until the block ends; then no process of its may be left."""
     settings = Settings(**{"host": "127.0.0.1", "cwd": str(home), "self_test": False, **choices})
-    app = create_app(settings, governed(ClaudeCodeRunner(settings, environ), settings))
+    used = allowances(settings)
+    app = create_app(settings, governed(ClaudeCodeRunner(settings, environ, used.spend), settings, used))
     config = uvicorn.Config(app, host=settings.host, port=0, log_config=None, timeout_graceful_shutdown=2)
     with serving(config) as (_, port):
         running = Relay(f"http://127.0.0.1:{port}", home)

@@ -102,3 +102,33 @@ def test_an_answer_that_takes_too_long_in_all_is_ended(run: Run, upstream: FakeU
 
     assert "total_timeout" in frames[-1]
     assert len(frames) > 5
+
+
+def _times_out(running: Relay) -> None:
+    assert running.chat("?").status_code == 504
+
+
+def _leaves(running: Relay) -> None:
+    body = {"model": "sonnet", "messages": [{"role": "user", "content": "?"}], "stream": True}
+    with running.http.stream("POST", "/v1/chat/completions", json=body) as response:
+        next(filter(lambda line: "Hello" in line, response.iter_lines()))
+
+
+def _is_cut(running: Relay) -> None:
+    # the upstream takes no stop sequence of white space, so the relay looks for it
+    assert running.chat("?", stop=[" "]).json()["choices"][0]["finish_reason"] == "stop"
+
+
+@pytest.mark.parametrize("personality", ["chat", "agent"])
+@pytest.mark.parametrize("stopped", [_times_out, _leaves, _is_cut])
+def test_what_an_answer_that_was_stopped_has_cost_is_spent(
+    run: Run, upstream: FakeUpstream, personality: str, stopped: Callable[[Relay], None], *, current: bool
+) -> None:
+    running = run(personality, max_usd_per_day=0.0001, silence_timeout=1.5)
+    upstream.replies(stall_after(2))
+
+    stopped(running)
+    running.settle()
+
+    # 2.1.197 counts an answer only when it is whole
+    assert running.chat("?").status_code == (429 if current else 200)

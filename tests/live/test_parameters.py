@@ -119,6 +119,23 @@ def test_white_space_can_stop_an_answer_too(either: Relay, upstream: FakeUpstrea
     assert (content, finish) == ("one\ntwo", "stop")
 
 
+def test_an_answer_that_the_relay_stops_is_no_longer_written_and_its_process_is_used_again(
+    chat: Relay, upstream: FakeUpstream, *, current: bool
+) -> None:
+    chat.chat("once, so that there is a process", stop=["\n"])
+    before = chat.processes()
+    upstream.clear()
+    for _ in range(3):
+        upstream.replies(text("one two", chunks=("one ", "two"), interval=5))
+        answer = chat.chat("hi", stop=[" "]).json()
+        assert upstream.messages_requests[-1].disconnected.wait(1)
+        assert answer["choices"][0]["message"]["content"] == "one"
+        assert "cost" in answer["usage"]
+
+    assert chat.processes()["reset"] - before["reset"] == (3 if current else 0)
+    assert len(upstream.messages_requests) == 3
+
+
 def test_several_answers_come_with_their_indexes_and_summed_usage(chat: Relay, upstream: FakeUpstream) -> None:
     upstream.replies(*(text(f"answer {number}", usage=Usage(1, 2, 3, 4)) for number in range(3)))
     answer = chat.chat("hi", n=3).json()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from claude_relay.errors import QuotaError, RateLimitError
+from claude_relay.settings import Settings
 
 _MINUTE = 60.0
 _DAY = 86_400.0
@@ -22,6 +23,11 @@ class Allowance(Struct, frozen=True):
 
     requests_per_minute: int = 0
     usd_per_day: float = 0.0
+
+
+def allowances(settings: Settings) -> "Allowances":
+    """Return a count of what each caller uses of what the operator allows."""
+    return Allowances(Allowance(settings.max_per_minute, settings.max_usd_per_day))
 
 
 class Allowances:
@@ -52,7 +58,7 @@ class Allowances:
             self._require_pace(caller, now)
 
     def spend(self, caller: str, usd: float) -> None:
-        """Count what a run has cost."""
+        """Count what something has cost."""
         self._begin_day(self._clock())
         if self._allowance.usd_per_day:
             self._spent[caller] += usd

@@ -6,10 +6,10 @@ from contextlib import aclosing
 from msgspec.structs import replace
 
 from claude_relay.engine.admission import Admission, capacity
-from claude_relay.engine.allowances import Allowance, Allowances
+from claude_relay.engine.allowances import Allowances
 from claude_relay.engine.deadlines import Deadlines, watched
 from claude_relay.engine.runner import ClaudeRunner, RunnerHealth
-from claude_relay.engine.vocabulary import Begun, Event, RunEnd, RunRequest
+from claude_relay.engine.vocabulary import Begun, Event, RunRequest
 from claude_relay.settings import Settings
 
 
@@ -69,18 +69,15 @@ class GovernedRunner:
                 match event:
                     case Begun(how):
                         yield Begun(how, waited)
-                    case RunEnd(cost=float(cost)):
-                        self._allowances.spend(request.caller, cost)
-                        yield event
                     case _:
                         yield event
 
 
-def governed(runner: ClaudeRunner, settings: Settings) -> GovernedRunner:
-    """Return a runner under the limits that the operator set."""
+def governed(runner: ClaudeRunner, settings: Settings, allowances: Allowances) -> GovernedRunner:
+    """Return a runner under the limits that the operator set; it tells the allowances itself what is spent."""
     return GovernedRunner(
         runner,
         Admission(capacity(settings)),
-        Allowances(Allowance(settings.max_per_minute, settings.max_usd_per_day)),
+        allowances,
         Deadlines(settings.first_event_timeout, settings.silence_timeout, settings.total_timeout),
     )

@@ -1,11 +1,14 @@
 """What a runner is, and what a run is."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from msgspec import Struct, field
 
 from claude_relay.engine.vocabulary import Begun, Dropped, Event, RunRequest
+
+Spend = Callable[[str, float], None]
+"""Is told who has spent how many US dollars, each time that becomes known, whether a run was finished or not."""
 
 
 class RunnerHealth(Struct, frozen=True):

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Callable
 import pytest
 
 from claude_relay.chat.answers import Answers, opened
+from claude_relay.engine.allowances import allowances
 from claude_relay.engine.echo import EchoRunner
 from claude_relay.engine.governed import governed
 from claude_relay.engine.runner import Run
@@ -177,7 +178,8 @@ async def test_a_run_that_fails_to_begin_after_another_has_ends_the_events_and_s
 
 async def test_answers_that_may_only_be_given_one_after_the_other_are_all_given() -> None:
     runner = Scripted(says("a"), says("b"), says("c"))
-    one_at_a_time = governed(runner, Settings(max_concurrent=1))
+    settings = Settings(max_concurrent=1)
+    one_at_a_time = governed(runner, settings, allowances(settings))
     async with asyncio.timeout(5):
         answers = await opened(one_at_a_time, RunRequestFactory.build(), 3)
         found = await gather(answers)

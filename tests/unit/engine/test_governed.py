@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from claude_relay.engine import admission
+from claude_relay.engine.allowances import allowances
 from claude_relay.engine.echo import EchoRunner
-from claude_relay.engine.governed import governed
+from claude_relay.engine.governed import GovernedRunner, governed
 from claude_relay.engine.runner import ClaudeRunner, RunnerHealth, open_run
 from claude_relay.engine.vocabulary import Begun, Dropped, Event, RunEnd, RunRequest
 from claude_relay.errors import DeadlineError, QuotaError, RateLimitError, RelayError, UpstreamError
@@ -36,17 +37,20 @@ async def one_clock(anyio_backend: object, monkeypatch: pytest.MonkeyPatch) -> A
     assert timers() == 0
 
 
+def under(runner: ClaudeRunner, settings: Settings) -> GovernedRunner:
+    return governed(runner, settings, allowances(settings))
+
+
 class Watched(EchoRunner):
-    """An echo that costs something, and counts what is under way.
+    """An echo that counts what is under way.
 
     Attributes:
         most: Most runs that were under way at once.
         running: Runs under way.
     """
 
-    def __init__(self, cost: float | None = None) -> None:
+    def __init__(self) -> None:
         self.running = self.most = self.starts = self.stops = 0
-        self.cost = cost
 
     async def start(self) -> None:
         self.starts += 1
@@ -59,7 +63,7 @@ class Watched(EchoRunner):
         self.most = max(self.most, self.running)
         try:
             async for event in super().run(request):
-                yield RunEnd(event.stop, event.usage, cost=self.cost) if isinstance(event, RunEnd) else event
+                yield event
         finally:
             self.running -= 1
 
@@ -80,7 +84,7 @@ async def refused(runner: ClaudeRunner, text: str = "hi", caller: str = "ann") -
 
 async def test_it_is_a_runner_and_looks_like_the_one_that_does_the_work() -> None:
     inner = Watched()
-    runner = governed(inner, Settings())
+    runner = under(inner, Settings())
 
     await runner.start()
     await runner.stop()
@@ -93,11 +97,11 @@ async def test_it_is_a_runner_and_looks_like_the_one_that_does_the_work() -> Non
 async def test_within_the_limits_an_answer_is_what_it_would_be_without_them() -> None:
     text = "!echo delay=1 interval=1\none two"
 
-    assert await asked(governed(EchoRunner(), Settings()), text) == await asked(EchoRunner(), text)
+    assert await asked(under(EchoRunner(), Settings()), text) == await asked(EchoRunner(), text)
 
 
 async def test_a_run_tells_how_long_it_waited_in_line() -> None:
-    runner = governed(EchoRunner(), Settings(max_concurrent=1))
+    runner = under(EchoRunner(), Settings(max_concurrent=1))
 
     first, second = await asyncio.gather(asked(runner, "!echo delay=7\nhi"), asked(runner))
 
@@ -112,7 +116,7 @@ async def test_every_beginning_of_a_run_tells_it() -> None:
             async for event in EchoRunner().run(request):
                 yield event
 
-    runner = governed(Twice(), Settings(max_concurrent=1))
+    runner = under(Twice(), Settings(max_concurrent=1))
 
     answers = await asyncio.gather(asked(runner, "!echo delay=3\nhi"), asked(runner))
 
@@ -121,7 +125,7 @@ async def test_every_beginning_of_a_run_tells_it() -> None:
 
 async def test_no_more_run_at_once_than_the_operator_allows_and_health_tells_who_waits() -> None:
     inner = Watched()
-    runner = governed(inner, Settings(max_concurrent=2))
+    runner = under(inner, Settings(max_concurrent=2))
     running = [asyncio.create_task(asked(runner, "!echo delay=1\nhi")) for _ in range(5)]
     await asyncio.sleep(0.5)
 
@@ -136,12 +140,12 @@ async def test_a_runner_that_is_degraded_is_so_under_limits_too() -> None:
         def health(self) -> RunnerHealth:
             return RunnerHealth("degraded", reason="no disk", remedy="a disk")
 
-    assert governed(Ill(), Settings()).health() == RunnerHealth("degraded", {"waiting": 0}, "no disk", "a disk")
+    assert under(Ill(), Settings()).health() == RunnerHealth("degraded", {"waiting": 0}, "no disk", "a disk")
 
 
 async def test_a_full_line_is_told_to_the_client() -> None:
     inner = Watched()
-    runner = governed(inner, Settings(max_concurrent=1, max_queue=0))
+    runner = under(inner, Settings(max_concurrent=1, max_queue=0))
     first = asyncio.create_task(asked(runner, "!echo delay=1\nhi"))
     await asyncio.sleep(0.5)
 
@@ -153,7 +157,7 @@ async def test_a_full_line_is_told_to_the_client() -> None:
 
 
 async def test_who_waits_too_long_is_told_too() -> None:
-    runner = governed(EchoRunner(), Settings(max_concurrent=1, queue_timeout=4.0))
+    runner = under(EchoRunner(), Settings(max_concurrent=1, queue_timeout=4.0))
     first = asyncio.create_task(asked(runner, "!echo delay=9\nhi"))
     await asyncio.sleep(0)
 
@@ -165,7 +169,7 @@ async def test_who_waits_too_long_is_told_too() -> None:
 
 async def test_a_callers_own_limit_is_no_other_callers() -> None:
     inner = Watched()
-    runner = governed(inner, Settings(max_concurrent=9, max_per_caller=1))
+    runner = under(inner, Settings(max_concurrent=9, max_per_caller=1))
     answers = [asked(runner, "!echo delay=1\nhi", caller) for caller in ("ann", "ann", "ann", "bob")]
 
     await asyncio.gather(*answers)
@@ -185,7 +189,7 @@ async def test_an_answer_that_takes_too_long_is_stopped_and_its_place_free(
     limits: dict[str, Any], script: str, code: str, at: float
 ) -> None:
     inner = Watched()
-    runner = governed(inner, Settings(max_concurrent=1, **limits))
+    runner = under(inner, Settings(max_concurrent=1, **limits))
 
     error = await refused(runner, f"!echo {script}\none two")
 
@@ -195,7 +199,7 @@ async def test_an_answer_that_takes_too_long_is_stopped_and_its_place_free(
 
 
 async def test_the_time_in_line_is_not_the_answers() -> None:
-    runner = governed(EchoRunner(), Settings(max_concurrent=1, first_event_timeout=5.0, total_timeout=6.0))
+    runner = under(EchoRunner(), Settings(max_concurrent=1, first_event_timeout=5.0, total_timeout=6.0))
 
     answers = await asyncio.gather(*(asked(runner, "!echo delay=4\nhi") for _ in range(4)))
 
@@ -208,7 +212,7 @@ async def test_the_time_in_line_is_not_the_answers() -> None:
 )
 async def test_a_failed_run_leaves_its_place(script: str, error: type[RelayError]) -> None:
     inner = Watched()
-    runner = governed(inner, Settings(max_concurrent=1, max_queue=0))
+    runner = under(inner, Settings(max_concurrent=1, max_queue=0))
 
     assert isinstance(await refused(runner, f"!echo {script}\none two"), error)
 
@@ -218,7 +222,7 @@ async def test_a_failed_run_leaves_its_place(script: str, error: type[RelayError
 
 async def test_closing_a_run_stops_the_work_and_frees_its_place_at_once() -> None:
     inner = Watched()
-    runner = governed(inner, Settings(max_concurrent=1, max_queue=0))
+    runner = under(inner, Settings(max_concurrent=1, max_queue=0))
     run = await open_run(runner, asking("one two three"))
     assert inner.running == 1
 
@@ -230,7 +234,7 @@ async def test_closing_a_run_stops_the_work_and_frees_its_place_at_once() -> Non
 
 async def test_who_is_cancelled_at_work_or_in_line_leaves_nothing_behind() -> None:
     inner = Watched()
-    runner = governed(inner, Settings(max_concurrent=1, max_queue=1))
+    runner = under(inner, Settings(max_concurrent=1, max_queue=1))
     running = asyncio.create_task(asked(runner, "!echo delay=2\nhi"))
     waiting = asyncio.create_task(asked(runner, "!echo delay=2\nhi"))
     await asyncio.sleep(1)
@@ -249,7 +253,7 @@ async def test_who_is_cancelled_at_work_or_in_line_leaves_nothing_behind() -> No
 
 async def test_a_caller_may_ask_so_many_times_in_a_minute_and_others_too() -> None:
     inner = Watched()
-    runner = governed(inner, Settings(max_per_minute=2))
+    runner = under(inner, Settings(max_per_minute=2))
     await asked(runner)
     await asked(runner)
 
@@ -259,30 +263,24 @@ async def test_a_caller_may_ask_so_many_times_in_a_minute_and_others_too() -> No
     await asked(runner, caller="bob")
 
 
-async def test_what_answers_cost_counts_before_the_client_knows_of_the_end() -> None:
-    runner = governed(Watched(cost=0.75), Settings(max_usd_per_day=1.0))
+async def test_who_has_spent_what_a_day_allows_is_refused_and_others_are_not() -> None:
+    settings = Settings(max_usd_per_day=1.0)
+    used = allowances(settings)
+    runner = governed(EchoRunner(), settings, used)
+    used.spend("ann", 0.75)
     await asked(runner)
-    run = runner.run(asking("hi"))
-    while not isinstance(await anext(run), RunEnd):
-        pass
+    used.spend("ann", 0.25)
 
     error = await refused(runner)
 
     assert isinstance(error, QuotaError)
-    await run.aclose()
     await asked(runner, caller="bob")
 
 
-@pytest.mark.parametrize("cost", [None, 0.0])
-async def test_what_costs_nothing_or_nobody_knows_what_is_not_counted(cost: float | None) -> None:
-    runner = governed(Watched(cost), Settings(max_usd_per_day=0.01))
-
-    for _ in range(3):
-        await asked(runner)
-
-
 async def test_without_limits_of_its_own_a_caller_meets_none() -> None:
-    runner = governed(Watched(cost=1000.0), Settings())
+    settings = Settings()
+    used = allowances(settings)
+    used.spend("ann", 1000.0)
 
     for _ in range(100):
-        assert isinstance((await asked(runner))[-1], RunEnd)
+        assert isinstance((await asked(governed(EchoRunner(), settings, used)))[-1], RunEnd)

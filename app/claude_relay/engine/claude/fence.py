@@ -17,6 +17,7 @@ class Fence:
     Attributes:
         closing: Id of the control request that closes the fence, once it was sent.
         contains: Whether the model has stopped, and the CLI asks nothing more.
+        breached: Whether the model has stopped, and nothing keeps the CLI from asking again.
     """
 
     def __init__(self, *, limited: bool = False, tools: Collection[str] = ()) -> None:
@@ -25,6 +26,7 @@ class Fence:
         self._closed = False
         self.closing: str | None = None
         self.contains = False
+        self.breached = False
 
     @classmethod
     def around(cls, request: RunRequest) -> "Fence":
@@ -54,3 +56,4 @@ class Fence:
             case wire.StreamEvent(wire.MessageDelta(wire.MessageEnd(str(reason)))):
                 # a refusal is not asked again
                 self.contains = self._closed or reason == "refusal"
+                self.breached = not self.contains

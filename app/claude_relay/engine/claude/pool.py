@@ -334,7 +334,6 @@ def _discard(spares: deque[asyncio.Task[Session]], opening: asyncio.Task[Session
 
 
 async def _end(session: Session) -> None:
-    """Interrupt first: killed in the middle of its work, the CLI would leave its own tools running."""
-    if session.asking:
-        await session.interrupt()
+    """End its turn first: killed in the middle of its work, the CLI would leave its own tools running."""
+    await session.end_turn()
     await session.process.close()

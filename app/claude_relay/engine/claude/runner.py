@@ -21,7 +21,7 @@ from claude_relay.engine.claude.selftest import examine
 from claude_relay.engine.claude.session import ProcessGoneError, Session
 from claude_relay.engine.claude.translate import Translator
 from claude_relay.engine.finishing import Finisher
-from claude_relay.engine.runner import RunnerHealth
+from claude_relay.engine.runner import RunnerHealth, Spend
 from claude_relay.engine.vocabulary import Begun, Dropped, Event, RunEnd, RunRequest
 from claude_relay.errors import InvalidRequestError, UnavailableError
 from claude_relay.settings import Personality, Settings
@@ -39,14 +39,16 @@ class ClaudeCodeRunner:
     Args:
         settings: The operator's choices.
         environ: The environment that the CLI inherits.
+        spend: Is told what is spent.
     """
 
     name = "claude"
     models: tuple[str, ...] = ("opus", "sonnet", "haiku")
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
+    def __init__(self, settings: Settings, environ: Mapping[str, str], spend: Spend | None = None) -> None:
         self._settings = settings
         self._environ = environ
+        self._spend = spend
         self._finder = Finder(settings.claude_path, environ)
         self._installation: Installation | None = None
         self._pool = Pool(self._open, limits(settings), _memory_of)
@@ -183,9 +185,9 @@ class ClaudeCodeRunner:
             for said in translator.feed(await session.receive()):
                 for event in finisher.feed(said):
                     if isinstance(event, RunEnd):
-                        result = await session.cut_short()
+                        await session.cut_short()
                         self._learn(request.model, translator.context_window)
-                        yield replace(event, cost=session.cost_of(result.total_cost_usd if result else event.cost))
+                        yield replace(event, cost=session.cost)
                         return
                     yield event
 
@@ -243,7 +245,7 @@ class ClaudeCodeRunner:
             self._directory(personality),
             alone=personality == "chat",
         )
-        return Session(child, personality, settings.model, client_composed=self._composed)
+        return Session(child, personality, settings.model, client_composed=self._composed, spend=self._spend)
 
     def _directory(self, personality: Personality) -> str:
         """Return where a process works: ``chat`` in an empty place that nobody else has."""

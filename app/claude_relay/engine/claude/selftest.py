@@ -144,7 +144,8 @@ class _Bench:
         async with self._session() as session:
             limited = Sampling(max_tokens=5)
             await _ask(session, RunRequest(_MODEL, "chat", None, (_said("go"),), limited))
-            return await session.cut_short() is not None and len(self._upstream.bodies) == before + 1
+            await session.cut_short()
+            return not session.asking and len(self._upstream.bodies) == before + 1
 
     @asynccontextmanager
     async def _session(self) -> AsyncIterator[Session]:

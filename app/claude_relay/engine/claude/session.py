@@ -13,14 +13,15 @@ from claude_relay.engine.claude import configuration, history, tools, wire
 from claude_relay.engine.claude.conversation import Binding, Conversation
 from claude_relay.engine.claude.fence import Fence
 from claude_relay.engine.claude.process import ChildProcess
+from claude_relay.engine.runner import Spend
 from claude_relay.engine.vocabulary import RunRequest
 from claude_relay.errors import UpstreamError
 from claude_relay.settings import Personality
 
 _log = logging.getLogger(__name__)
 
-_PATIENCE = 0.2
-"""Seconds that a process gets to take notice of an interrupt."""
+_PATIENCE = 0.5
+"""Seconds that a process gets to take notice of an interrupt, and to end its turn."""
 _PROOF_TIMEOUT = 2.0
 """Seconds that a process gets to prove that it is empty."""
 _MOST_NOISE = 100
@@ -49,6 +50,7 @@ class Session:
         personality: What it was started as.
         model: The model it was started with.
         client_composed: Whether it takes lines marked as plain text.
+        spend: Is told what each turn has cost, as soon as that is known.
 
     Attributes:
         texts: How plain text is kept plain.
@@ -57,14 +59,22 @@ class Session:
         held: The conversation it holds, if that is known exactly.
         asking: Whether it was asked and has not ended its turn.
         turns: How many questions it was asked.
-        cost: US dollars that its turns have cost so far.
+        cost: US dollars that its last turn has cost; None if that is not known, or not yet.
         how: How its present request got it.
         under_way: Whether the CLI has asked the upstream its present question, as far as is known.
         spoken: Whether anything of the present answer has come.
         cut: Whether the present answer was cut short: the process then holds more than the client knows of.
     """
 
-    def __init__(self, process: ChildProcess, personality: Personality, model: str, *, client_composed: bool) -> None:
+    def __init__(
+        self,
+        process: ChildProcess,
+        personality: Personality,
+        model: str,
+        *,
+        client_composed: bool,
+        spend: Spend | None = None,
+    ) -> None:
         self.process = process
         self.personality: Personality = personality
         self.texts = history.Texts(client_composed)
@@ -73,12 +83,14 @@ class Session:
         self.held: Conversation | None = None
         self.asking = False
         self.turns = 0
-        self.cost = 0.0
+        self.cost: float | None = None
         self.how: How = "started"
         self.under_way = False
         self.spoken = False
         self.cut = False
         self._settings = configuration.defaults(model, personality)
+        self._spend = spend
+        self._spent = 0.0
         self._expected: str | None = None
         self._fence = Fence()
         self._request: RunRequest | None = None
@@ -93,14 +105,6 @@ class Session:
     def model(self) -> str:
         """The model that would answer now."""
         return str(self._settings["model"])
-
-    def cost_of(self, total: float | None) -> float | None:
-        """Return the cost of the turn that has just ended; the CLI tells that of all turns so far."""
-        if total is None:
-            return None
-        # a billionth of a dollar is exact enough, and what binary fractions add looks odd
-        cost, self.cost = round(total - self.cost, 9), total
-        return cost
 
     async def ready(self) -> None:
         """Wait until the CLI answers at all, which is when its start-up is over.
@@ -138,7 +142,7 @@ class Session:
         for batch in plan.past:
             await self._write(*batch)
             await self._turn_over()
-        self.asking = True
+        self.asking, self.cost = True, None
         self.turns += 1
         await self._write(*plan.question)
 
@@ -181,29 +185,37 @@ class Session:
                 self.under_way = True
             case wire.StreamEvent():
                 self.under_way = self.spoken = True
-            case wire.Result():
+            case wire.Result(total_cost_usd=total):
                 self.asking = False
+                self._account(total)
         self._fence.note(line)
         if self._fence.is_due(line):
             await self._close_fence()
         return line
 
-    async def cut_short(self) -> wire.Result | None:
-        """See to it that nothing more is asked upstream, where the answer ended before the CLI's own turn did.
-
-        Behind the fence the turn ends by itself at once, and its result is returned. Without one only a kill is quick
-        enough; an agent, which may have tools running, is interrupted instead.
-        """
+    async def cut_short(self) -> None:
+        """See to it that nothing more is asked upstream, where the answer ended before the CLI's own turn did."""
         self.cut = self.asking
-        if self.asking and self.personality == "agent":
-            await self.interrupt()
-        elif self.asking and self._fence.contains:
-            with contextlib.suppress(TimeoutError, UpstreamError):
-                async with asyncio.timeout(_PATIENCE):
-                    return await self._turn_over()
-        if self.asking and self.personality == "chat":
+        may_be_killed = self.personality == "chat"
+        # where the model has stopped and nothing keeps the CLI from going on, only a kill is quick enough
+        if not (may_be_killed and self._fence.breached):
+            await self.end_turn()
+        if self.asking and may_be_killed:
             self.process.kill()
-        return None
+
+    async def end_turn(self) -> None:
+        """End the turn that goes on, if one does, so that its tools end too and what it has cost is known.
+
+        Behind its fence a turn ends by itself at once; another one is interrupted.
+        """
+        if not self.asking:
+            return
+        if not self._fence.contains:
+            await self.interrupt()
+        # whoever reads the answer still, while the relay stops, hears of the end instead
+        with contextlib.suppress(TimeoutError, UpstreamError, RuntimeError):
+            async with asyncio.timeout(_PATIENCE):
+                await self._turn_over()
 
     async def interrupt(self) -> None:
         """Ask the CLI to stop its work, upstream and in tools; nothing happens if it is gone already."""
@@ -281,6 +293,15 @@ class Session:
                         case wire.StreamEvent() | wire.Assistant() | wire.Result():
                             quiet = False
         return False
+
+    def _account(self, total: float | None) -> None:
+        """Learn what a turn has cost; the CLI tells what all of them have so far."""
+        if total is None:
+            return
+        # a billionth of a dollar is exact enough, and what binary fractions add looks odd
+        self.cost, self._spent = round(total - self._spent, 9), total
+        if self._spend and self.binding:
+            self._spend(self.binding.caller, self.cost)
 
     async def _close_fence(self) -> None:
         """Have the CLI refuse to ask anything more in this turn."""

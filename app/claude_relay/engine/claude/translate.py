@@ -152,7 +152,7 @@ class Translator:
     def _end(self, result: wire.Result) -> Iterator[Event]:
         if result.subtype in _LIMITS:
             _log.info("the agent met a limit of the operator's: %s", result.subtype)
-            yield RunEnd("length", self.usage, cost=result.total_cost_usd)
+            yield RunEnd("length", self.usage)
             return
         # the CLI would have asked again, as it does after an answer without words
         fenced = self._heard and result.terminal_reason == "blocking_limit"
@@ -162,7 +162,7 @@ class Translator:
         if self._spoken_unfinished:
             raise _broken_off()
         if fenced:
-            yield RunEnd("end", self.usage, cost=result.total_cost_usd)
+            yield RunEnd("end", self.usage)
             return
         self.context_window = (
             max((model.context_window or 0 for model in result.modelUsage.values()), default=0) or None
@@ -176,7 +176,7 @@ class Translator:
         total = _merge(Usage(), result.usage)
         usage = total if total.prompt_tokens else self.usage
         stop: StopReason = "tool_calls" if self._called else "end"
-        yield RunEnd(stop, usage, details.thinking_tokens, result.total_cost_usd)
+        yield RunEnd(stop, usage, details.thinking_tokens)
 
     def _activity(self, message: wire.SaidMessage) -> Iterator[Event]:
         for block in message.content:

@@ -23,6 +23,8 @@ _settings: dict[str, Any] = {}
 """What was set last."""
 _lines: list[str] = []
 """Turns since the last boundary."""
+_answered: list[str] = []
+"""Questions so far; each answer costs half a dollar."""
 PROOFS: dict[str, dict[str, Any]] = {
     "keeps something": {"messageBreakdown": {"userMessageTokens": 0, "attachmentTokens": 3}, "apiUsage": None},
     "keeps its last answer": {"messageBreakdown": {"userMessageTokens": 0}, "apiUsage": {"input_tokens": 1}},
@@ -131,7 +133,7 @@ def take_turn(lines: Input, line: dict[str, Any]) -> None:
         case "dies":
             delta("half")
             end(4, "out of memory")
-        case "works" | "cut":
+        case "works" | "works on" | "cut":
             work(lines)
         case "goes on" | "calls" | "asks nothing":
             go_on(lines)
@@ -157,7 +159,9 @@ def refused_field() -> str | None:
 def answer(text: str) -> None:
     delta(f"You said: {text}")
     stop("end_turn")
-    result(modelUsage={"some-model": {"contextWindow": 1_000_000}}, structured_output={"said": text})
+    _answered.append(text)
+    models = {"some-model": {"contextWindow": 1_000_000}}
+    result(modelUsage=models, structured_output={"said": text}, total_cost_usd=0.5 * len(_answered))
 
 
 def stop(reason: str) -> None:
@@ -165,12 +169,12 @@ def stop(reason: str) -> None:
 
 
 def work(lines: Input) -> None:
-    """Go on until interrupted."""
+    """Go on until interrupted, or even then."""
     delta("half")
     if MODE == "cut":
         stop("max_tokens")
-    if lines.line() is not None:
-        result(subtype="error_during_execution", is_error=True)
+    if lines.line() is not None and MODE != "works on":
+        result(subtype="error_during_execution", is_error=True, total_cost_usd=0.25)
 
 
 def go_on(lines: Input) -> None:

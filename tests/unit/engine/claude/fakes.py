@@ -22,12 +22,14 @@ class FakeCli:
 
     Attributes:
         environ: Environment of the stand-ins.
+        spent: What was told of costs.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._log, self._lock = folder / "told.jsonl", folder / "lock"
         self._children: list[ChildProcess] = []
+        self.spent: list[tuple[str, float]] = []
         self.environ = {"PATH": os.defpath, "FAKE_CLI_LOG": str(self._log), "FAKE_CLI_LOCK": str(self._lock)}
 
     def executable(self) -> Path:
@@ -45,7 +47,11 @@ class FakeCli:
 
     async def session(self, mode: str = "", personality: Personality = "chat", *, composed: bool = True) -> Session:
         """Start a stand-in as a session that was started for the model ``sonnet``."""
-        return Session(await self.spawn(mode), personality, "sonnet", client_composed=composed)
+        return Session(await self.spawn(mode), personality, "sonnet", client_composed=composed, spend=self.spend)
+
+    def spend(self, caller: str, usd: float) -> None:
+        """Take note of a cost."""
+        self.spent.append((caller, usd))
 
     def told(self, *kinds: str) -> list[dict[str, Any]]:
         """Return what all stand-ins were told, of some kinds or of all."""

@@ -38,7 +38,7 @@ async def make(cli: FakeCli, tmp_path: Path) -> AsyncIterator[Make]:
         settings = Settings(
             claude_path=str(path or cli.executable()), cwd=str(tmp_path / "project"), personality="chat", warm=1
         )
-        runners.append(ClaudeCodeRunner(settings, {**cli.environ, "FAKE_CLI": mode, "CLAUDECODE": "1"}))
+        runners.append(ClaudeCodeRunner(settings, {**cli.environ, "FAKE_CLI": mode, "CLAUDECODE": "1"}, cli.spend))
         return runners[-1]
 
     yield build
@@ -64,7 +64,7 @@ async def test_a_request_is_answered_and_its_process_ends(make: Make, cli: FakeC
     await runner.stop()
 
     assert events[0] in {Begun("spared"), Begun("started")}
-    assert events[1:] == [TextDelta("You said: Hello"), RunEnd("end", Usage(7, 0, 0, 2))]
+    assert events[1:] == [TextDelta("You said: Hello"), RunEnd("end", Usage(7, 0, 0, 2), cost=0.5)]
     await cli.all_ended()
 
 
@@ -107,15 +107,16 @@ async def test_the_private_directory_of_chats_is_gone_after_the_stop(make: Make,
     assert not os.path.exists(directory)  # noqa: ASYNC240, PTH110 - nothing else waits here
 
 
-async def test_closing_a_run_interrupts_the_cli_and_ends_it(make: Make, cli: FakeCli) -> None:
+async def test_closing_a_run_interrupts_the_cli_and_ends_it_and_its_cost_is_told(make: Make, cli: FakeCli) -> None:
     runner = make("works")
     await runner.start()
 
-    run = await open_run(runner, RunRequestFactory.build())
+    run = await open_run(runner, RunRequestFactory.build(caller="ann"))
     await run.aclose()
     await runner.stop()
 
     assert cli.controls()[-1] == {"subtype": "interrupt"}
+    assert cli.spent == [("ann", 0.25)]
     await cli.all_ended()
 
 
@@ -129,7 +130,8 @@ async def test_an_answer_that_met_its_limit_ends_at_once_and_nothing_more_is_ask
     events = [event async for event in runner.run(RunRequestFactory.build(personality=personality))]
     await runner.stop()
 
-    assert events[1:] == [TextDelta("half"), RunEnd("length", Usage())]
+    cost = 0.25 if personality == "agent" else None
+    assert events[1:] == [TextDelta("half"), RunEnd("length", Usage(), cost=cost)]
     interrupts = [request for request in cli.controls() if request["subtype"] == "interrupt"]
     assert bool(interrupts) is (personality == "agent")
     await cli.all_ended()

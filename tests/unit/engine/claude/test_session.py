@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from claude_relay.engine.claude import configuration, wire
+from claude_relay.engine.claude import session as session_module
 from claude_relay.engine.claude.history import native
 from claude_relay.engine.claude.session import ProcessGoneError, Session
 from claude_relay.engine.vocabulary import JsonOutput, RunRequest, Sampling, Tool
@@ -240,27 +241,38 @@ async def test_an_interrupt_ends_the_turn(cli: FakeCli) -> None:
     assert not session.asking
 
 
-async def test_an_answer_of_a_chat_that_is_cut_short_ends_the_process_at_once(cli: FakeCli) -> None:
-    session = await cli.session("works")
-    await session.ask(hello(), native)
-
-    await session.cut_short()
-    await until_ended(session.process)
-
-    assert session.process.returncode == -9
-
-
-async def test_an_answer_of_an_agent_that_is_cut_short_is_interrupted_for_it_may_have_tools_running(
-    cli: FakeCli,
+@pytest.mark.parametrize("personality", ["chat", "agent"])
+async def test_an_answer_that_is_cut_short_is_interrupted_and_its_cost_is_known(
+    cli: FakeCli, personality: Personality
 ) -> None:
-    session = await cli.session("works", "agent")
+    session = await cli.session("works", personality)
     await session.ask(hello(), native)
+    assert session.cost is None
 
     await session.cut_short()
-    await answer(session)
 
     assert cli.controls()[-1] == {"subtype": "interrupt"}
+    assert session.cost == 0.25
     assert session.alive
+    assert session.cut
+    assert not session.asking
+
+
+@pytest.mark.parametrize(("personality", "code"), [("chat", -9), ("agent", None)])
+async def test_where_an_interrupt_changes_nothing_a_chat_is_killed_and_an_agent_may_have_tools_to_end(
+    cli: FakeCli, monkeypatch: pytest.MonkeyPatch, personality: Personality, code: int | None
+) -> None:
+    monkeypatch.setattr(session_module, "_PATIENCE", 0.05)
+    session = await cli.session("works on", personality)
+    await session.ask(hello(), native)
+
+    await session.cut_short()
+    if code is not None:
+        await until_ended(session.process)
+
+    assert session.process.returncode == code
+    assert session.asking
+    assert session.cost is None
 
 
 LIMITED = Sampling(max_tokens=5)
@@ -276,10 +288,9 @@ async def test_where_the_cli_would_ask_again_it_is_kept_from_it_and_can_be_used_
     await session.ask(hello(**fields), native)
     await until_message_ends(session)
 
-    result = await session.cut_short()
+    await session.cut_short()
 
-    assert result is not None
-    assert result.total_cost_usd == 0.5
+    assert session.cost == 0.5
     assert session.cut
     assert session.alive
     assert not session.asking
@@ -313,7 +324,7 @@ async def test_an_answer_without_a_limit_of_its_own_is_not_fenced_and_ends_with_
     await session.ask(hello(**fields), native)
     await until_message_ends(session)
 
-    assert await session.cut_short() is None
+    await session.cut_short()
     await until_ended(session.process)
 
     assert session.process.returncode == -9
@@ -325,7 +336,7 @@ async def test_a_cli_that_cannot_be_fenced_is_not_and_ends_with_its_answer(cli: 
     await session.ask(hello(sampling=LIMITED), native)
     await until_message_ends(session)
 
-    assert await session.cut_short() is None
+    await session.cut_short()
     await until_ended(session.process)
 
     assert configuration.FENCE not in [request.get("settings", {}).get("env") for request in cli.controls()]

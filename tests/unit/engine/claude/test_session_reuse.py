@@ -299,12 +299,13 @@ def test_a_process_is_empty_if_every_count_is_there_and_zero(usage: dict[str, An
 # --- costs -----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_turns_cost_is_what_the_total_has_grown_by(cli: FakeCli) -> None:
+async def test_a_turns_cost_is_what_the_total_has_grown_by_and_is_told_at_once(cli: FakeCli) -> None:
     session = await cli.session()
+    for text in ("one", "two"):
+        await answered(session, asking("Q", "A", text, caller="ann"))
+        assert session.cost == 0.5
 
-    costs = [session.cost_of(total) for total in (0.5, 0.75, 0.75, None, 1.0)]
-
-    assert costs == [0.5, 0.25, 0.0, None, 0.25]
+    assert cli.spent == [("ann", 0.5)] * 2
 
 
 async def test_an_agent_that_takes_a_turn_of_its_own_before_the_question_is_asked_no_more(cli: FakeCli) -> None:
