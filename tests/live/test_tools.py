@@ -172,10 +172,36 @@ def test_the_legacy_form_works_too(chat: Relay, upstream: FakeUpstream) -> None:
     assert "tool_result" in json.dumps(calls)
 
 
+PATCH = {"name": "apply_patch", "description": "Edits files."}
+
+
+@pytest.mark.parametrize("tool", [{"type": "custom", "custom": PATCH}, {"type": "custom", **PATCH}])
+def test_tools_that_take_text_are_called_with_text(chat: Relay, upstream: FakeUpstream, tool: dict[str, Any]) -> None:
+    patch = '*** Begin Patch\n+"x"'
+    upstream.replies(Message(blocks=(ToolUse("toolu_A", "apply_patch", {"input": patch}, chunks=9),)), text("Done."))
+    choice = chat.chat("Edit.", tools=[WEATHER, tool]).json()["choices"][0]
+    (call,) = choice["message"]["tool_calls"]
+    form, field = ("custom", "input") if "custom" in tool else ("function", "arguments")
+    assert call == {"id": "toolu_A", "type": form, form: {"name": "apply_patch", field: patch}}
+    assert choice["finish_reason"] == "tool_calls"
+
+    messages = [
+        {"role": "user", "content": "Edit."},
+        choice["message"],
+        {"role": "tool", "tool_call_id": "toolu_A", "content": "edited"},
+    ]
+    before = chat.processes()["reused"]
+    answer = chat.post(messages=messages, tools=[WEATHER, tool]).json()["choices"][0]
+    assert answer["message"]["content"] == "Done."
+    assert chat.processes()["reused"] - before == 1
+    assert json.dumps({"input": patch}) in json.dumps(_sent(upstream, 1)["messages"])
+
+
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
-        ({"tools": [{"type": "custom", "custom": {"name": "x"}}]}, "tools[0].type"),
+        ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
+        ({"tools": [{"type": "custom"}]}, "tools[0].custom"),
         ({"tools": [{"type": "function", "function": {"name": "no spaces"}}]}, "tools[0].function.name"),
         ({"tools": [TIME, TIME]}, "tools[1]"),
         (

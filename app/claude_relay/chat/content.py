@@ -3,12 +3,14 @@
 import base64
 import binascii
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from urllib.parse import unquote_to_bytes
 
 import msgspec
+from msgspec import UNSET
 
 from claude_relay.chat import schemas
+from claude_relay.chat.arguments import with_input
 from claude_relay.engine.vocabulary import Base64, Document, Image, Link, Piece, Text, ToolCall
 from claude_relay.errors import InvalidRequestError
 
@@ -35,21 +37,33 @@ def pieces(content: str | Iterable[Part] | None, where: str) -> tuple[Piece, ...
     return tuple(piece for piece in made if not isinstance(piece, Text) or piece.text.strip())
 
 
-def tool_call(call: schemas.ToolCall, where: str) -> ToolCall:
+def tool_call(call: schemas.ToolCall, where: str, texts: Collection[str] = ()) -> ToolCall:
     """Return a past call of a client's tool.
 
     Args:
         call: The call.
-        where: The path of the called function in the request, for errors.
+        where: Its path in the request, for errors.
+        texts: Tools that take text.
 
     Raises:
-        InvalidRequestError: Its arguments are no JSON object.
+        InvalidRequestError: It calls nothing, or its arguments are no JSON object.
     """
+    if call.custom is not UNSET:
+        return ToolCall(call.id, call.custom.name, with_input(call.custom.input))
+    if call.function is UNSET:
+        raise _missing(f"{where}.function")
+    return function_call(call.id, call.function, f"{where}.function", texts)
+
+
+def function_call(call_id: str, call: schemas.FunctionCall, where: str, texts: Collection[str] = ()) -> ToolCall:
+    """Return a past call of a client's function, with the arguments of ``tool_call``."""
+    if call.name in texts:
+        return ToolCall(call_id, call.name, with_input(call.arguments))
     try:
-        arguments = msgspec.json.decode(call.function.arguments or "{}", type=dict)
+        arguments = msgspec.json.decode(call.arguments or "{}", type=dict)
     except (msgspec.DecodeError, RecursionError) as error:
         raise _invalid(f"Expected a JSON object in a string: {error}.", f"{where}.arguments") from None
-    return ToolCall(call.id, call.function.name, arguments)
+    return ToolCall(call_id, call.name, arguments)
 
 
 def _piece(part: Part, where: str) -> Piece:
@@ -80,9 +94,7 @@ def _document(file: schemas.FileData, where: str) -> Document:
         raise _invalid("There are no uploaded files here; send 'file_data' instead.", f"{where}.file_id")
     where = f"{where}.file_data"
     if file.file_data is None:
-        raise InvalidRequestError(
-            f"Missing required parameter: '{where}'.", param=where, code="missing_required_parameter"
-        )
+        raise _missing(where)
     if _is_link(file.file_data):
         return Document(Link(file.file_data), file.filename)
     media_type, data = _data(file.file_data, where)
@@ -119,6 +131,12 @@ def _data(url: str, where: str) -> tuple[str, bytes]:
 
 def _is_link(url: str) -> bool:
     return url.lower().startswith(("http://", "https://"))
+
+
+def _missing(param: str) -> InvalidRequestError:
+    return InvalidRequestError(
+        f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter"
+    )
 
 
 def _invalid(message: str, param: str) -> InvalidRequestError:

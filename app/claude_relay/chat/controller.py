@@ -99,6 +99,7 @@ def _presentation(data: ChatCompletionRequest, settings: Settings) -> outbound.P
         activity=settings.show_activity,
         structured=isinstance(data.response_format, JsonObjectFormat | JsonSchemaFormat),
         legacy=functions.legacy(data),
+        texts=functions.texts(data),
     )
 
 

@@ -1,9 +1,9 @@
 """Messages -> a system prompt and turns. Pure."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from claude_relay.chat import schemas
-from claude_relay.chat.content import pieces, tool_call
+from claude_relay.chat.content import function_call, pieces, tool_call
 from claude_relay.engine.vocabulary import Image, Piece, Role, Text, ToolCall, ToolResult, Turn
 from claude_relay.errors import InvalidRequestError
 
@@ -23,14 +23,18 @@ def system_prompt(messages: Iterable[schemas.Message]) -> str | None:
     return "\n\n".join(texts) or None
 
 
-def turns(messages: Iterable[schemas.Message]) -> tuple[Turn, ...]:
+def turns(messages: Iterable[schemas.Message], texts: Collection[str] = ()) -> tuple[Turn, ...]:
     """Return what was said, turn by turn; messages of one role in a row are one turn.
+
+    Args:
+        messages: The messages.
+        texts: Tools that take text.
 
     Raises:
         InvalidRequestError: A message cannot be understood, or answers a call that was not made.
     """
     joined: list[Turn] = []
-    for role, content in _said(messages):
+    for role, content in _said(messages, texts):
         if joined and joined[-1].role == role:
             joined[-1] = Turn(role, joined[-1].content + content)
         elif content:
@@ -52,7 +56,7 @@ def passed_over(messages: Iterable[schemas.Message]) -> Iterator[str]:
                 yield "messages.content.image_url.detail"
 
 
-def _said(messages: Iterable[schemas.Message]) -> Iterator[tuple[Role, tuple[Piece, ...]]]:
+def _said(messages: Iterable[schemas.Message], texts: Collection[str]) -> Iterator[tuple[Role, tuple[Piece, ...]]]:
     waiting: dict[str, str] = {}
     where = "messages"
     for index, message in enumerate(messages):
@@ -63,7 +67,7 @@ def _said(messages: Iterable[schemas.Message]) -> Iterator[tuple[Role, tuple[Pie
             case schemas.UserMessage(content):
                 yield "user", pieces(content, f"{where}.content")
             case schemas.AssistantMessage():
-                calls = _calls(message, where)
+                calls = _calls(message, where, texts)
                 waiting = {call.id: call.name for call in calls}
                 yield "assistant", (*pieces(message.content or message.refusal, f"{where}.content"), *calls)
             case schemas.ToolMessage(call_id):
@@ -88,13 +92,13 @@ def _require_results(waiting: dict[str, str], where: str) -> None:
         )
 
 
-def _calls(message: schemas.AssistantMessage, where: str) -> tuple[ToolCall, ...]:
+def _calls(message: schemas.AssistantMessage, where: str, texts: Collection[str]) -> tuple[ToolCall, ...]:
     calls = [
-        tool_call(call, f"{where}.tool_calls[{index}].function") for index, call in enumerate(message.tool_calls or ())
+        tool_call(call, f"{where}.tool_calls[{index}]", texts) for index, call in enumerate(message.tool_calls or ())
     ]
     if message.function_call is not None:
         # the legacy form has no ids; the message's place is one
-        calls.append(tool_call(schemas.ToolCall(_id_of(where), message.function_call), f"{where}.function_call"))
+        calls.append(function_call(_id_of(where), message.function_call, f"{where}.function_call"))
     return tuple(calls)
 
 

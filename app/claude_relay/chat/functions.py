@@ -1,32 +1,48 @@
-"""The client's functions -> neutral tools, and what the model may do with them. Pure."""
+"""The client's functions and custom tools -> neutral tools, and what the model may do with them. Pure."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from msgspec import Struct
 
 from claude_relay.chat import schemas
+from claude_relay.chat.arguments import FIELD
+from claude_relay.chat.calls import Texts
 from claude_relay.engine.vocabulary import Tool, ToolChoice
 from claude_relay.errors import InvalidRequestError
 
 _NO_ARGUMENTS = {"type": "object", "properties": {}}
 
 
+class _Chosen(Struct, frozen=True):
+    """A name in a request, and where it stands."""
+
+    name: str
+    param: str
+
+
 def offered(request: schemas.ChatCompletionRequest) -> tuple[Tool, ...]:
-    """Return the functions that a request offers, in either form.
+    """Return the tools that a request offers, in whatever form.
 
     Raises:
-        InvalidRequestError: Two functions have one name.
+        InvalidRequestError: Two tools have one name, one has none, or one is allowed that is not there.
     """
     field = "tools" if request.tools else "functions"
-    definitions = [tool.function for tool in request.tools or ()] or list(request.functions or ())
-    names = [definition.name for definition in definitions]
+    tools = [_tool(tool, f"tools[{index}]") for index, tool in enumerate(request.tools or ())]
+    tools = tools or [_function(definition) for definition in request.functions or ()]
+    names = [tool.name for tool in tools]
     for index, name in enumerate(names):
         if name in names[:index]:
             raise _invalid(f"there are two functions with the name {name!r}", f"{field}[{index}]")
-    return tuple(_tool(definition) for definition in definitions)
+    allowed = [_known(chosen, tools) for chosen in _allowed(request)]
+    return tuple(tool for tool in tools if not allowed or tool.name in allowed)
 
 
 def choice(request: schemas.ChatCompletionRequest, tools: tuple[Tool, ...]) -> ToolChoice:
-    """Return what the model may do with the functions.
+    """Return what the model may do with the tools.
 
     Raises:
-        InvalidRequestError: A function must be called that is not offered.
+        InvalidRequestError: A tool must be called that is not offered.
     """
     if not tools:
         if forced(request):
@@ -34,27 +50,24 @@ def choice(request: schemas.ChatCompletionRequest, tools: tuple[Tool, ...]) -> T
             raise _invalid("there are no functions to call", field)
         return ToolChoice()
     parallel = request.parallel_tool_calls is not False and not legacy(request)
-    match request.tool_choice if request.tool_choice is not None else request.function_call:
-        case "none":
-            return ToolChoice("none")
-        case "required":
-            return ToolChoice("required", parallel=parallel)
-        case schemas.NamedToolChoice(schemas.FunctionName(name)):
-            return ToolChoice("required", _known(name, tools, "tool_choice.function.name"), parallel)
-        case schemas.FunctionName(name):
-            return ToolChoice("required", _known(name, tools, "function_call.name"), parallel)
-    return ToolChoice(parallel=parallel)
+    if forbidden(request):
+        return ToolChoice("none")
+    if chosen := _named(request):
+        return ToolChoice("required", _known(chosen, tools), parallel)
+    return ToolChoice("required" if forced(request) else "auto", parallel=parallel)
 
 
 def forced(request: schemas.ChatCompletionRequest) -> bool:
-    """Whether the model must call a function."""
-    if request.tool_choice is not None:
-        return request.tool_choice not in {"auto", "none"}
-    return isinstance(request.function_call, schemas.FunctionName)
+    """Whether the model must call a tool."""
+    if request.tool_choice is None:
+        return isinstance(request.function_call, schemas.FunctionName)
+    if isinstance(request.tool_choice, schemas.AllowedToolsChoice):
+        return request.tool_choice.allowed_tools.mode == "required"
+    return request.tool_choice not in {"auto", "none"}
 
 
 def forbidden(request: schemas.ChatCompletionRequest) -> bool:
-    """Whether the model must not call a function."""
+    """Whether the model must not call a tool."""
     return request.tool_choice == "none" or (request.tool_choice is None and request.function_call == "none")
 
 
@@ -63,16 +76,94 @@ def legacy(request: schemas.ChatCompletionRequest) -> bool:
     return bool(request.functions) and not request.tools
 
 
-def _tool(definition: schemas.FunctionDefinition) -> Tool:
+def texts(request: schemas.ChatCompletionRequest) -> Texts:
+    """Return the tools that take text, and how the client wants to hear of their calls.
+
+    Cursor, which sends them without ``custom`` around their fields, knows functions only: their arguments are the text.
+    """
+    return {
+        definition.name: "function" if tool.custom is None else "custom"
+        for tool, definition in _takers_of_text(request)
+    }
+
+
+def unenforced(request: schemas.ChatCompletionRequest) -> Iterator[str]:
+    """Name what the model is told of tools but not held to."""
+    if any(_grammar(definition) for _, definition in _takers_of_text(request)):
+        yield "tools.custom.format"
+
+
+def _takers_of_text(
+    request: schemas.ChatCompletionRequest,
+) -> Iterator[tuple[schemas.CustomTool, schemas.CustomDefinition]]:
+    for index, tool in enumerate(request.tools or ()):
+        if isinstance(tool, schemas.CustomTool):
+            yield tool, _definition(tool, f"tools[{index}]")
+
+
+def _definition(tool: schemas.CustomTool, where: str) -> schemas.CustomDefinition:
+    if tool.custom is not None:
+        return tool.custom
+    if tool.name is None:
+        param = f"{where}.custom"
+        raise InvalidRequestError(
+            f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter"
+        )
+    return schemas.CustomDefinition(tool.name, tool.description, tool.format)
+
+
+def _tool(tool: schemas.FunctionTool | schemas.CustomTool, where: str) -> Tool:
+    return _function(tool.function) if isinstance(tool, schemas.FunctionTool) else _custom(_definition(tool, where))
+
+
+def _function(definition: schemas.FunctionDefinition) -> Tool:
     schema = definition.parameters or _NO_ARGUMENTS
     described = schema if "type" in schema else {"type": "object", **schema}
     return Tool(definition.name, definition.description or "", described, bool(definition.strict))
 
 
-def _known(name: str, tools: tuple[Tool, ...], param: str) -> str:
-    if all(tool.name != name for tool in tools):
-        raise _invalid(f"no function has the name {name!r}", param)
-    return name
+def _custom(definition: schemas.CustomDefinition) -> Tool:
+    text: dict[str, Any] = {"type": "string", **_grammar(definition)}
+    schema = {"type": "object", "properties": {FIELD: text}, "required": [FIELD], "additionalProperties": False}
+    return Tool(definition.name, definition.description or "", schema)
+
+
+def _grammar(definition: schemas.CustomDefinition) -> dict[str, str]:
+    """Return the description of a text that must keep to a grammar: there is no other place to say so."""
+    match definition.format:
+        case {"type": "grammar", "grammar": {"definition": str(rules), "syntax": str(syntax)}}:
+            return {"description": f"Text of this {syntax} grammar:\n{rules}"}
+        case {"type": "grammar", "definition": str(rules), "syntax": str(syntax)}:
+            return {"description": f"Text of this {syntax} grammar:\n{rules}"}
+    return {}
+
+
+def _allowed(request: schemas.ChatCompletionRequest) -> list[_Chosen]:
+    if not isinstance(request.tool_choice, schemas.AllowedToolsChoice):
+        return []
+    tools = request.tool_choice.allowed_tools.tools
+    return [_chosen(tool, f"tool_choice.allowed_tools.tools[{index}]") for index, tool in enumerate(tools)]
+
+
+def _named(request: schemas.ChatCompletionRequest) -> _Chosen | None:
+    match request.tool_choice if request.tool_choice is not None else request.function_call:
+        case schemas.NamedToolChoice() | schemas.NamedCustomToolChoice() as named:
+            return _chosen(named, "tool_choice")
+        case schemas.FunctionName(name):
+            return _Chosen(name, "function_call.name")
+    return None
+
+
+def _chosen(tool: schemas.NamedToolChoice | schemas.NamedCustomToolChoice, where: str) -> _Chosen:
+    if isinstance(tool, schemas.NamedToolChoice):
+        return _Chosen(tool.function.name, f"{where}.function.name")
+    return _Chosen(tool.custom.name, f"{where}.custom.name")
+
+
+def _known(chosen: _Chosen, tools: Sequence[Tool]) -> str:
+    if all(tool.name != chosen.name for tool in tools):
+        raise _invalid(f"no function has the name {chosen.name!r}", chosen.param)
+    return chosen.name
 
 
 def _invalid(message: str, param: str) -> InvalidRequestError:

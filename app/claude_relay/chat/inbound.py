@@ -78,6 +78,7 @@ def understand(
         *parameters.unsupported(request, personality, unknown),
         *(_excluded(request) if not forced else _thoughts(request)),
         *conversation.passed_over(request.messages),
+        *functions.unenforced(request),
         *_obfuscation(request),
     )
     if ignored and defaults.strict:
@@ -123,7 +124,8 @@ def _split(name: str, default: Personality) -> tuple[str, Personality]:
 
 
 def _said(request: schemas.ChatCompletionRequest) -> tuple[str | None, tuple[Turn, ...]]:
-    system, turns = conversation.system_prompt(request.messages), conversation.turns(request.messages)
+    system = conversation.system_prompt(request.messages)
+    turns = conversation.turns(request.messages, functions.texts(request))
     if turns:
         return system, turns
     if system:

@@ -3,9 +3,10 @@
 import re
 from collections.abc import AsyncIterator, Iterable, Iterator
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, field
 
 from claude_relay.chat import schemas
+from claude_relay.chat.calls import StreamedCalls, Texts, whole
 from claude_relay.engine.vocabulary import (
     Event,
     RunEnd,
@@ -13,8 +14,6 @@ from claude_relay.engine.vocabulary import (
     TextDelta,
     ThinkingDelta,
     ToolActivity,
-    ToolCallDelta,
-    ToolCallStart,
     Usage,
 )
 
@@ -45,6 +44,7 @@ class Presentation(Struct, frozen=True):
         activity: Whether an agent's use of tools is shown, as reasoning.
         structured: Whether the answer is JSON, so that a refusal must not stand where JSON is expected.
         legacy: Whether calls are told in the older form, ``function_call``.
+        texts: Tools that take text, and how their calls are told.
     """
 
     id: str
@@ -56,6 +56,7 @@ class Presentation(Struct, frozen=True):
     activity: bool = False
     structured: bool = False
     legacy: bool = False
+    texts: Texts = field(default_factory=dict)
 
     def thought(self, event: Event) -> str:
         """Return what an event adds to the visible reasoning, most often nothing."""
@@ -78,27 +79,15 @@ class _Progress:
         self._show = show
         self._spoke = False
         self._held = ""
-        self._calls = -1
-        self._empty = False
+        self._calls = StreamedCalls(show.texts, legacy=show.legacy)
 
     def deltas(self, event: Event) -> Iterator[schemas.ChoiceDelta]:
         """Yield what an event adds, most often one delta."""
-        if self._empty and isinstance(event, ToolCallStart | RunEnd):
-            # the upstream leaves the arguments of a call that has none out; clients read them as JSON
-            self._empty = False
-            yield self._call(schemas.FunctionDelta(arguments="{}"))
+        if isinstance(event, TextDelta):
+            yield from self._said(event.text)
+            return
+        yield from self._calls.deltas(event)
         match event:
-            case TextDelta(text):
-                yield from self._said(text)
-            case ToolCallStart() | ToolCallDelta() if self._untold(event):
-                return
-            case ToolCallStart(call_id, name):
-                self._calls += 1
-                self._empty = True
-                yield self._call(schemas.FunctionDelta(name=name, arguments=""), call_id)
-            case ToolCallDelta(arguments):
-                self._empty = False
-                yield self._call(schemas.FunctionDelta(arguments=arguments))
             case RunEnd("refusal") if self._show.structured or not self._spoke:
                 yield schemas.ChoiceDelta(refusal=self._held or _DECLINED)
             case RunEnd() if self._held:
@@ -113,18 +102,6 @@ class _Progress:
             self._spoke = True
             yield schemas.ChoiceDelta(content=self._held)
             self._held = ""
-
-    def _untold(self, event: Event) -> bool:
-        """The older form knows one call for each answer: the first."""
-        if self._show.legacy and isinstance(event, ToolCallStart) and self._calls >= 0:
-            self._calls += 1
-        return self._show.legacy and self._calls > 0
-
-    def _call(self, function: schemas.FunctionDelta, call_id: str = "") -> schemas.ChoiceDelta:
-        if self._show.legacy:
-            return schemas.ChoiceDelta(function_call=function)
-        named = {"id": call_id, "type": "function"} if call_id else {}
-        return schemas.ChoiceDelta(tool_calls=[schemas.ToolCallDelta(self._calls, function=function, **named)])
 
 
 async def chunks(show: Presentation, events: AsyncIterator[Indexed]) -> AsyncIterator[schemas.ChatCompletionChunk]:
@@ -182,24 +159,10 @@ def completion_usage(ends: Iterable[RunEnd]) -> schemas.CompletionUsage:
     )
 
 
-def calls(events: Iterable[Event]) -> list[schemas.ToolCall]:
-    """Return the calls that events stand for, each with its arguments as JSON in a string."""
-    found: list[tuple[ToolCallStart, list[str]]] = []
-    for event in events:
-        match event:
-            case ToolCallStart():
-                found.append((event, []))
-            case ToolCallDelta(arguments):
-                found[-1][1].append(arguments)
-    return [
-        schemas.ToolCall(call.id, schemas.FunctionCall(call.name, "".join(pieces) or "{}")) for call, pieces in found
-    ]
-
-
 def _choice(show: Presentation, index: int, events: list[Event]) -> schemas.Choice:
     end = next(event for event in events if isinstance(event, RunEnd))
     text = "".join(event.text for event in events if isinstance(event, TextDelta))
-    called = calls(events)
+    called = whole(events, show.texts)
     declined = end.stop == "refusal" and (show.structured or not text)
     message = schemas.AnswerMessage(
         content=None if declined or (called and not text) else text,

@@ -83,12 +83,20 @@ class FunctionCall(Struct, frozen=True):
     arguments: str = "{}"
 
 
+class CustomCall(Struct, frozen=True):
+    """A tool of the client that takes text, and the text it was called with."""
+
+    name: str
+    input: str = ""
+
+
 class ToolCall(Struct, frozen=True):
-    """A call of a function of the client."""
+    """A call of a tool of the client: of a function, or of a tool that takes text."""
 
     id: str
-    function: FunctionCall
+    function: FunctionCall | UnsetType = UNSET
     type: str = "function"
+    custom: CustomCall | UnsetType = UNSET
 
 
 class AssistantMessage(Struct, frozen=True, tag_field="role", tag="assistant"):
@@ -150,15 +158,18 @@ class JsonSchemaFormat(Struct, frozen=True, tag_field="type", tag="json_schema")
     json_schema: JsonSchema
 
 
+ToolName = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,128}$(?!\n)")]
+"""Letters, digits, underscores and dashes."""
+
+
 class FunctionDefinition(Struct, frozen=True):
     """A function of the client.
 
     Attributes:
-        name: Letters, digits, underscores and dashes.
         parameters: JSON schema of its arguments; without one it has none.
     """
 
-    name: Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,128}$(?!\n)")]
+    name: ToolName
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
@@ -170,8 +181,32 @@ class FunctionTool(Struct, frozen=True, tag_field="type", tag="function"):
     function: FunctionDefinition
 
 
+class CustomDefinition(Struct, frozen=True):
+    """A tool of the client that takes text.
+
+    Attributes:
+        format: What the text looks like: ``text``, or a ``grammar``.
+    """
+
+    name: ToolName
+    description: str | None = None
+    format: dict[str, Any] | None = None
+
+
+class CustomTool(Struct, frozen=True, tag_field="type", tag="custom"):
+    """A tool of the client that takes text.
+
+    Cursor sends its fields without ``custom`` around them, as the responses API has them.
+    """
+
+    custom: CustomDefinition | None = None
+    name: ToolName | None = None
+    description: str | None = None
+    format: dict[str, Any] | None = None
+
+
 class FunctionName(Struct, frozen=True):
-    """Names a function."""
+    """Names a function, or a tool that takes text."""
 
     name: str
 
@@ -180,6 +215,25 @@ class NamedToolChoice(Struct, frozen=True, tag_field="type", tag="function"):
     """The one function that must be called."""
 
     function: FunctionName
+
+
+class NamedCustomToolChoice(Struct, frozen=True, tag_field="type", tag="custom"):
+    """The one tool that must be called, which takes text."""
+
+    custom: FunctionName
+
+
+class AllowedTools(Struct, frozen=True):
+    """Some of the tools, and whether one of them must be called."""
+
+    mode: Literal["auto", "required"]
+    tools: Annotated[list[NamedToolChoice | NamedCustomToolChoice], Meta(min_length=1)]
+
+
+class AllowedToolsChoice(Struct, frozen=True, tag_field="type", tag="allowed_tools"):
+    """The tools that may be called in this turn."""
+
+    allowed_tools: AllowedTools
 
 
 ChoiceMode = Literal["auto", "none", "required"]
@@ -205,10 +259,10 @@ class ChatCompletionRequest(Struct, frozen=True, kw_only=True):
     stop: str | list[str] | None = None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
     response_format: TextFormat | JsonObjectFormat | JsonSchemaFormat | None = None
-    tools: Annotated[list[FunctionTool] | None, Meta(description="Functions of the client, which it runs itself.")] = (
-        None
-    )
-    tool_choice: ChoiceMode | NamedToolChoice | None = None
+    tools: Annotated[
+        list[FunctionTool | CustomTool] | None, Meta(description="Tools of the client, which it runs itself.")
+    ] = None
+    tool_choice: ChoiceMode | NamedToolChoice | NamedCustomToolChoice | AllowedToolsChoice | None = None
     parallel_tool_calls: bool | None = None
     functions: Annotated[list[FunctionDefinition] | None, Meta(description="The legacy form of `tools`.")] = None
     function_call: Literal["auto", "none"] | FunctionName | None = None
@@ -271,7 +325,7 @@ class AnswerMessage(Struct, frozen=True, kw_only=True):
 
     Attributes:
         content: Its text; null where there is nothing but calls.
-        tool_calls: Functions of the client that the model calls.
+        tool_calls: Tools of the client that the model calls.
         function_call: The legacy form of the first call.
     """
 
@@ -310,6 +364,13 @@ class FunctionDelta(Struct, frozen=True, omit_defaults=True):
     arguments: str | UnsetType = UNSET
 
 
+class CustomDelta(Struct, frozen=True, omit_defaults=True):
+    """More of a call with text: the name first, then pieces of the text."""
+
+    name: str | UnsetType = UNSET
+    input: str | UnsetType = UNSET
+
+
 class ToolCallDelta(Struct, frozen=True, omit_defaults=True):
     """More of one of several calls; id and type come with its first piece."""
 
@@ -317,6 +378,7 @@ class ToolCallDelta(Struct, frozen=True, omit_defaults=True):
     id: str | UnsetType = UNSET
     type: str | UnsetType = UNSET
     function: FunctionDelta | UnsetType = UNSET
+    custom: CustomDelta | UnsetType = UNSET
 
 
 class ChoiceDelta(Struct, frozen=True, omit_defaults=True):

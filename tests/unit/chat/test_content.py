@@ -238,7 +238,7 @@ def test_the_path_of_a_part_counts_messages_too() -> None:
 
 
 def called(arguments: str) -> vocabulary.ToolCall:
-    return tool_call(ToolCall("call_1", FunctionCall("f", arguments)), "messages[1].tool_calls[0].function")
+    return tool_call(ToolCall("call_1", FunctionCall("f", arguments)), "messages[1].tool_calls[0]")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,90 @@
+"""What a call is told with: its arguments as the JSON they are, or the text inside them. Pure.
+
+OpenAI's custom tools are called with plain text. The model knows calls with arguments only, so such a tool has one
+argument, and a client gets what stands in it, as it is written.
+"""
+
+import json
+import re
+from typing import Any, Protocol
+
+FIELD = "input"
+"""The one argument of a tool that takes text; OpenAI's name for the text."""
+
+_OPENING = re.compile(rf'\s*\{{\s*"{FIELD}"\s*:\s*"')
+_HEX = "[0-9a-fA-F]"
+_PIECE = rf'[^"\\]|\\[^u]|\\u(?![dD][89abAB]){_HEX}{{4}}'
+_FIRST_HALF = rf"\\u[dD][89abAB]{_HEX}{{2}}"
+_READY = re.compile(rf"(?:{_PIECE}|{_FIRST_HALF}(?:\\u{_HEX}{{4}}|(?=[^\\]|\\[^u])))*")
+"""What stands inside a JSON string and will not change, whatever comes: no half escape, no half of a pair."""
+_INSIDE = re.compile(rf"(?:{_PIECE}|{_FIRST_HALF})*")
+"""What stands inside a JSON string of which nothing more will come."""
+
+
+class Arguments(Protocol):
+    """Reads the arguments of one call, as they come."""
+
+    def feed(self, piece: str) -> str:
+        """Return what a piece of JSON adds to what the client is told."""
+
+    def rest(self) -> str:
+        """Return what is still to be told when the call is complete."""
+
+
+class Json:
+    """Tells arguments as they are."""
+
+    def __init__(self) -> None:
+        self._empty = True
+
+    def feed(self, piece: str) -> str:
+        """Return the piece."""
+        self._empty = self._empty and not piece
+        return piece
+
+    def rest(self) -> str:
+        """Return an empty object where nothing came: the upstream leaves it out, and clients read JSON."""
+        return "{}" if self._empty else ""
+
+
+class InputText:
+    """Tells the text that is the one argument."""
+
+    def __init__(self) -> None:
+        self._opened = False
+        self._raw = ""
+
+    def feed(self, piece: str) -> str:
+        """Return the text that is complete."""
+        self._raw += piece
+        if not self._opened:
+            opening = _OPENING.match(self._raw)
+            if opening is None:
+                return ""
+            self._opened = True
+            self._raw = self._raw[opening.end() :]
+        return self._taken(_READY)
+
+    def rest(self) -> str:
+        """Return what waited for more; arguments that are not what they should be are told as they are."""
+        return self._taken(_INSIDE) if self._opened else self._raw
+
+    def _taken(self, wanted: re.Pattern[str]) -> str:
+        found = wanted.match(self._raw)
+        taken = found[0] if found else ""
+        self._raw = self._raw[len(taken) :]
+        return _unescaped(taken)
+
+
+def with_input(text: str) -> dict[str, Any]:
+    """Return the arguments of a call with text."""
+    return {FIELD: text}
+
+
+def _unescaped(text: str) -> str:
+    """Halves of characters, which no text can hold, become the sign for what is unknown."""
+    try:
+        found = str(json.loads(f'"{text}"', strict=False))
+    except ValueError:
+        return text
+    return found.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
