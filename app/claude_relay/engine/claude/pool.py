@@ -128,7 +128,7 @@ class Pool:
         for session in tuple(self._alive):
             self.retire(session)
         while self._ending:
-            await asyncio.gather(*self._ending)
+            await asyncio.wait(self._ending)
 
     async def checkout(self, request: RunRequest) -> Session:
         """Return a session that nobody else has, ready to be asked.
@@ -335,5 +335,7 @@ def _discard(spares: deque[asyncio.Task[Session]], opening: asyncio.Task[Session
 
 async def _end(session: Session) -> None:
     """End its turn first: killed in the middle of its work, the CLI would leave its own tools running."""
-    await session.end_turn()
-    await session.process.close()
+    try:
+        await session.end_turn()
+    finally:
+        await session.process.close()

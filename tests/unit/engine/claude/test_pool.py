@@ -333,6 +333,19 @@ async def test_retiring_in_the_middle_of_an_answer_interrupts_first(
     assert cli.controls()[-1] == {"subtype": "interrupt"}
 
 
+async def test_a_process_ends_even_if_its_turn_cannot_be_ended(cli: FakeCli, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(_: Session) -> None:
+        raise ValueError
+
+    monkeypatch.setattr(Session, "end_turn", fail)
+    session = await cli.session()
+
+    with pytest.raises(ValueError):  # noqa: PT011 - whatever it is
+        await pool_module._end(session)
+
+    await cli.all_ended()
+
+
 async def test_retiring_after_an_answer_just_closes(make: Callable[[int], Pool], cli: FakeCli) -> None:
     pool = make(0)
     session = await pool.checkout(wanting("chat"))
