@@ -17,6 +17,10 @@ _APP = "claude_relay.asgi:create_app"
 _GRACE = 2
 """Seconds for what is left when ``claude_relay.web.draining`` has ended all answers: clients that read nothing."""
 
+_IDLE = 120
+"""Seconds that a connection stays open between requests: longer than clients keep theirs in a pool (5 to 90), so that
+none asks on one that is just being closed."""
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="claude-relay")
@@ -70,6 +74,7 @@ def serve(**flags: object) -> None:
         # one line for each request is enough: our own
         access_log=False,
         timeout_graceful_shutdown=_GRACE,
+        timeout_keep_alive=_IDLE,
         server_header=False,
         http="claude_relay.web.protocol:BoundedProtocol",
         # claude_relay.web.auth believes proxies by itself, and has to know which address was the proxy's

@@ -196,6 +196,25 @@ def test_while_it_drains_a_server_finishes_its_answers_and_sends_others_away(
         assert server.wait(10) in {0, -signal.SIGTERM}
 
 
+def test_a_client_that_comes_back_after_a_pause_finds_its_connection_open_and_keeps_no_server(home: Path) -> None:
+    with served_by_command(home, clean_environment(home), sys.executable, *ECHO) as (relay, server):
+        url = httpx.URL(relay.url)
+        connection = http.client.HTTPConnection(url.host, url.port, timeout=10)
+        ports = set()
+        for pause in (0, 5.5):  # many clients keep a connection for 5 seconds
+            time.sleep(pause)
+            connection.request("GET", "/v1/models")
+            with connection.getresponse() as response:
+                assert (response.status, bool(response.read())) == (200, True)
+            # where a connection was closed, http.client opens another one without a word
+            ports.add(connection.sock.getsockname())
+        assert len(ports) == 1
+
+        server.terminate()
+        server.wait(5)
+        connection.close()
+
+
 def test_a_stream_that_takes_longer_than_the_server_is_told_and_ends(home: Path) -> None:
     options = (*ECHO, "--drain-timeout", "1")
     with served_by_command(home, clean_environment(home), sys.executable, *options) as (relay, server):

@@ -163,6 +163,8 @@ def test_the_server_starts_with_what_was_chosen_and_its_workers_find_the_same(
     assert (call["app"], call["factory"]) == ("claude_relay.asgi:create_app", True)
     assert (call["host"], call["port"], call["workers"]) == ("127.0.0.1", free_port, 2)
     assert call["timeout_graceful_shutdown"] == 2
+    # httpx forgets its idle connections after 5 seconds, requests never, Go after 90
+    assert call["timeout_keep_alive"] > 90
     assert os.environ["CLAUDE_RELAY_DRAIN_TIMEOUT"] == "3"
     assert call["log_config"]["loggers"]["claude_relay"]["level"] == "DEBUG"
     assert os.environ["CLAUDE_RELAY_RUNNER"] == "echo"
