@@ -1,6 +1,7 @@
 """What of the user's machine reaches the model: nothing in ``chat``, everything in ``agent``; and text is only text."""
 
 import json
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +48,28 @@ def test_nothing_of_the_user_reaches_chat(nested: Relay, upstream: FakeUpstream,
     assert request.body is not None
     assert request.body["tools"] == []
     assert list(canaries.ran.iterdir()) == [], "something of the user's ran"
+
+
+def test_what_claude_code_adds_to_chat_is_what_the_docs_tell(
+    nested: Relay, upstream: FakeUpstream, current: bool
+) -> None:
+    question = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hi"}]
+    assert nested.post(messages=question, model="sonnet:chat").status_code == 200
+    (request,) = upstream.messages_requests
+    assert request.body is not None
+
+    version, identity, prompt = (block["text"] for block in request.body["system"])
+    assert version.startswith("x-anthropic-billing-header: ")
+    assert identity == "You are a Claude agent, built on Anthropic's Claude Agent SDK."
+    assert prompt == "Be brief."
+    notes = json.dumps(request.body["messages"])
+    assert ("# Environment" in notes) is current
+    assert "Today's date is" in notes
+    assert not {str(nested.home), str(nested.home.parent / "project"), socket.gethostname()} & set(_words(notes))
+
+
+def _words(text: str) -> list[str]:
+    return re.split(r"[\s\"\\]+", text)
 
 
 def test_all_of_the_user_reaches_agent(
