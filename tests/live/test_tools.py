@@ -131,6 +131,29 @@ def test_a_request_with_tools_is_a_chat_unless_it_says_otherwise(agent: Relay, u
     assert [tool["name"] for tool in _sent(upstream)["tools"]] == ["get_weather"]
 
 
+OWN = (
+    "Agent", "AskUserQuestion", "Bash", "BashOutput", "Config", "CronCreate", "Edit", "EnterPlanMode",
+    "ExitPlanMode", "Glob", "Grep", "KillShell", "LSP", "Monitor", "MultiEdit", "NotebookEdit", "Read",
+    "SendMessage", "Skill", "SlashCommand", "Task", "TaskCreate", "TodoWrite", "ToolSearch", "WebFetch",
+    "WebSearch", "Workflow", "Write",
+)  # fmt: skip
+"""Names of Claude Code's own tools."""
+
+
+def test_tools_that_are_called_as_claude_codes_own_bring_nothing_of_it_along(
+    chat: Relay, upstream: FakeUpstream
+) -> None:
+    def surroundings(*names: str) -> Any:
+        upstream.clear()
+        tools = [{"type": "function", "function": {"name": name, "parameters": CITY}} for name in names]
+        assert chat.chat("hi", tools=tools).status_code == 200
+        body = _sent(upstream)
+        assert [tool["name"] for tool in body["tools"]] == list(names)
+        return body["messages"], body["system"][1:]
+
+    assert surroundings(*OWN) == surroundings("weather")
+
+
 def test_in_agent_they_stand_beside_claude_codes_own(agent: Relay, upstream: FakeUpstream) -> None:
     own = ToolUse("toolu_1", "Bash", {"command": "echo hi", "description": "x"})
     upstream.replies(

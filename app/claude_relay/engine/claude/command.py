@@ -54,6 +54,8 @@ _BY_PERSONALITY: Mapping[Personality, Mapping[str, str]] = {
         "CLAUDE_CODE_MAX_RETRIES": "0",
         "CLAUDE_CODE_DISABLE_ATTACHMENTS": "1",
         "CLAUDE_CODE_DISABLE_AUTO_MEMORY": "1",
+        # a tool of the client that is called Agent must not bring the list of Claude Code's own agents along
+        "CLAUDE_AGENT_SDK_DISABLE_BUILTIN_AGENTS": "1",
         # the conversation is the client's: what is too long for the model is refused, not abridged
         "DISABLE_AUTO_COMPACT": "1",
         "CLAUDE_CODE_BLOCKING_LIMIT_OVERRIDE": configuration.OPEN,
