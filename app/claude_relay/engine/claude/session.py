@@ -208,7 +208,7 @@ class Session:
 
         Behind its fence a turn ends by itself at once; another one is interrupted.
         """
-        if not self.asking:
+        if not self.asking or not self.alive:
             return
         if not self._fence.contains:
             await self.interrupt()

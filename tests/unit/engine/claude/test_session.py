@@ -362,6 +362,21 @@ async def test_an_answer_that_is_over_cannot_be_cut_short(cli: FakeCli, personal
     assert [request["subtype"] for request in cli.controls()] == ["initialize"]
 
 
+async def test_the_turn_of_a_process_that_has_gone_is_over_without_a_word(
+    cli: FakeCli, caplog: pytest.LogCaptureFixture
+) -> None:
+    session = await cli.session("dies")
+    await session.ask(hello(), native)
+    with pytest.raises(ProcessGoneError):
+        await answer(session)
+    await until_ended(session.process)
+    caplog.clear()
+
+    await session.end_turn()
+
+    assert caplog.records == []
+
+
 async def test_interrupting_a_process_that_has_gone_is_no_error(cli: FakeCli) -> None:
     session = await cli.session("exits")
     await until_ended(session.process)
