@@ -163,3 +163,10 @@ class DeadlineError(RelayError):
     """The answer took too long, and its work is stopped."""
 
     status = 504
+
+
+def missing(param: str) -> InvalidRequestError:
+    """Return the error for a request that lacks a parameter, by its path in the request."""
+    return InvalidRequestError(
+        f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter"
+    )

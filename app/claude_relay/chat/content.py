@@ -7,12 +7,11 @@ from collections.abc import Collection, Iterable
 from urllib.parse import unquote_to_bytes
 
 import msgspec
-from msgspec import UNSET
 
 from claude_relay.chat import schemas
 from claude_relay.chat.arguments import with_input
 from claude_relay.engine.vocabulary import Base64, Document, Image, Link, Piece, Text, ToolCall
-from claude_relay.errors import InvalidRequestError
+from claude_relay.errors import InvalidRequestError, missing
 
 _IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 _PDF = "application/pdf"
@@ -48,11 +47,11 @@ def tool_call(call: schemas.ToolCall, where: str, texts: Collection[str] = ()) -
     Raises:
         InvalidRequestError: It calls nothing, or its arguments are no JSON object.
     """
-    if call.custom is not UNSET:
+    if call.custom:
         return ToolCall(call.id, call.custom.name, with_input(call.custom.input))
-    if call.function is UNSET:
-        raise _missing(f"{where}.function")
-    return function_call(call.id, call.function, f"{where}.function", texts)
+    if call.function:
+        return function_call(call.id, call.function, f"{where}.function", texts)
+    raise missing(f"{where}.function")
 
 
 def function_call(call_id: str, call: schemas.FunctionCall, where: str, texts: Collection[str] = ()) -> ToolCall:
@@ -94,7 +93,7 @@ def _document(file: schemas.FileData, where: str) -> Document:
         raise _invalid("There are no uploaded files here; send 'file_data' instead.", f"{where}.file_id")
     where = f"{where}.file_data"
     if file.file_data is None:
-        raise _missing(where)
+        raise missing(where)
     if _is_link(file.file_data):
         return Document(Link(file.file_data), file.filename)
     media_type, data = _data(file.file_data, where)
@@ -131,12 +130,6 @@ def _data(url: str, where: str) -> tuple[str, bytes]:
 
 def _is_link(url: str) -> bool:
     return url.lower().startswith(("http://", "https://"))
-
-
-def _missing(param: str) -> InvalidRequestError:
-    return InvalidRequestError(
-        f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter"
-    )
 
 
 def _invalid(message: str, param: str) -> InvalidRequestError:

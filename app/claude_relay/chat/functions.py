@@ -9,7 +9,7 @@ from claude_relay.chat import schemas
 from claude_relay.chat.arguments import FIELD
 from claude_relay.chat.calls import Texts
 from claude_relay.engine.vocabulary import Tool, ToolChoice
-from claude_relay.errors import InvalidRequestError
+from claude_relay.errors import InvalidRequestError, missing
 
 _NO_ARGUMENTS = {"type": "object", "properties": {}}
 
@@ -105,10 +105,7 @@ def _definition(tool: schemas.CustomTool, where: str) -> schemas.CustomDefinitio
     if tool.custom is not None:
         return tool.custom
     if tool.name is None:
-        param = f"{where}.custom"
-        raise InvalidRequestError(
-            f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter"
-        )
+        raise missing(f"{where}.custom")
     return schemas.CustomDefinition(tool.name, tool.description, tool.format)
 
 

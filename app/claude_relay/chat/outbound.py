@@ -169,7 +169,7 @@ def _choice(show: Presentation, index: int, events: list[Event]) -> schemas.Choi
         refusal=(text or _DECLINED) if declined else None,
         reasoning_content="".join(map(show.thought, events)) or UNSET,
         tool_calls=called if called and not show.legacy else UNSET,
-        function_call=called[0].function if called and show.legacy else UNSET,
+        function_call=(called and show.legacy and called[0].function) or UNSET,
     )
     return schemas.Choice(index=index, message=message, finish_reason=show.finish(end.stop))
 

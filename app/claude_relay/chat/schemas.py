@@ -91,12 +91,15 @@ class CustomCall(Struct, frozen=True):
 
 
 class ToolCall(Struct, frozen=True):
-    """A call of a tool of the client: of a function, or of a tool that takes text."""
+    """A call of a tool of the client: of a function, or of a tool that takes text.
+
+    Clients may send the one that it is not as null.
+    """
 
     id: str
-    function: FunctionCall | UnsetType = UNSET
+    function: FunctionCall | UnsetType | None = UNSET
     type: str = "function"
-    custom: CustomCall | UnsetType = UNSET
+    custom: CustomCall | UnsetType | None = UNSET
 
 
 class AssistantMessage(Struct, frozen=True, tag_field="role", tag="assistant"):

@@ -11,7 +11,7 @@ from litestar.dto.data_structures import DTOFieldDefinition
 from litestar.openapi.spec import Reference, Schema
 from litestar.typing import FieldDefinition
 
-from claude_relay.errors import InvalidRequestError
+from claude_relay.errors import InvalidRequestError, missing
 
 T = TypeVar("T")
 
@@ -99,10 +99,7 @@ def _explained(text: str) -> InvalidRequestError:
     what, _, where = text.rpartition(" - at `")
     found = _PATH.match(where)
     what, path = (what, found["path"]) if found else (text, "")
-    if missing := _MISSING.search(what):
-        param = f"{path}.{missing['name']}".lstrip(".")
-        return InvalidRequestError(
-            f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter"
-        )
+    if lacking := _MISSING.search(what):
+        return missing(f"{path}.{lacking['name']}".lstrip("."))
     subject = f"Invalid value for '{path}': " if path else "Invalid body: "
     return InvalidRequestError(f"{subject}{what[:1].lower()}{what[1:]}.", param=path or None, code="invalid_value")

@@ -221,8 +221,22 @@ def test_a_call_comes_back_as_it_was_told(tool: dict[str, Any]) -> None:
     assert turn.content == (ToolCall("toolu_1", "apply_patch", {"input": TEXT}),)
 
 
-def test_a_call_of_nothing_is_refused() -> None:
-    history = [{"role": "assistant", "tool_calls": [{"id": "toolu_1"}]}]
+@pytest.mark.parametrize("tool", [NESTED, FLAT, TIME])
+def test_a_client_may_send_what_a_call_is_not_as_null(tool: dict[str, Any]) -> None:
+    (call,) = told(shown(tool), CALL[0] if tool is not TIME else ToolCallStart("toolu_1", "time"))
+    history = [
+        {"role": "assistant", "tool_calls": [{"function": None, "custom": None, **call}]},
+        {"role": "tool", "tool_call_id": "toolu_1", "content": "done"},
+    ]
+
+    turns = understood(messages=history, tools=[tool]).run.turns
+
+    assert [piece.id for turn in turns for piece in turn.content if isinstance(piece, ToolCall)] == ["toolu_1"]
+
+
+@pytest.mark.parametrize("nothing", [{}, {"function": None, "custom": None}])
+def test_a_call_of_nothing_is_refused(nothing: dict[str, Any]) -> None:
+    history = [{"role": "assistant", "tool_calls": [{"id": "toolu_1", **nothing}]}]
 
     error = refused(messages=history)
 
