@@ -1,7 +1,10 @@
 """Personality -> argv and environment of a CLI process. Pure, and the same for every request."""
 
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
+
+import msgspec
 
 from claude_relay.engine.claude import configuration, tools
 from claude_relay.engine.claude.discovery import Installation
@@ -16,9 +19,15 @@ _STREAMING = (
 _CHAT = (
     *("--tools", ""),
     "--strict-mcp-config",
-    # a tool of the client that is called Bash must not bring Claude Code's advice for its own along
-    *("--settings", '{"includeCoAuthoredBy":false}'),
 )
+_PEERLESS = {"crossSessionInbound": "refuse"}
+"""Every process registers as a session that other sessions of the same user may speak into; these words are nobody's
+question here, and their answer must not be taken for that of a client's."""
+_SETTINGS: Mapping[Personality, Mapping[str, Any]] = {
+    # a tool of the client that is called Bash must not bring Claude Code's advice for its own along
+    "chat": {**_PEERLESS, "includeCoAuthoredBy": False},
+    "agent": _PEERLESS,
+}
 _SAFE_MODE_SINCE = (2, 1, 197)
 """The oldest version on which ``--safe-mode`` was tried."""
 
@@ -77,7 +86,8 @@ def argv(installation: Installation, personality: Personality, settings: Setting
             answers Claude Code's permission questions, and how much it may do for one answer.
     """
     flags = _chat_flags(installation) if personality == "chat" else _agent_flags(settings)
-    return (installation.path, *_STREAMING, "--model", settings.model, *flags)
+    own = msgspec.json.encode(_SETTINGS[personality]).decode()
+    return (installation.path, *_STREAMING, "--model", settings.model, "--settings", own, *flags)
 
 
 def environment(
@@ -100,6 +110,11 @@ def environment(
 
 def takes_client_composed(installation: Installation) -> bool:
     """Whether the CLI can be told, line by line, that ``@path`` and ``/command`` are plain text."""
+    return installation.version >= CLIENT_COMPOSED_SINCE
+
+
+def ties_turns(installation: Installation) -> bool:
+    """Whether the CLI is known to tell which lines a turn is for."""
     return installation.version >= CLIENT_COMPOSED_SINCE
 
 
