@@ -49,6 +49,8 @@ _BENDING = frozenset(
 _ALWAYS = {
     # a broken stream is an error the client is told of, not a second, hidden request
     "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK": "1",
+    # a refusal is an answer, and the client's to deal with: a second request would be paid for and shown to nobody
+    "CLAUDE_CODE_DISABLE_REFUSAL_RETRY": "1",
     # tools of the client keep their names
     "CLAUDE_AGENT_SDK_MCP_NO_PREFIX": "1",
     # saves a garbage collection for every 16 ms of streaming
@@ -68,8 +70,6 @@ _BY_PERSONALITY: Mapping[Personality, Mapping[str, str]] = {
         # the conversation is the client's: what is too long for the model is refused, not abridged
         "DISABLE_AUTO_COMPACT": "1",
         "CLAUDE_CODE_BLOCKING_LIMIT_OVERRIDE": configuration.OPEN,
-        # a refusal is an answer, and the client's to deal with
-        "CLAUDE_CODE_DISABLE_REFUSAL_RETRY": "1",
     },
     # an agent in the middle of its work is worth a second and a third try
     "agent": {"CLAUDE_CODE_MAX_RETRIES": "2"},

@@ -25,6 +25,8 @@ _PATIENCE = 0.5
 """Seconds that a process gets to take notice of an interrupt, and to end its turn."""
 REPLY_TIMEOUT = 0.5
 """Seconds within which a process that was idle answers a control request; one that does not hangs."""
+_GRACE = 0.05
+"""Seconds for what has come already to be read."""
 _MOST_NOISE = 100
 """Lines in a row that may be no JSON; somebody's hook may print a few."""
 
@@ -368,8 +370,14 @@ class Session:
 
     async def _hear(self) -> None:
         """Wait for a sign of life, if the process was idle: a fresh one has just given one, and is not given up."""
-        if self.how != "started":
-            async with self._answering():
+        if self.how == "started":
+            return
+        try:
+            async with asyncio.timeout(REPLY_TIMEOUT):
+                await self.process.readable()
+        except TimeoutError:
+            # where the relay itself was late, the answer may have come: then the question may be asked already
+            async with self._answering(_GRACE):
                 await self.process.readable()
 
     @contextlib.asynccontextmanager
