@@ -13,7 +13,7 @@ from claude_relay.asgi import create_app
 from claude_relay.engine.echo import EchoRunner
 from claude_relay.settings import Settings
 from claude_relay.web import protocol
-from claude_relay.web.protocol import LONGEST_HEAD
+from claude_relay.web.framing import LONGEST_HEAD
 from tests.api.conftest import Client
 from tests.api.sockets import answer, connected, head, listening
 from tests.serving import Place
