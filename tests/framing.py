@@ -21,6 +21,17 @@ OFFERS = {
     "with a close": b"upgrade: h2c\r\nconnection: close, upgrade\r\n",
 }
 
+BODIES = {
+    "none": (b"", b"", b""),
+    "of a length": (b"content-length: 5\r\n", b"hello", b"hello"),
+    "in pieces": (b"transfer-encoding: chunked\r\n", b"2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\n\r\n", b"hello"),
+    "like a request": (
+        b"content-length: 43\r\n",
+        message(target=b"/inner").ljust(43),
+        message(target=b"/inner").ljust(43),
+    ),
+}
+
 
 def as_h11_reads(data: bytes) -> tuple[list[Request], bool]:
     """Return the whole requests, and whether something was wrong after them. Empty lines before one are nothing."""
@@ -92,23 +103,19 @@ PIECES = st.sampled_from(
         b"GET /inner HTTP/1.1\r\nhost: localhost\r\n\r\n",
     ]
 )
-STARTS = st.sampled_from(
-    [
-        b"POST / HTTP/1.1\r\n",
-        b"GET /a HTTP/1.1\r\n",
-        b"HEAD / HTTP/1.1\r\n",
-        b"POST / HTTP/1.0\r\n",
-        b"POST / HTTP/1.1\n",
-    ]
-)
+METHODS = (b"POST", b"GET", b"HEAD")
 
 
 @st.composite
-def connections(draw: st.DrawFn) -> bytes:
+def connections(draw: st.DrawFn, methods: tuple[bytes, ...] = METHODS) -> bytes:
     """Requests, most of them well formed in most of their parts."""
     parts: list[bytes] = []
+    ends = [b"HTTP/1.1\r\n"] * 4 + [b"HTTP/1.0\r\n", b"HTTP/1.1\n"]
+    starts = st.sampled_from(
+        [b"%b /%b " % (method, path) + end for method in methods for path in (b"", b"a") for end in ends]
+    )
     for _ in range(draw(st.integers(1, 3))):
-        parts += [draw(STARTS), HOST, *draw(st.lists(LINES, max_size=3)), b"\r\n", *draw(st.lists(PIECES, max_size=3))]
+        parts += [draw(starts), HOST, *draw(st.lists(LINES, max_size=3)), b"\r\n", *draw(st.lists(PIECES, max_size=3))]
     data = b"".join(parts)
     if draw(st.booleans()):
         place = draw(st.integers(0, len(data)))

@@ -199,12 +199,17 @@ class BoundedProtocol(asyncio.Protocol):
                     return
                 if self._exchange.is_whole:
                     self._exchange = None
-            if self._exchange is None and self._says_no_more and Mark.END not in self._ahead:
+            if self._exchange is None and self._says_no_more and not self._is_owed:
                 self.transport.close()
             elif self._ahead and (self._exchange is None or not self._exchange.is_whole):
                 self._hand_on(self._ahead.popleft())
             else:
                 return
+
+    @property
+    def _is_owed(self) -> bool:
+        """Whether an answer is due to something that has come."""
+        return any(isinstance(event, Mark | RelayError) for event in self._ahead)
 
     def _hand_on(self, event: Event) -> None:
         match event:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from claude_relay.errors import RelayError
 from claude_relay.web.framing import Event, Head, Mark, RequestReader
-from tests.framing import HOST, OFFERS, Request, as_h11_reads, connections, message
+from tests.framing import BODIES, HOST, OFFERS, Request, as_h11_reads, connections, message
 
 
 def events(data: bytes, *cuts: int) -> list[Event]:
@@ -41,18 +41,6 @@ def requests(found: list[Event]) -> tuple[list[Request], RelayError | None]:
 
 def read(data: bytes, *cuts: int) -> tuple[list[Request], RelayError | None]:
     return requests(events(data, *cuts))
-
-
-BODIES = {
-    "none": (b"", b"", b""),
-    "of a length": (b"content-length: 5\r\n", b"hello", b"hello"),
-    "in pieces": (b"transfer-encoding: chunked\r\n", b"2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\n\r\n", b"hello"),
-    "like a request": (
-        b"content-length: 43\r\n",
-        message(target=b"/inner").ljust(43),
-        message(target=b"/inner").ljust(43),
-    ),
-}
 
 
 @pytest.mark.parametrize("step", [1, 7, 1000])
