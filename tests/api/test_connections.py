@@ -2,22 +2,27 @@
 
 import asyncio
 import contextlib
+import functools
 import http.client
 import io
 import json
 import socket
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import uvicorn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from claude_relay.asgi import create_app
+from claude_relay.engine.echo import EchoRunner
+from claude_relay.settings import Settings
 from claude_relay.web import protocol
+from claude_relay.web.connections import Connections, Limits
 from claude_relay.web.protocol import BoundedProtocol
-from tests.api.sockets import connected
+from tests.api.sockets import connected, listening
 from tests.framing import BODIES, OFFERS, as_h11_reads, connections, message
 from tests.serving import Place, serving
 
@@ -347,3 +352,47 @@ def test_what_is_asked_for_later_is_held_back_when_it_is_much(
         sending.join()
 
     assert [path for _, path, _ in app.executed] == ["/slow", *(f"/{n}" for n in range(3000))]
+
+
+# --- how many there may be -------------------------------------------------------------------------------------------
+
+
+def test_a_connection_too_many_is_told_so_and_closed_and_one_that_ends_makes_room(app: Tagging) -> None:
+    counted = Connections(Limits(total=2, per_address=2))
+    protocol_class = cast("type[asyncio.Protocol]", functools.partial(BoundedProtocol, connections=counted))
+    config = uvicorn.Config(app, port=0, host="127.0.0.1", http=protocol_class, log_config=None)
+    with serving(config) as place, connected(place):
+        with connected(place) as second, connected(place) as third:
+            ((status, body),) = answers(said(third))
+            second.sendall(message(headers=LAST))
+            assert len(answers(said(second))) == 1
+
+        assert (status, json.loads(body)["error"]["code"]) == (503, "too_many_connections")
+        with connected(place) as another:
+            another.sendall(message(headers=LAST))
+            assert answers(said(another)) == tagged(("POST", "/", b""))
+
+
+# --- who is local ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["x-forwarded-for", "via", "forwarded", "x-real-ip"])
+def test_a_connection_on_which_anything_came_through_a_proxy_is_a_proxys_for_life(name: str) -> None:
+    local = message(b"GET", b"/v1/models")
+    with listening(create_app(Settings(), EchoRunner())) as place:
+        before = exchanged(place, local)
+        first, *others = exchanged(place, message(b"GET", b"/v1/models", f"{name}: 127.0.0.1\r\n".encode()) + local * 2)
+        after = exchanged(place, local)
+
+    assert [status for status, _ in before + after] == [200, 200]
+    assert first[0] == 401
+    assert [status for status, _ in others] == [401, 401]
+
+
+def test_what_comes_behind_a_trusted_proxys_requests_needs_its_word_as_well() -> None:
+    settings = Settings(trusted_proxy=("127.0.0.1",))
+    told, untold = (message(b"GET", b"/v1/models", headers) for headers in (b"x-forwarded-for: 127.0.0.1\r\n", b""))
+    with listening(create_app(settings, EchoRunner())) as place:
+        found = exchanged(place, told + untold + told)
+
+    assert found[1][0] == 401

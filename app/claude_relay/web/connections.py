@@ -50,10 +50,13 @@ class Connections:
 
     Args:
         limits: How many there may be; no limit when not given.
+
+    Attributes:
+        limits: The same.
     """
 
     def __init__(self, limits: Limits | None = None) -> None:
-        self._limits = limits
+        self.limits = limits
         self._total = 0
         self._of: Counter[str] = Counter()
 
@@ -67,13 +70,13 @@ class Connections:
         self._total += 1
         if bucket is not None:
             self._of[bucket] += 1
-        if self._limits is None:
+        if self.limits is None:
             return None
-        if self._total > self._limits.total:
+        if self._total > self.limits.total:
             return UnavailableError(
                 "The relay has too many connections.", code="too_many_connections", retry_after=_AGAIN
             )
-        if bucket is not None and self._of[bucket] > self._limits.per_address:
+        if bucket is not None and self._of[bucket] > self.limits.per_address:
             return TooManyConnectionsError("Your address has too many connections open.", retry_after=_AGAIN)
         return None
 
@@ -88,10 +91,10 @@ class Connections:
 
     def _bucket(self, peer: str | None) -> str | None:
         """Return what a connection counts for, or None if for nothing but the total."""
-        if self._limits is None or peer is None:
+        if self.limits is None or peer is None:
             return None
         found = addresses.address(peer.partition("%")[0])
-        if found is None or found.is_loopback or addresses.is_within(str(found), self._limits.exempt):
+        if found is None or found.is_loopback or addresses.is_within(str(found), self.limits.exempt):
             return None
         return str(ip_network((found, _PREFIX), strict=False)) if isinstance(found, IPv6Address) else str(found)
 
