@@ -9,6 +9,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -282,6 +283,34 @@ def test_who_is_gone_is_noticed_within_a_second(app: Tagging, place: Place, path
         assert app.began.wait(10)
 
     assert app.left.wait(1)
+
+
+def test_who_is_gone_from_a_unix_socket_is_noticed_and_who_is_not_gets_the_answer(app: Tagging, tmp_path: Path) -> None:
+    path = str(tmp_path / "relay.sock")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        with serving(uvicorn.Config(app, fd=listener.fileno(), http=BoundedProtocol, log_config=None)):
+            with socket.socket(socket.AF_UNIX) as leaving:
+                leaving.connect(path)
+                leaving.sendall(message(target=b"/slow"))
+                assert app.began.wait(10)
+            assert app.left.wait(1)
+
+            with socket.socket(socket.AF_UNIX) as staying:
+                staying.connect(path)
+                staying.sendall(message(target=b"/next"))
+                staying.shutdown(socket.SHUT_WR)
+                assert answers(said(staying)) == tagged(("POST", "/next", b""))
+
+
+def test_a_body_of_very_many_pieces_is_one_body(app: Tagging, place: Place) -> None:
+    with connected(place) as connection:
+        connection.sendall(
+            message(headers=LAST + b"transfer-encoding: chunked\r\n", body=b"1\r\na\r\n" * 300_000 + b"0\r\n\r\n")
+        )
+        ((status, _),) = answers(said(connection))
+
+    assert (status, app.executed) == (200, [("POST", "/", b"a" * 300_000)])
 
 
 def test_who_is_gone_is_noticed_though_it_has_asked_for_more(app: Tagging, place: Place) -> None:

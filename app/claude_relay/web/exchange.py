@@ -97,7 +97,7 @@ class Exchange:
 
     # what comes
 
-    def take(self, piece: bytes) -> None:
+    def take(self, piece: bytearray) -> None:
         """Take a piece of the request's body. What comes after the answer is nobody's."""
         self._expects_continue = False
         if self.is_complete or self._left:
@@ -205,12 +205,12 @@ class Exchange:
 def refusal(error: RelayError) -> bytes:
     """Return an answer that tells of an error and is the last on its connection."""
     body = msgspec.json.encode(errors.render(error))
+    upgrades = error.status == HTTPStatus.UPGRADE_REQUIRED
     head = (
         f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}",
         "content-type: application/json",
         f"content-length: {len(body)}",
         *(f"{name}: {value}" for name, value in errors.headers(error).items()),
-        *(("upgrade: HTTP/1.1",) if error.status == HTTPStatus.UPGRADE_REQUIRED else ()),
-        "connection: close",
+        *(("upgrade: HTTP/1.1", "connection: upgrade, close") if upgrades else ("connection: close",)),
     )
     return "\r\n".join((*head, "", "")).encode() + body

@@ -52,7 +52,7 @@ class Mark(Enum):
     """The request is whole."""
 
 
-Event = Head | bytes | Mark | RelayError
+Event = Head | bytearray | Mark | RelayError
 """The beginning of a request, a piece of its body, its end; or why nothing more is read, which is the last event."""
 
 
@@ -153,8 +153,13 @@ class RequestReader:
     def on_body(self, body: bytes) -> None:
         """Take a piece of a body."""
         self._unfinished = 0
-        if not self._over:
-            self._events.append(body)
+        if self._over:
+            return
+        # pieces may be of one byte each
+        if self._events and isinstance(self._events[-1], bytearray):
+            self._events[-1] += body
+        else:
+            self._events.append(bytearray(body))
 
     def on_message_complete(self) -> None:
         """End a request."""

@@ -219,7 +219,7 @@ class BoundedProtocol(asyncio.Protocol):
                 self._refuse(event)
             case Mark():
                 self._current.end()
-            case bytes():
+            case bytearray():
                 self._current.take(event)
 
     @property

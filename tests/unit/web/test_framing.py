@@ -26,7 +26,7 @@ def requests(found: list[Event]) -> tuple[list[Request], RelayError | None]:
             case Head():
                 assert head is None
                 head, body = event, b""
-            case bytes():
+            case bytearray():
                 assert head is not None
                 body += event
             case Mark():
