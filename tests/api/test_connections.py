@@ -23,7 +23,7 @@ from claude_relay.settings import Settings
 from claude_relay.web import protocol
 from claude_relay.web.connections import Connections, Limits
 from claude_relay.web.protocol import BoundedProtocol
-from tests.api.sockets import connected, listening
+from tests.api.sockets import answer, connected, listening
 from tests.framing import BODIES, OFFERS, as_h11_reads, connections, message
 from tests.serving import Place, serving
 
@@ -335,7 +335,7 @@ def test_who_says_nothing_more_before_its_request_is_whole_has_left(app: Tagging
 def test_a_connection_without_a_request_is_closed_when_its_client_says_nothing_more(place: Place) -> None:
     with connected(place) as connection:
         connection.sendall(message())
-        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        assert answer(connection).startswith(b"HTTP/1.1 200")
         connection.shutdown(socket.SHUT_WR)
 
         assert connection.recv(1) == b""
