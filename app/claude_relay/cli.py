@@ -1,10 +1,12 @@
 """The command line. Heavy imports stay inside the commands, so that ``--help`` feels instant."""
 
+import asyncio
 import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from typing import Any, NoReturn, TypeVar
+from functools import partial
+from typing import Any, NoReturn, TypeVar, cast
 
 import rich_click as click
 
@@ -54,12 +56,16 @@ def serve(**flags: object) -> None:
     """
     import uvicorn
 
-    from claude_relay import logs
+    from claude_relay import addresses, logs
+    from claude_relay.web.connections import Connections, limits_of
+    from claude_relay.web.protocol import BoundedProtocol
 
     try:
         chosen = settings.load(flags)
     except SettingsError as error:
         _fail(error.message, 2)
+    proxies = tuple(network for text in chosen.trusted_proxy if (network := addresses.network(text)))
+    connections = Connections(limits_of(chosen.max_connections, chosen.max_per_address, proxies))
     _require_free(chosen.host, chosen.port)
     click.echo(_greeting(chosen), err=True)
     settings.publish(settings.export(chosen))
@@ -76,7 +82,9 @@ def serve(**flags: object) -> None:
         timeout_graceful_shutdown=_GRACE,
         timeout_keep_alive=_IDLE,
         server_header=False,
-        http="claude_relay.web.protocol:BoundedProtocol",
+        # a partial of a class makes what a class makes, and reaches the workers
+        http=cast("type[asyncio.Protocol]", partial(BoundedProtocol, connections=connections)),
+        ws="none",
         # claude_relay.web.auth believes proxies by itself, and has to know which address was the proxy's
         proxy_headers=False,
     )

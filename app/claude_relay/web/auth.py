@@ -84,12 +84,14 @@ class Knock(Struct, frozen=True):
         path: The path, without slashes at its end.
         peer: The address at the other end of the connection; None if there is none.
         headers: By their names in lower case; the values of one that was sent twice, with commas between them.
+        is_proxied: Whether anything ever came through a proxy on its connection, this request included.
     """
 
     method: str
     path: str
     peer: str | None
     headers: Mapping[str, str]
+    is_proxied: bool = False
 
 
 def policy_of(chosen: settings.Settings, hostname: str, open_paths: frozenset[str]) -> Policy:
@@ -142,12 +144,17 @@ def is_open(knock: Knock, policy: Policy) -> bool:
     return knock.path in policy.open_paths or (bool(policy.keys) and documentation)
 
 
+def came_through_a_proxy(headers: Mapping[str, str]) -> bool:
+    """Whether a request says so, by the names of its headers."""
+    return not _PROXIED.isdisjoint(headers.keys())
+
+
 def client_of(knock: Knock, policy: Policy) -> str | None:
     """Return the address that a request comes from, or None if that is hidden by a proxy nobody trusts.
 
     Each proxy adds its client's address at the end, so what stands before the last unknown address may be made up.
     """
-    if not _PROXIED & knock.headers.keys():
+    if not (knock.is_proxied or came_through_a_proxy(knock.headers)):
         return knock.peer
     if knock.peer is None or not addresses.is_within(knock.peer, policy.proxies):
         return None

@@ -8,8 +8,9 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
 from claude_relay.errors import RelayError, UnknownCallerError
-from claude_relay.web import errors, journal
+from claude_relay.web import auth, errors, journal
 from claude_relay.web.auth import Caller, Knock, Policy, client_of, is_open, judge
+from claude_relay.web.connections import EXTENSION, Connection
 
 _CALLER = "claude_relay_caller"
 
@@ -50,7 +51,19 @@ def knock_of(scope: HTTPScope) -> Knock:
         name, text = raw.decode("latin-1").lower(), value.decode("latin-1")
         headers[name] = f"{headers[name]}, {text}" if name in headers else text
     client = scope["client"]
-    return Knock(scope["method"], "/" + scope["path"].strip("/"), client[0] if client else None, headers)
+    proxied = _is_proxied(scope, headers)
+    return Knock(scope["method"], "/" + scope["path"].strip("/"), client[0] if client else None, headers, proxied)
+
+
+def _is_proxied(scope: HTTPScope, headers: Mapping[str, str]) -> bool:
+    """Whether a request came through a proxy, or any before it on its connection: a proxy is one for life."""
+    proxied = auth.came_through_a_proxy(headers)
+    # servers of tests tell nothing of connections
+    connection: Connection | None = (scope.get("extensions") or {}).get(EXTENSION)  # type: ignore[assignment]
+    if connection is None:
+        return proxied
+    connection.proxied = connection.proxied or proxied
+    return connection.proxied
 
 
 def admitted(request: Request[Any, Any, Any]) -> Caller | None:
