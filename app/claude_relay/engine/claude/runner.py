@@ -11,7 +11,6 @@ import msgspec
 import psutil
 from msgspec.structs import replace
 
-from claude_relay.engine.admission import runs_at_once
 from claude_relay.engine.claude import command, history, orphans, process
 from claude_relay.engine.claude.conversation import Conversation, answered
 from claude_relay.engine.claude.discovery import REMEDY, Finder, Installation
@@ -21,7 +20,9 @@ from claude_relay.engine.claude.selftest import examine
 from claude_relay.engine.claude.session import ProcessGoneError, Session
 from claude_relay.engine.claude.translate import Translator
 from claude_relay.engine.finishing import Finisher
+from claude_relay.engine.resources import find
 from claude_relay.engine.runner import RunnerHealth, Spend
+from claude_relay.engine.sizing import Size, size
 from claude_relay.engine.vocabulary import Begun, Dropped, Event, RunEnd, RunRequest
 from claude_relay.errors import InvalidRequestError, UnavailableError
 from claude_relay.settings import Personality, Settings
@@ -29,8 +30,6 @@ from claude_relay.settings import Personality, Settings
 _log = logging.getLogger(__name__)
 
 _LEAST_CONTEXT_WINDOW = 200_000
-_PROCESS_MEMORY = 256 * 1024 * 1024
-"""What a process is expected to need, in bytes."""
 
 
 class ClaudeCodeRunner:
@@ -51,7 +50,8 @@ class ClaudeCodeRunner:
         self._spend = spend
         self._finder = Finder(settings.claude_path, environ)
         self._installation: Installation | None = None
-        self._pool = Pool(self._open, limits(settings), _memory_of)
+        self._size = size(settings, find())
+        self._pool = Pool(self._open, limits(settings, self._size), _memory_of)
         self._nowhere: tempfile.TemporaryDirectory[str] | None = None
         self._context_windows: dict[str, int] = {}
         self._examining: asyncio.Task[None] | None = None
@@ -61,6 +61,8 @@ class ClaudeCodeRunner:
 
     async def start(self) -> None:
         """Look for the CLI and begin to keep processes ready; without a CLI the relay runs, degraded."""
+        made = self._size
+        _log.info("up to %d answers at once, %d processes: %s", made.answers, made.processes, made.reason)
         if ended := await asyncio.to_thread(orphans.end_orphans):
             _log.warning("%d processes were ended that a relay which is gone had left running", ended)
         self._nowhere = tempfile.TemporaryDirectory(prefix="claude-relay-")
@@ -88,6 +90,11 @@ class ClaudeCodeRunner:
                 "claude_version": self._installation.version_text,
                 "personality": self._settings.personality,
                 "self_test": self._self_test(),
+                "limits": {
+                    "answers": self._size.answers,
+                    "processes": self._size.processes,
+                    "reason": self._size.reason,
+                },
                 "processes": msgspec.structs.asdict(self._pool.counts),
             },
         )
@@ -256,17 +263,14 @@ class ClaudeCodeRunner:
         return self._nowhere.name
 
 
-def limits(settings: Settings) -> Limits:
+def limits(settings: Settings, found: Size) -> Limits:
     """Return the limits that the operator chose, or that suit this machine."""
-    processes = settings.max_processes or max(
-        2 * runs_at_once(settings) + settings.warm, psutil.virtual_memory().total // 4 // _PROCESS_MEMORY
-    )
     return Limits(
-        warm=settings.warm,
-        processes=max(processes, runs_at_once(settings) + settings.warm),
+        warm=found.warm,
+        processes=found.processes,
         idle_seconds=settings.idle_timeout,
         turns=settings.max_process_turns,
-        memory=settings.max_process_memory * 1024 * 1024,
+        memory=found.process_memory,
         reuse=False,
         reset=False,
         # the CLI counts what all questions of a process have cost
