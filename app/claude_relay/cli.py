@@ -3,7 +3,7 @@
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any, NoReturn, TypeVar
 
 import rich_click as click
@@ -53,6 +53,7 @@ def serve(**flags: object) -> None:
     A flag wins over the environment, the environment over .env.
     """
     import uvicorn
+    from uvicorn.supervisors import Multiprocess
 
     from claude_relay import logs
 
@@ -61,8 +62,12 @@ def serve(**flags: object) -> None:
     except SettingsError as error:
         _fail(error.message, 2)
     _require_free(chosen.host, chosen.port)
-    click.echo(_greeting(chosen), err=True)
+    # who cannot be greeted can be served all the same
+    with suppress(OSError):
+        click.echo(_greeting(chosen), err=True)
     settings.publish(settings.export(chosen))
+    # a terminal that is closed ends the relay, with one worker or with many; uvicorn would start new workers
+    Multiprocess.handle_hup = Multiprocess.handle_term  # type: ignore[method-assign]
     uvicorn.run(
         _APP,
         factory=True,

@@ -114,15 +114,16 @@ def relay(home: Path, environ: Mapping[str, str], **choices: Any) -> Iterator[Re
 
 @contextmanager
 def served_by_command(
-    home: Path, environ: Mapping[str, str], claude_path: str, *options: str
+    home: Path, environ: Mapping[str, str], claude_path: str, *options: str, output: int | None = None
 ) -> Iterator[tuple[Relay, subprocess.Popen[bytes]]]:
-    """Run ``claude-relay serve`` as a user would."""
+    """Run ``claude-relay serve`` as a user would; what it writes goes to ``HOME/output``, or to a descriptor."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "claude_relay", "serve", "--port", str(port), "--claude-path", claude_path]
     relay = Relay(f"http://127.0.0.1:{port}", home)
-    with (home / "output").open("wb") as output:
-        server = subprocess.Popen([*command, *options], env=environ, cwd=home, stdout=output, stderr=output)
+    with (home / "output").open("wb") as file:
+        place = file if output is None else output
+        server = subprocess.Popen([*command, *options], env=environ, cwd=home, stdout=place, stderr=place)
         try:
             relay.wait_until(lambda: _answers(relay), 20)
             yield relay, server

@@ -149,9 +149,9 @@ class ChildProcess:
         stderr = self._process.stderr
         assert stderr is not None  # noqa: S101 - spawned with a pipe
         while chunk := await stderr.read(_CHUNK):
-            for line in chunk.decode(errors="replace").splitlines():
-                self._errors.append(line[:500])
-                _log.debug("claude[%d] stderr: %s", self.pid, line)
+            # what it says may be a client's words
+            _log.debug("claude[%d] wrote %d bytes to stderr", self.pid, len(chunk))
+            self._errors.extend(line[:500] for line in chunk.decode(errors="replace").splitlines())
 
 
 async def spawn(argv: Sequence[str], environ: Mapping[str, str], cwd: str, *, alone: bool = False) -> ChildProcess:

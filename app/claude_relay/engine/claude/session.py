@@ -334,7 +334,9 @@ class Session:
 
     async def _gone(self) -> ProcessGoneError:
         last_words = await self.process.last_words()
-        _log.error("claude[%d] ended unexpectedly; it last said: %s", self.process.pid, last_words or "-")
+        # once it was given a request, it may repeat that
+        shown = f"it last said: {last_words or '-'}" if self.binding is None else f"exit code {self.process.returncode}"
+        _log.error("claude[%d] ended unexpectedly; %s", self.process.pid, shown)
         return ProcessGoneError("Claude Code ended before its answer was complete; the relay's log tells more.")
 
 

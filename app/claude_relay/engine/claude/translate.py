@@ -30,6 +30,16 @@ _log = logging.getLogger(__name__)
 _LOGIN = (
     "Claude Code is not logged in. Run `claude` and `/login` on the relay's machine, or set ANTHROPIC_API_KEY there."
 )
+_CAUSES = (
+    *("ECONNREFUSED", "ConnectionRefused", "ECONNRESET", "ENOTFOUND", "FailedToOpenSocket", "ETIMEDOUT", "EAI_AGAIN"),
+    *(
+        "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+        "SELF_SIGNED_CERT_IN_CHAIN",
+        "DEPTH_ZERO_SELF_SIGNED_CERT",
+        "CERT_HAS_EXPIRED",
+    ),
+)
+"""Words of the CLI that tell an operator what to mend, and that are nobody's secret."""
 _EARLY_ENDS: dict[str, StopReason] = {
     "max_tokens": "length",
     "model_context_window_exceeded": "length",
@@ -90,8 +100,8 @@ class Translator:
                 _log.warning("upstream failed with status %s, Claude Code tries again", line.error_status)
             case wire.Result():
                 yield from self._end(line)
-            case wire.Other(kind, reason):
-                _log.debug("line of kind %r was passed over: %s", kind, reason)
+            case wire.Other(kind):
+                _log.debug("line of kind %r was passed over", kind)
 
     def _stream(self, event: object) -> Iterator[Event]:
         match event:
@@ -157,7 +167,7 @@ class Translator:
         # the CLI would have asked again, as it does after an answer without words
         fenced = self._heard and result.terminal_reason == "blocking_limit"
         if not fenced and (result.is_error or result.api_error_status is not None):
-            _log.warning("Claude Code failed (status %s): %s", result.api_error_status, result.result[:500])
+            _log.warning("Claude Code failed: %s", _cause(result, self._error_code))
             raise failure(result, self._error_code, self._resets_at)
         if self._spoken_unfinished:
             raise _broken_off()
@@ -201,7 +211,7 @@ def failure(result: wire.Result, code: str | None, resets_at: float | None = Non
     """Return the error that a failed run is answered with.
 
     The CLI's text is passed on where it helps the client; where the upstream itself failed it names hosts and ports
-    that are the operator's business, so the client gets our words and the log gets the CLI's.
+    that are the operator's business, so the client gets our words.
 
     Args:
         result: The line that ended the run.
@@ -230,6 +240,19 @@ def failure(result: wire.Result, code: str | None, resets_at: float | None = Non
             return _overloaded()
         case status:
             return errors.UpstreamError(f"The upstream failed with status {status}.")
+
+
+def _cause(result: wire.Result, code: str | None) -> str:
+    """Say for the log what made a run fail, without the upstream's words: they may repeat the client's."""
+    said = [word for word in _CAUSES if word in result.result]
+    known = {
+        "status": result.api_error_status,
+        "code": code,
+        "reason": result.terminal_reason or result.subtype,
+        "cause": ", ".join(said) or None,
+        "characters": len(result.result),
+    }
+    return ", ".join(f"{name} {value}" for name, value in known.items() if value is not None)
 
 
 def _coded_failure(text: str, code: str | None, subtype: str) -> errors.RelayError:
