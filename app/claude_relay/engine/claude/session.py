@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from claude_relay.engine.claude import configuration, history, tools, wire
+from claude_relay.engine.claude.causes import causes
 from claude_relay.engine.claude.conversation import Binding, Conversation
 from claude_relay.engine.claude.fence import Fence
 from claude_relay.engine.claude.process import ChildProcess
@@ -335,8 +336,9 @@ class Session:
     async def _gone(self) -> ProcessGoneError:
         last_words = await self.process.last_words()
         # once it was given a request, it may repeat that
-        shown = f"it last said: {last_words or '-'}" if self.binding is None else f"exit code {self.process.returncode}"
-        _log.error("claude[%d] ended unexpectedly; %s", self.process.pid, shown)
+        said = (last_words or "-") if self.binding is None else causes(last_words)
+        code = self.process.returncode
+        _log.error("claude[%d] ended unexpectedly, with code %s; it last said: %s", self.process.pid, code, said)
         return ProcessGoneError("Claude Code ended before its answer was complete; the relay's log tells more.")
 
 

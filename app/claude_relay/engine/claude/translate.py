@@ -9,6 +9,7 @@ import msgspec
 
 from claude_relay import errors
 from claude_relay.engine.claude import wire
+from claude_relay.engine.claude.causes import causes
 from claude_relay.engine.claude.configuration import tool_answer
 from claude_relay.engine.claude.tools import ANSWER
 from claude_relay.engine.finishing import unfit
@@ -30,16 +31,6 @@ _log = logging.getLogger(__name__)
 _LOGIN = (
     "Claude Code is not logged in. Run `claude` and `/login` on the relay's machine, or set ANTHROPIC_API_KEY there."
 )
-_CAUSES = (
-    *("ECONNREFUSED", "ConnectionRefused", "ECONNRESET", "ENOTFOUND", "FailedToOpenSocket", "ETIMEDOUT", "EAI_AGAIN"),
-    *(
-        "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
-        "SELF_SIGNED_CERT_IN_CHAIN",
-        "DEPTH_ZERO_SELF_SIGNED_CERT",
-        "CERT_HAS_EXPIRED",
-    ),
-)
-"""Words of the CLI that tell an operator what to mend, and that are nobody's secret."""
 _EARLY_ENDS: dict[str, StopReason] = {
     "max_tokens": "length",
     "model_context_window_exceeded": "length",
@@ -244,12 +235,11 @@ def failure(result: wire.Result, code: str | None, resets_at: float | None = Non
 
 def _cause(result: wire.Result, code: str | None) -> str:
     """Say for the log what made a run fail, without the upstream's words: they may repeat the client's."""
-    said = [word for word in _CAUSES if word in result.result]
     known = {
         "status": result.api_error_status,
         "code": code,
         "reason": result.terminal_reason or result.subtype,
-        "cause": ", ".join(said) or None,
+        "causes": causes(result.result),
         "characters": len(result.result),
     }
     return ", ".join(f"{name} {value}" for name, value in known.items() if value is not None)
