@@ -62,6 +62,7 @@ def serve(**flags: object) -> None:
     except SettingsError as error:
         _fail(error.message, 2)
     _require_free(chosen.host, chosen.port)
+    _require_place(chosen)
     # who cannot be greeted can be served all the same
     with suppress(OSError):
         click.echo(_greeting(chosen), err=True)
@@ -109,6 +110,18 @@ def _require_free(host: str, port: int) -> None:
             probe.bind(address)
     except OSError as error:
         _fail(f"Cannot listen on {host} port {port}: {error.strerror}. Choose another with --host or --port.", 1)
+
+
+def _require_place(chosen: settings.Settings) -> None:
+    """End here, with one line, where there is no place for temporary files."""
+    if chosen.runner == "echo":
+        return
+    from claude_relay.engine.claude.private import require_place
+
+    try:
+        require_place(settings.environment())
+    except RelayError as error:
+        _fail(error.message, 1)
 
 
 def _greeting(chosen: settings.Settings) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import Struct
 
 from claude_relay.engine.claude.conversation import Binding, Conversation
-from claude_relay.engine.claude.session import How, Session
+from claude_relay.engine.claude.session import How, ProcessGoneError, Session
 from claude_relay.engine.vocabulary import RunRequest
 from claude_relay.errors import RelayError, UnavailableError, UpstreamError
 from claude_relay.settings import Personality
@@ -80,10 +80,14 @@ class Pool:
         open_session: Starts a process, without waiting for it to be ready.
         limits: How many there may be, and for how long.
         memory_of: Tells the memory of a process by its id, in bytes.
+
+    Attributes:
+        failure: Why the latest process did not start; None if it did.
     """
 
     def __init__(self, open_session: Open, limits: Limits, memory_of: Callable[[int], int]) -> None:
         self.limits = limits
+        self.failure: str | None = None
         self._open_session = open_session
         self._memory_of = memory_of
         self._spares: defaultdict[Personality, deque[asyncio.Task[Session]]] = defaultdict(deque)
@@ -309,6 +313,15 @@ class Pool:
         return opening
 
     async def _open(self, personality: Personality) -> Session:
+        try:
+            session = await self._ready(personality)
+        except RelayError as error:
+            self.failure = (isinstance(error, ProcessGoneError) and error.last_words) or error.message
+            raise
+        self.failure = None
+        return session
+
+    async def _ready(self, personality: Personality) -> Session:
         session = await self._open_session(personality)
         self._alive.add(session)
         self._unborn.discard(asyncio.current_task())

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import tempfile
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from pathlib import Path
@@ -11,7 +10,7 @@ import msgspec
 import psutil
 from msgspec.structs import replace
 
-from claude_relay.engine.claude import command, history, orphans, process
+from claude_relay.engine.claude import command, history, orphans, private, process
 from claude_relay.engine.claude.conversation import Conversation, answered
 from claude_relay.engine.claude.discovery import REMEDY, Finder, Installation
 from claude_relay.engine.claude.fallback import without_refused
@@ -30,6 +29,7 @@ from claude_relay.settings import Personality, Settings
 _log = logging.getLogger(__name__)
 
 _LEAST_CONTEXT_WINDOW = 200_000
+_START_REMEDY = "Run `claude -p hello` as the user and with the environment of the relay; it should say what it lacks."
 
 
 class ClaudeCodeRunner:
@@ -52,7 +52,7 @@ class ClaudeCodeRunner:
         self._installation: Installation | None = None
         self._size = size(settings, find())
         self._pool = Pool(self._open, limits(settings, self._size), _memory_of)
-        self._nowhere: tempfile.TemporaryDirectory[str] | None = None
+        self._private = private.PrivateDirectory(environ)
         self._context_windows: dict[str, int] = {}
         self._examining: asyncio.Task[None] | None = None
         self._failed: list[str] = []
@@ -65,7 +65,8 @@ class ClaudeCodeRunner:
         _log.info("up to %d answers at once, %d processes: %s", made.answers, made.processes, made.reason)
         if ended := await asyncio.to_thread(orphans.end_orphans):
             _log.warning("%d processes were ended that a relay which is gone had left running", ended)
-        self._nowhere = tempfile.TemporaryDirectory(prefix="claude-relay-")
+        if removed := await asyncio.to_thread(private.remove_left, self._environ):
+            _log.info("what %d relays that are gone had left was removed", removed)
         try:
             await self._installed()
         except UnavailableError as error:
@@ -77,15 +78,15 @@ class ClaudeCodeRunner:
             self._examining.cancel()
             await asyncio.gather(self._examining, return_exceptions=True)
         await self._pool.stop()
-        if self._nowhere is not None:
-            self._nowhere.cleanup()
+        await asyncio.to_thread(self._private.remove)
 
     def health(self) -> RunnerHealth:
         """Tell the CLI's version, how many processes there are, and how requests got theirs."""
         if self._installation is None or self._finder.missing is not None:
             return RunnerHealth("degraded", reason=self._finder.missing, remedy=REMEDY)
+        failure = self._pool.failure
         return RunnerHealth(
-            "ok",
+            "degraded" if failure else "ok",
             {
                 "claude_version": self._installation.version_text,
                 "personality": self._settings.personality,
@@ -97,6 +98,8 @@ class ClaudeCodeRunner:
                 },
                 "processes": msgspec.structs.asdict(self._pool.counts),
             },
+            reason=failure and f"Claude Code does not start. {failure}",
+            remedy=_START_REMEDY if failure else None,
         )
 
     def _self_test(self) -> str:
@@ -230,7 +233,7 @@ class ClaudeCodeRunner:
         if self._settings.self_test:
             try:
                 findings = await examine(installation, self._environ)
-            except OSError as error:
+            except (OSError, UnavailableError) as error:
                 self._failed = ["everything"]
                 _log.warning("The self-test could not be made, so no process is used again: %s", error)
                 return
@@ -246,21 +249,22 @@ class ClaudeCodeRunner:
     async def _open(self, personality: Personality) -> Session:
         installation = await self._installed()
         settings = self._settings
+        environ = {**self._environ, private.TMPDIR: self._private.folder("tmp")}
         child = await process.spawn(
             command.argv(installation, personality, settings),
-            command.environment(self._environ, installation, personality, settings.port),
+            command.environment(environ, installation, personality, settings.port),
             self._directory(personality),
             alone=personality == "chat",
+            sweep=self._private.sweep,
         )
+        self._private.note(child.pid)
         return Session(child, personality, settings.model, client_composed=self._composed, spend=self._spend)
 
     def _directory(self, personality: Personality) -> str:
         """Return where a process works: ``chat`` in an empty place that nobody else has."""
-        if personality == "agent" or self._nowhere is None:
+        if personality == "agent":
             return self._settings.cwd or str(Path.cwd())
-        # whoever tidies /tmp up may have taken it away
-        Path(self._nowhere.name).mkdir(mode=0o700, exist_ok=True)
-        return self._nowhere.name
+        return self._private.folder("work")
 
 
 def limits(settings: Settings, found: Size) -> Limits:

@@ -36,8 +36,13 @@ How = Literal["reused", "reset", "spared", "started"]
 
 
 class ProcessGoneError(UpstreamError):
-    """The process has ended, and nobody asked it to."""
+    """The process has ended, and nobody asked it to.
 
+    Attributes:
+        last_words: What it said last, for the operator.
+    """
+
+    last_words = ""
     default_code = "claude_exited"
 
 
@@ -339,7 +344,9 @@ class Session:
         said = (last_words or "-") if self.binding is None else causes(last_words)
         code = self.process.returncode
         _log.error("claude[%d] ended unexpectedly, with code %s; it last said: %s", self.process.pid, code, said)
-        return ProcessGoneError("Claude Code ended before its answer was complete; the relay's log tells more.")
+        gone = ProcessGoneError("Claude Code ended before its answer was complete; the relay's log tells more.")
+        gone.last_words = said
+        return gone
 
 
 def _is_empty(usage: wire.ContextUsage) -> bool:
