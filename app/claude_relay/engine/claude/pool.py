@@ -294,11 +294,11 @@ class Pool:
                         await asyncio.sleep(_RETRY_DELAY)
 
     async def _end_the_idle(self) -> None:
-        """End processes whose next question did not come."""
+        """End processes whose next question did not come, and clear up after those that are dead."""
         while True:
             await asyncio.sleep(min(1.0, self.limits.idle_seconds))
             too_old = time.monotonic() - self.limits.idle_seconds
-            for session in [session for session, since in self._idle.items() if since < too_old]:
+            for session in [session for session, since in self._idle.items() if since < too_old or not session.alive]:
                 self.retire(session)
 
     def _start(self, personality: Personality) -> asyncio.Task[Session]:
