@@ -43,6 +43,7 @@ def names_of(home: Path, environ: dict[str, str]) -> set[str]:
     return {path.name.split(".")[0] for path in files_of(home, environ)}
 
 
+@pytest.mark.provokes_errors
 @pytest.mark.parametrize("personality", ["chat", "agent"])
 def test_what_a_killed_cli_leaves_is_removed_with_it(
     home: Path, environ: dict[str, str], claude_path: str, own: list[Path], personality: str

@@ -39,6 +39,9 @@ class ChildProcess:
         mark: The mark that it and its descendants carry.
         alone: Whether it starts no processes of its own as long as it ends by itself.
         sweep: Removes, given its id, what it has left once it has ended.
+
+    Attributes:
+        dismissed: Whether the relay itself has begun to end it.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class ChildProcess:
     ) -> None:
         self._process = process
         self._sweep = sweep
+        self.dismissed = False
         self._mark = mark
         self._alone = alone
         self._unread: deque[bytes] = deque()
@@ -108,6 +112,7 @@ class ChildProcess:
 
     def kill(self) -> None:
         """End the child and its group at once. ``close`` it all the same."""
+        self.dismissed = True
         self._signal(signal.SIGKILL)
 
     async def close(self) -> None:
@@ -115,6 +120,7 @@ class ChildProcess:
 
         It is asked first: closed input lets the CLI end its own tools and servers. Then it is made to.
         """
+        self.dismissed = True
         relatives = [] if self._alone else await asyncio.to_thread(orphans.family, self.pid)
         stdin = self._process.stdin
         assert stdin is not None  # noqa: S101 - spawned with a pipe

@@ -100,6 +100,7 @@ class Session:
         self._expected: str | None = None
         self._fence = Fence()
         self._request: RunRequest | None = None
+        self._end_logged = False
         self._ids = (f"relay-{number}" for number in itertools.count(1))
 
     @property
@@ -342,8 +343,10 @@ class Session:
         last_words = await self.process.last_words()
         # once it was given a request, it may repeat that
         said = (last_words or "-") if self.binding is None else causes(last_words)
-        code = self.process.returncode
-        _log.error("claude[%d] ended unexpectedly, with code %s; it last said: %s", self.process.pid, code, said)
+        pid, code = self.process.pid, self.process.returncode
+        if not self.process.dismissed and not self._end_logged:
+            _log.error("claude[%d] ended unexpectedly, with code %s; it last said: %s", pid, code, said)
+            self._end_logged = True
         gone = ProcessGoneError("Claude Code ended before its answer was complete; the relay's log tells more.")
         gone.last_words = said
         return gone
