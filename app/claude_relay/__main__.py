@@ -20,6 +20,9 @@ def _listen() -> None:
         # who starts a program may want it to ignore a signal, as nohup does
         if number is not None and signal.getsignal(number) in {signal.SIG_DFL, signal.default_int_handler}:
             signal.signal(number, _end)
+    if hasattr(signal, "pthread_sigmask"):
+        # a worker is started with it held back
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def main() -> None:

@@ -53,9 +53,8 @@ def serve(**flags: object) -> None:
     A flag wins over the environment, the environment over .env.
     """
     import uvicorn
-    from uvicorn.supervisors import Multiprocess
 
-    from claude_relay import logs
+    from claude_relay import logs, supervising
 
     try:
         chosen = settings.load(flags)
@@ -67,8 +66,7 @@ def serve(**flags: object) -> None:
     with suppress(OSError):
         click.echo(_greeting(chosen), err=True)
     settings.publish(settings.export(chosen))
-    # a terminal that is closed ends the relay, with one worker or with many; uvicorn would start new workers
-    Multiprocess.handle_hup = Multiprocess.handle_term  # type: ignore[method-assign]
+    supervising.prepare()
     uvicorn.run(
         _APP,
         factory=True,
