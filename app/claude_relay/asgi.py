@@ -1,10 +1,12 @@
 """The composition root: the only place that knows both lists, of endpoint families and of runners."""
 
+import asyncio
 import socket
 
 from litestar import Litestar
 from litestar.di import Provide
 
+from claude_relay import logs
 from claude_relay.chat.plugin import ChatPlugin
 from claude_relay.engine.allowances import allowances
 from claude_relay.engine.claude.runner import ClaudeCodeRunner
@@ -41,10 +43,14 @@ def create_app(settings: Settings | None = None, runner: ClaudeRunner | None = N
             "runner": Provide(lambda: engine, sync_to_thread=False),
             "settings": Provide(lambda: settings, sync_to_thread=False),
         },
-        on_startup=[engine.start],
+        on_startup=[_watch_loop, engine.start],
         on_shutdown=[engine.stop],
     )
     return journal.keep(door.close(head.serve(app), policy))
+
+
+async def _watch_loop() -> None:
+    asyncio.get_running_loop().set_exception_handler(logs.report)
 
 
 def create_runner(settings: Settings) -> ClaudeRunner:

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from typing import Any, NoReturn, TypeVar, cast
 
@@ -56,7 +56,7 @@ def serve(**flags: object) -> None:
     """
     import uvicorn
 
-    from claude_relay import addresses, logs
+    from claude_relay import addresses, logs, supervising
     from claude_relay.web.connections import Connections, limits_of
     from claude_relay.web.protocol import BoundedProtocol
 
@@ -67,8 +67,12 @@ def serve(**flags: object) -> None:
     proxies = tuple(network for text in chosen.trusted_proxy if (network := addresses.network(text)))
     connections = Connections(limits_of(chosen.max_connections, chosen.max_per_address, proxies))
     _require_free(chosen.host, chosen.port)
-    click.echo(_greeting(chosen), err=True)
+    _require_place(chosen)
+    # who cannot be greeted can be served all the same
+    with suppress(OSError):
+        click.echo(_greeting(chosen), err=True)
     settings.publish(settings.export(chosen))
+    supervising.prepare()
     uvicorn.run(
         _APP,
         factory=True,
@@ -112,6 +116,18 @@ def _require_free(host: str, port: int) -> None:
             probe.bind(address)
     except OSError as error:
         _fail(f"Cannot listen on {host} port {port}: {error.strerror}. Choose another with --host or --port.", 1)
+
+
+def _require_place(chosen: settings.Settings) -> None:
+    """End here, with one line, where there is no place for temporary files."""
+    if chosen.runner == "echo":
+        return
+    from claude_relay.engine.claude.private import require_place
+
+    try:
+        require_place(settings.environment())
+    except RelayError as error:
+        _fail(error.message, 1)
 
 
 def _greeting(chosen: settings.Settings) -> str:

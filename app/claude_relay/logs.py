@@ -1,14 +1,29 @@
-"""Logging set-up, and the id of the request that a log line belongs to."""
+"""Logging set-up, the id of the request that a log line belongs to, and a log that keeps nobody waiting."""
 
+import asyncio
+import contextlib
 import json
 import logging
+import os
+import queue
 import re
+import select
+import threading
+import time
+import traceback
+from collections.abc import Iterator
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 _SIMPLE = re.compile(r"[\w.:/,+-]+", re.ASCII)
 """What needs no quotation marks."""
+_MOST_WAITING = 4 * 1024 * 1024
+"""Characters of lines that may wait to be written; further lines are lost."""
+_FLUSH_TIMEOUT = 1.0
+"""Seconds that what waits gets when the program ends."""
+_GLANCE = 0.005
+"""Seconds between two looks at what waits."""
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 """Id of the request being served, as in the ``x-request-id`` response header; ``-`` outside a request."""
@@ -23,7 +38,97 @@ class RequestIdFilter(logging.Filter):
         return True
 
 
-class TextFormatter(logging.Formatter):
+class PatientHandler(logging.Handler):
+    """Writes lines on a thread of its own: a reader who does not read, or a disk that is full, costs lines, not time.
+
+    Nothing here takes a lock that a signal handler could wait for in vain.
+
+    Args:
+        stream: Where to; None means nowhere.
+    """
+
+    def __init__(self, stream: TextIO | None) -> None:
+        super().__init__()
+        self._stream = stream
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._put = self._taken = 0
+        self._refused = self._failed = self._told = 0
+        self._writer: threading.Thread | None = None
+
+    @property
+    def lost(self) -> int:
+        """How many lines were lost since the start."""
+        return self._refused + self._failed
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Have the line written soon."""
+        try:
+            line = self.format(record) + "\n"
+        except Exception:  # noqa: BLE001 - a line that cannot be written costs itself, and no more
+            self._refused += 1
+            return
+        if self._stream is None or self._put - self._taken > _MOST_WAITING:
+            self._refused += 1
+            return
+        if self._writer is None:
+            self._writer = threading.Thread(target=self._write_all, name="log", daemon=True)
+            self._writer.start()
+        self._put += len(line)
+        self._lines.put(line)
+
+    def flush(self) -> None:
+        """Wait a moment for what waits to be written."""
+        deadline = time.monotonic() + _FLUSH_TIMEOUT
+        while self._taken < self._put and time.monotonic() < deadline:
+            time.sleep(_GLANCE)
+
+    def _write_all(self) -> None:
+        while True:
+            line = self._lines.get()
+            try:
+                self._write(line)
+            except (OSError, ValueError):
+                self._failed += 1
+            else:
+                self._tell()
+            self._taken += len(line)
+
+    def _tell(self) -> None:
+        """Say that lines were lost, once one could be written again."""
+        if (missing := self.lost - self._told) > 0:
+            text = "%d lines of the log were lost: it could not be written"
+            record = logging.LogRecord(__name__, logging.WARNING, __file__, 0, text, (missing,), None)
+            record.request_id = "-"
+            with contextlib.suppress(OSError, ValueError):
+                self._write(self.format(record) + "\n")
+                self._told += missing
+
+    def _write(self, line: str) -> None:
+        assert self._stream is not None  # noqa: S101 - there would be no lines
+        try:
+            number = self._stream.fileno()
+        except OSError:
+            self._stream.write(line)
+            self._stream.flush()
+            return
+        # past the stream and its lock, which the interpreter would want when it ends
+        rest = line.encode(errors="backslashreplace")
+        while rest:
+            try:
+                rest = rest[os.write(number, rest) :]
+            except BlockingIOError:
+                select.select([], [number], [])
+
+
+class DiscreetFormatter(logging.Formatter):
+    """Tells of an exception what it is and where it was raised; what it says may hold a client's words."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the standard library's name
+        """Return the stack, and the kinds of the exceptions."""
+        return "\n".join(_told(ei[1])) if ei[1] is not None else ""
+
+
+class TextFormatter(DiscreetFormatter):
     """A line for people; the facts of a request follow as ``name=value``."""
 
     def __init__(self) -> None:
@@ -36,7 +141,7 @@ class TextFormatter(logging.Formatter):
         return (line + facts).replace("\r", "\\r").replace("\n", "\\n")
 
 
-class JsonFormatter(logging.Formatter):
+class JsonFormatter(DiscreetFormatter):
     """One JSON object for each line; the facts of a request are fields of it."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -54,6 +159,23 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(fields, default=str)
 
 
+def report(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what nobody handled in an event loop, as its exception handler. asyncio's own would quote the exception."""
+    logging.getLogger(__name__).error("%s", context["message"], exc_info=context.get("exception"))
+
+
+def _told(error: BaseException) -> Iterator[str]:
+    """Yield the lines that tell of an exception, after those of what led to it."""
+    if (earlier := error.__cause__ or (None if error.__suppress_context__ else error.__context__)) is not None:
+        yield from _told(earlier)
+        yield "which led to"
+    yield from "".join(traceback.format_tb(error.__traceback__)).splitlines()
+    # the system's own words name files, and nothing that a client said
+    yield type(error).__qualname__ + (f": {error}" if isinstance(error, OSError) else "")
+    for part in error.exceptions if isinstance(error, BaseExceptionGroup) else ():
+        yield from (f"  {line}" for line in _told(part))
+
+
 def _facts(record: logging.LogRecord) -> dict[str, Any]:
     found: dict[str, Any] = getattr(record, "facts", {})
     return found
@@ -62,6 +184,12 @@ def _facts(record: logging.LogRecord) -> dict[str, Any]:
 def _plain(value: object) -> str:
     text = str(value)
     return text if _SIMPLE.fullmatch(text) else json.dumps(text)
+
+
+def lost() -> int:
+    """Return how many lines of the log could not be written since the start."""
+    handlers = logging.getLogger("claude_relay").handlers
+    return sum(handler.lost for handler in handlers if isinstance(handler, PatientHandler))
 
 
 def config(level: str, style: Literal["text", "json"] = "text") -> dict[str, Any]:
@@ -79,11 +207,13 @@ def config(level: str, style: Literal["text", "json"] = "text") -> dict[str, Any
         "formatters": {"text": {"()": TextFormatter}, "json": {"()": JsonFormatter}},
         "handlers": {
             "stderr": {
-                "class": "logging.StreamHandler",
+                "()": PatientHandler,
                 "stream": "ext://sys.stderr",
                 "formatter": style,
                 "filters": ["request_id"],
             }
         },
         "loggers": {"claude_relay": logger, "uvicorn": logger, "litestar": logger},
+        # what other libraries say would be written at once, however long that takes
+        "root": {"handlers": ["stderr"], "level": "WARNING"},
     }

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -117,15 +117,30 @@ def relay(home: Path, environ: Mapping[str, str], **choices: Any) -> Iterator[Re
 
 @contextmanager
 def served_by_command(
-    home: Path, environ: Mapping[str, str], claude_path: str, *options: str
+    home: Path,
+    environ: Mapping[str, str],
+    claude_path: str,
+    *options: str,
+    output: int | None = None,
+    within: Sequence[str] = (),
 ) -> Iterator[tuple[Relay, subprocess.Popen[bytes]]]:
-    """Run ``claude-relay serve`` as a user would."""
+    """Run ``claude-relay serve`` as a user would.
+
+    Args:
+        home: Its HOME and directory.
+        environ: Its environment.
+        claude_path: Its CLI.
+        options: Its flags.
+        output: Where what it writes goes; ``HOME/output`` when not given.
+        within: A command that runs it.
+    """
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "claude_relay", "serve", "--port", str(port), "--claude-path", claude_path]
     relay = Relay(f"http://127.0.0.1:{port}", home)
-    with (home / "output").open("wb") as output:
-        server = subprocess.Popen([*command, *options], env=environ, cwd=home, stdout=output, stderr=output)
+    with (home / "output").open("wb") as file:
+        place = file if output is None else output
+        server = subprocess.Popen([*within, *command, *options], env=environ, cwd=home, stdout=place, stderr=place)
         try:
             relay.wait_until(lambda: _answers(relay), 20)
             yield relay, server

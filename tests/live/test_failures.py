@@ -129,6 +129,7 @@ def test_a_cli_that_appears_later_is_found(home: Path, upstream: FakeUpstream, c
         assert running.http.get("/health").json()["status"] == "ok"
 
 
+@pytest.mark.provokes_errors
 def test_a_cli_that_ends_at_once_is_an_error_not_silence(home: Path) -> None:
     broken = home / "claude"
     broken.write_text('#!/bin/sh\n[ "$1" = --version ] && echo 2.1.330 && exit\necho broken >&2\nexit 3\n')

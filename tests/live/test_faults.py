@@ -117,6 +117,7 @@ def run(home: Path, upstream: FakeUpstream, claude_path: str) -> Iterator[Callab
         yield start
 
 
+@pytest.mark.provokes_errors
 @pytest.mark.parametrize("personality", ["chat", "agent"])
 def test_a_cli_killed_in_mid_answer_is_one_error_frame_and_others_live_on(
     run: Callable[..., Relay], home: Path, upstream: FakeUpstream, personality: str
@@ -136,6 +137,7 @@ def test_a_cli_killed_in_mid_answer_is_one_error_frame_and_others_live_on(
     assert running.chat("again").status_code == 200
 
 
+@pytest.mark.provokes_errors
 def test_a_plain_answer_whose_cli_is_killed_is_an_error_and_spares_heal(
     run: Callable[..., Relay], home: Path, upstream: FakeUpstream
 ) -> None:
@@ -157,6 +159,7 @@ def test_a_plain_answer_whose_cli_is_killed_is_an_error_and_spares_heal(
     assert running.chat("again").status_code == 200
 
 
+@pytest.mark.provokes_errors
 def test_processes_that_died_while_nobody_looked_cost_nothing_but_time(run: Callable[..., Relay], home: Path) -> None:
     running = run(warm=1)
     first = running.chat("one").json()["choices"][0]["message"]
@@ -217,6 +220,7 @@ def test_lines_that_are_no_json_are_passed_over(run: Callable[..., Relay], home:
     assert running.chat("hi").json()["choices"][0]["message"]["content"] == fake.GREETING
 
 
+@pytest.mark.provokes_errors
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 @pytest.mark.parametrize(
     ("script", "code"),
@@ -405,6 +409,7 @@ def at_work(home: Path, upstream: FakeUpstream, ways: Sequence[str], *, ends: bo
                 process.kill()
 
 
+@pytest.mark.provokes_errors
 @pytest.mark.parametrize("end", ["client-leaves", "cli-killed", "idle-too-long", "server-stops"])
 def test_what_an_agents_tools_started_ends_with_it(
     home: Path, upstream: FakeUpstream, claude_path: str, end: str

@@ -179,6 +179,7 @@ def test_an_agent_remembers_what_it_did(started: Started, upstream: FakeUpstream
     assert "toolu_1" in json.dumps(_body(upstream)["messages"])
 
 
+@pytest.mark.provokes_errors
 @pytest.mark.parametrize("rounds", [20])
 def test_a_loop_of_twenty_rounds_needs_one_process_even_if_it_is_killed(
     started: Started, upstream: FakeUpstream, rounds: int

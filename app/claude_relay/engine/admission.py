@@ -2,21 +2,15 @@
 
 import asyncio
 import math
-import os
 import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import psutil
 from msgspec import Struct
 
 from claude_relay.errors import RateLimitError
 from claude_relay.settings import Settings
-
-_RUNS_PER_CORE = 4
-_RUN_MEMORY = 512 * 1024 * 1024
-"""Bytes of the machine's memory for each run at once: a process of the CLI, and room for others to live beside it."""
 
 _FIRST_GUESS = 5.0
 """Seconds that a run is thought to take before any was seen."""
@@ -41,15 +35,14 @@ class Capacity(Struct, frozen=True):
     per_caller: int = 0
 
 
-def capacity(settings: Settings) -> Capacity:
-    """Return the room that the operator chose, or that suits this machine."""
-    return Capacity(runs_at_once(settings), settings.max_queue, settings.queue_timeout, settings.max_per_caller)
+def capacity(settings: Settings, concurrent: int) -> Capacity:
+    """Return the room that the operator chose.
 
-
-def runs_at_once(settings: Settings) -> int:
-    """Return how many runs may go on at once: as many as the cores and the memory of this machine bear."""
-    cores = _RUNS_PER_CORE * (os.cpu_count() or 1)
-    return settings.max_concurrent or max(1, min(cores, psutil.virtual_memory().total // _RUN_MEMORY))
+    Args:
+        settings: The operator's choices.
+        concurrent: Runs at once.
+    """
+    return Capacity(concurrent, settings.max_queue, settings.queue_timeout, settings.max_per_caller)
 
 
 class Admission:

@@ -8,7 +8,9 @@ from msgspec.structs import replace
 from claude_relay.engine.admission import Admission, capacity
 from claude_relay.engine.allowances import Allowances
 from claude_relay.engine.deadlines import Deadlines, watched
+from claude_relay.engine.resources import find
 from claude_relay.engine.runner import ClaudeRunner, RunnerHealth
+from claude_relay.engine.sizing import size
 from claude_relay.engine.vocabulary import Begun, Event, RunRequest
 from claude_relay.settings import Settings
 
@@ -77,7 +79,7 @@ def governed(runner: ClaudeRunner, settings: Settings, allowances: Allowances) -
     """Return a runner under the limits that the operator set; it tells the allowances itself what is spent."""
     return GovernedRunner(
         runner,
-        Admission(capacity(settings)),
+        Admission(capacity(settings, size(settings, find()).answers)),
         allowances,
         Deadlines(settings.first_event_timeout, settings.silence_timeout, settings.total_timeout),
     )

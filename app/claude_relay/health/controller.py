@@ -6,6 +6,7 @@ from litestar import Request, Response, get
 from litestar.di import NamedDependency
 from msgspec.structs import replace
 
+from claude_relay import logs
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.health import outbound
 from claude_relay.health.schemas import Health
@@ -35,6 +36,7 @@ class HealthController(WireController):
         call otherwise are told the `status` alone.
         """
         found = runner.health()
+        found = replace(found, detail={**found.detail, "log_lines_lost": logs.lost()})
         health = outbound.hinted(found) if admitted(request) is None else outbound.reported(runner.name, found)
         if draining.begun(request):
             return Response(replace(health, status="draining"), status_code=503)

@@ -33,7 +33,10 @@ _LAST_WORDS = 1.0
 """Seconds that clients get to take their last frame."""
 _DRAINING = "claude_relay_draining"
 _ANSWER = "claude_relay_answer"
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_ENDS = signal.SIGTERM
+_SIGNALS = (signal.SIGINT, _ENDS)
+_HANGUP = getattr(signal, "SIGHUP", None)
+"""Ends the server as ``_ENDS`` does; servers themselves leave it alone."""
 _log = logging.getLogger(__name__)
 
 Handler = Callable[[int, FrameType | None], Any]
@@ -55,6 +58,7 @@ class Draining(InitPlugin):
         self._patience = patience
         self._answers: set[_Answer] = set()
         self._handlers: dict[int, Handler] = {}
+        self._replaced: dict[int, signal.Handlers | Handler | int | None] = {}
         self._heard: set[int] = set()
         self._enough = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -98,11 +102,17 @@ class Draining(InitPlugin):
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
             if callable(handler := signal.getsignal(number)):
-                self._handlers[number] = handler
-                signal.signal(number, lambda heard, _: loop.call_soon_threadsafe(self.begin, heard))
+                self._stand_before(number, handler, loop)
+        if _HANGUP is not None and _ENDS in self._handlers and signal.getsignal(_HANGUP) != signal.SIG_IGN:
+            self._stand_before(_HANGUP, self._handlers[_ENDS], loop)
         supervisor = multiprocessing.parent_process()
         if supervisor is not None and self._handlers:
             loop.add_reader(supervisor.sentinel, self._orphaned, supervisor.sentinel)
+
+    def _stand_before(self, number: int, handler: Handler, loop: asyncio.AbstractEventLoop) -> None:
+        self._handlers[number] = handler
+        self._replaced[number] = signal.getsignal(number)
+        signal.signal(number, lambda heard, _: loop.call_soon_threadsafe(self.begin, heard))
 
     def _orphaned(self, sentinel: int) -> None:
         _log.warning("the server's supervisor is gone")
@@ -110,7 +120,7 @@ class Draining(InitPlugin):
         self.begin()
 
     def _stop_listening(self) -> None:
-        for number, handler in self._handlers.items():
+        for number, handler in self._replaced.items():
             signal.signal(number, handler)
 
     def _middleware(self, app: ASGIApp) -> ASGIApp:

@@ -2,17 +2,15 @@
 
 import asyncio
 import gc
-import os
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-import psutil
 import pytest
 
 from claude_relay.engine import admission as admission_module
-from claude_relay.engine.admission import Admission, Capacity, capacity, runs_at_once
+from claude_relay.engine.admission import Admission, Capacity, capacity
 from claude_relay.errors import RateLimitError
 from claude_relay.settings import Settings
 
@@ -397,25 +395,10 @@ async def test_the_advice_follows_how_long_runs_take(
 # --- the room --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("chosen", "cores", "gigabytes", "runs"), [(7, 2, 64, 7), (0, 2, 64, 8), (0, 64, 2, 4), (0, 1, 0.1, 1)]
-)
-def test_the_room_is_the_operators_or_what_cores_and_memory_bear(
-    monkeypatch: pytest.MonkeyPatch, chosen: int, cores: int, gigabytes: float, runs: int
-) -> None:
-    class Memory:
-        total = int(gigabytes * (1 << 30))
-
-    monkeypatch.setattr(os, "cpu_count", lambda: cores)
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: Memory)
-
-    assert runs_at_once(Settings(max_concurrent=chosen)) == runs
-
-
 def test_how_many_wait_and_how_long_is_the_operators() -> None:
-    settings = Settings(max_concurrent=3, max_queue=4, queue_timeout=5.0, max_per_caller=2)
+    settings = Settings(max_queue=4, queue_timeout=5.0, max_per_caller=2)
 
-    assert capacity(settings) == Capacity(concurrent=3, queue=4, patience=5.0, per_caller=2)
+    assert capacity(settings, 3) == Capacity(concurrent=3, queue=4, patience=5.0, per_caller=2)
 
 
 # --- anything at all -------------------------------------------------------------------------------------------------

@@ -358,3 +358,26 @@ class Supervisor:
 
     def __init__(self, reader: Any) -> None:
         self.sentinel: int = reader.fileno()
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+async def test_a_terminal_that_is_closed_is_the_end_too_where_it_is_not_ignored(
+    signals: list[int], ignored: bool
+) -> None:
+    heard: list[int] = []
+    way = signal.SIG_IGN if ignored else lambda number, _: heard.append(number)
+    before = signal.signal(signal.SIGHUP, way)
+    try:
+        server = Draining(1)
+        server._listen()
+        assert (signal.getsignal(signal.SIGHUP) == way) is ignored
+        signal.raise_signal(signal.SIGHUP)
+        await asyncio.sleep(0.05)
+        server._stop_listening()
+
+        # the server's own handler of SIGTERM, which ends it
+        assert signals == ([] if ignored else [signal.SIGHUP])
+        assert heard == []
+        assert signal.getsignal(signal.SIGHUP) == way
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -53,7 +53,7 @@ class Mark(Struct, frozen=True):
 
 def mark(child: int) -> Mark:
     """Return the mark of a child of this process."""
-    return Mark(_namespace(), os.getpid(), start_of(os.getpid()) or "", child)
+    return Mark(namespace(), os.getpid(), start_of(os.getpid()) or "", child)
 
 
 def understood(text: str) -> Mark | None:
@@ -97,7 +97,7 @@ def end_remains(of: Mark, relatives: Iterable[psutil.Process] = ()) -> int:
 
 def end_orphans() -> int:
     """End what servers that are gone have left running, and tell how many processes there were."""
-    here = _namespace()
+    here = namespace()
     return _end(lambda: _marked(lambda found: is_orphan(found, here, start_of)))
 
 
@@ -156,7 +156,8 @@ def _lives(process: psutil.Process) -> bool:
     return False
 
 
-def _namespace() -> str:
+def namespace() -> str:
+    """Return where process ids of this process mean anything; empty where the platform has no such places."""
     try:
         return os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - there is no such file, only a name
     except OSError:

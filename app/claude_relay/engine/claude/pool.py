@@ -97,10 +97,14 @@ class Pool:
         open_session: Starts a process, without waiting for it to be ready.
         limits: How many there may be, and for how long.
         memory_of: Tells the memory of a process by its id, in bytes.
+
+    Attributes:
+        failure: Why the latest process did not start; None if it did.
     """
 
     def __init__(self, open_session: Open, limits: Limits, memory_of: Callable[[int], int]) -> None:
         self.limits = limits
+        self.failure: str | None = None
         self._open_session = open_session
         self._memory_of = memory_of
         self._spares: defaultdict[Personality, deque[asyncio.Task[Session]]] = defaultdict(deque)
@@ -342,11 +346,11 @@ class Pool:
                         await asyncio.sleep(_RETRY_DELAY)
 
     async def _end_the_idle(self) -> None:
-        """End processes whose next question did not come."""
+        """End processes whose next question did not come, and clear up after those that are dead."""
         while True:
             await asyncio.sleep(min(1.0, self.limits.idle_seconds))
             too_old = time.monotonic() - self.limits.idle_seconds
-            for session in [session for session, since in self._idle.items() if since < too_old]:
+            for session in [session for session, since in self._idle.items() if since < too_old or not session.alive]:
                 self.retire(session)
 
     async def _probe_the_idle(self) -> None:
@@ -367,6 +371,15 @@ class Pool:
         return opening
 
     async def _open(self, personality: Personality) -> Session:
+        try:
+            session = await self._ready(personality)
+        except RelayError as error:
+            self.failure = (isinstance(error, ProcessGoneError) and error.last_words) or error.message
+            raise
+        self.failure = None
+        return session
+
+    async def _ready(self, personality: Personality) -> Session:
         session = await self._open_session(personality)
         self._alive.add(session)
         self._unborn.discard(asyncio.current_task())

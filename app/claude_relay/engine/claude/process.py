@@ -27,6 +27,9 @@ _PATIENCE = 0.4
 """Seconds a child gets for each step of its end: after its input closed, then after SIGTERM."""
 _numbers = itertools.count(1)
 
+Sweep = Callable[[int], None]
+"""Removes what a process has left, by its id."""
+
 
 class ChildProcess:
     """A running child in a process group of its own, spoken to in lines.
@@ -35,10 +38,18 @@ class ChildProcess:
         process: The child.
         mark: The mark that it and its descendants carry.
         alone: Whether it starts no processes of its own as long as it ends by itself.
+        sweep: Removes, given its id, what it has left once it has ended.
+
+    Attributes:
+        dismissed: Whether the relay itself has begun to end it.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process, mark: Mark, *, alone: bool) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, mark: Mark, *, alone: bool, sweep: Sweep | None = None
+    ) -> None:
         self._process = process
+        self._sweep = sweep
+        self.dismissed = False
         self._mark = mark
         self._alone = alone
         self._unread: deque[bytes] = deque()
@@ -105,6 +116,7 @@ class ChildProcess:
 
     def kill(self) -> None:
         """End the child and its group at once. ``close`` it all the same."""
+        self.dismissed = True
         self._signal(signal.SIGKILL)
 
     async def close(self) -> None:
@@ -112,6 +124,7 @@ class ChildProcess:
 
         It is asked first: closed input lets the CLI end its own tools and servers. Then it is made to.
         """
+        self.dismissed = True
         relatives = [] if self._alone else await asyncio.to_thread(orphans.family, self.pid)
         stdin = self._process.stdin
         assert stdin is not None  # noqa: S101 - spawned with a pipe
@@ -125,6 +138,8 @@ class ChildProcess:
         if not self._alone or self.returncode != 0:
             ended = await asyncio.to_thread(orphans.end_remains, self._mark, relatives)
             _log.log(logging.INFO if ended else logging.DEBUG, "claude[%d] left %d processes", self.pid, ended)
+        if self._sweep is not None:
+            await asyncio.to_thread(self._sweep, self.pid)
         await self._discard_output()
         await asyncio.wait({self._drain}, timeout=_PATIENCE)
         self._drain.cancel()
@@ -153,12 +168,14 @@ class ChildProcess:
         stderr = self._process.stderr
         assert stderr is not None  # noqa: S101 - spawned with a pipe
         while chunk := await stderr.read(_CHUNK):
-            for line in chunk.decode(errors="replace").splitlines():
-                self._errors.append(line[:500])
-                _log.debug("claude[%d] stderr: %s", self.pid, line)
+            # what it says may be a client's words
+            _log.debug("claude[%d] wrote %d bytes to stderr", self.pid, len(chunk))
+            self._errors.extend(line[:500] for line in chunk.decode(errors="replace").splitlines())
 
 
-async def spawn(argv: Sequence[str], environ: Mapping[str, str], cwd: str, *, alone: bool = False) -> ChildProcess:
+async def spawn(
+    argv: Sequence[str], environ: Mapping[str, str], cwd: str, *, alone: bool = False, sweep: Sweep | None = None
+) -> ChildProcess:
     """Start a child with pipes, as the leader of its own session: a Ctrl-C meant for the relay does not reach it.
 
     Args:
@@ -166,6 +183,7 @@ async def spawn(argv: Sequence[str], environ: Mapping[str, str], cwd: str, *, al
         environ: Its environment, to which a mark is added.
         cwd: Its directory.
         alone: Whether it starts no processes of its own as long as it ends by itself.
+        sweep: Removes, given its id, what it has left once it has ended.
 
     Raises:
         UnavailableError: It cannot be started.
@@ -187,7 +205,7 @@ async def spawn(argv: Sequence[str], environ: Mapping[str, str], cwd: str, *, al
     except asyncio.CancelledError:
         # a start that is given up half-way would leave its pipes open
         with contextlib.suppress(OSError):
-            unwanted = ChildProcess(await starting, mark, alone=alone)
+            unwanted = ChildProcess(await starting, mark, alone=alone, sweep=sweep)
             unwanted.kill()
             await unwanted.close()
         raise
@@ -196,7 +214,7 @@ async def spawn(argv: Sequence[str], environ: Mapping[str, str], cwd: str, *, al
     except OSError as error:
         # it is being replaced, or the machine is short of something: both pass
         raise UnavailableError(f"Claude Code could not be started: {error}") from error
-    return ChildProcess(process, mark, alone=alone)
+    return ChildProcess(process, mark, alone=alone, sweep=sweep)
 
 
 def _binding() -> Callable[[], None] | None:

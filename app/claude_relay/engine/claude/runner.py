@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import logging
-import tempfile
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from pathlib import Path
@@ -12,8 +11,7 @@ import msgspec
 import psutil
 from msgspec.structs import replace
 
-from claude_relay.engine.admission import runs_at_once
-from claude_relay.engine.claude import command, history, orphans, process
+from claude_relay.engine.claude import command, history, orphans, private, process
 from claude_relay.engine.claude.conversation import Conversation, answered
 from claude_relay.engine.claude.discovery import REMEDY, Finder, Installation
 from claude_relay.engine.claude.fallback import without_refused
@@ -22,7 +20,9 @@ from claude_relay.engine.claude.selftest import examine
 from claude_relay.engine.claude.session import ProcessGoneError, Session, UnresponsiveError
 from claude_relay.engine.claude.translate import Translator
 from claude_relay.engine.finishing import Finisher
+from claude_relay.engine.resources import find
 from claude_relay.engine.runner import RunnerHealth, Spend
+from claude_relay.engine.sizing import Size, size
 from claude_relay.engine.vocabulary import Begun, Dropped, Event, RunEnd, RunRequest
 from claude_relay.errors import InvalidRequestError, UnavailableError
 from claude_relay.settings import Personality, Settings
@@ -30,8 +30,7 @@ from claude_relay.settings import Personality, Settings
 _log = logging.getLogger(__name__)
 
 _LEAST_CONTEXT_WINDOW = 200_000
-_PROCESS_MEMORY = 256 * 1024 * 1024
-"""What a process is expected to need, in bytes."""
+_START_REMEDY = "Run `claude -p hello` as the user and with the environment of the relay; it should say what it lacks."
 
 
 class ClaudeCodeRunner:
@@ -52,8 +51,9 @@ class ClaudeCodeRunner:
         self._spend = spend
         self._finder = Finder(settings.claude_path, environ)
         self._installation: Installation | None = None
-        self._pool = Pool(self._open, limits(settings), _memory_of)
-        self._nowhere: tempfile.TemporaryDirectory[str] | None = None
+        self._size = size(settings, find())
+        self._pool = Pool(self._open, limits(settings, self._size), _memory_of)
+        self._private = private.PrivateDirectory(environ)
         self._context_windows: dict[str, int] = {}
         self._examining: asyncio.Task[None] | None = None
         self._self_test = "off"
@@ -63,9 +63,12 @@ class ClaudeCodeRunner:
 
     async def start(self) -> None:
         """Look for the CLI and begin to keep processes ready; without a CLI the relay runs, degraded."""
+        made = self._size
+        _log.info("up to %d answers at once, %d processes: %s", made.answers, made.processes, made.reason)
         if ended := await asyncio.to_thread(orphans.end_orphans):
             _log.warning("%d processes were ended that a relay which is gone had left running", ended)
-        self._nowhere = tempfile.TemporaryDirectory(prefix="claude-relay-")
+        if removed := await asyncio.to_thread(private.remove_left, self._environ):
+            _log.info("what %d relays that are gone had left was removed", removed)
         try:
             await self._installed()
         except UnavailableError as error:
@@ -77,21 +80,28 @@ class ClaudeCodeRunner:
             self._examining.cancel()
             await asyncio.gather(self._examining, return_exceptions=True)
         await self._pool.stop()
-        if self._nowhere is not None:
-            self._nowhere.cleanup()
+        await asyncio.to_thread(self._private.remove)
 
     def health(self) -> RunnerHealth:
         """Tell the CLI's version, how many processes there are, and how requests got theirs."""
         if self._installation is None or self._finder.missing is not None:
             return RunnerHealth("degraded", reason=self._finder.missing, remedy=REMEDY)
+        failure = self._pool.failure
         return RunnerHealth(
-            "ok",
+            "degraded" if failure else "ok",
             {
                 "claude_version": self._installation.version_text,
                 "personality": self._settings.personality,
                 "self_test": self._self_test,
+                "limits": {
+                    "answers": self._size.answers,
+                    "processes": self._size.processes,
+                    "reason": self._size.reason,
+                },
                 "processes": msgspec.structs.asdict(self._pool.counts),
             },
+            reason=failure and f"Claude Code does not start. {failure}",
+            remedy=_START_REMEDY if failure else None,
         )
 
     def context_window(self, model: str) -> int:
@@ -233,7 +243,7 @@ class ClaudeCodeRunner:
         """Make the self-test, follow what it finds, and return what failed."""
         try:
             findings = await examine(installation, self._environ)
-        except OSError as error:
+        except (OSError, UnavailableError) as error:
             _log.warning("The self-test could not be made, so no process is used again: %s", error)
             return ["everything"]
         self._composed = command.takes_client_composed(installation) and findings.text
@@ -247,12 +257,15 @@ class ClaudeCodeRunner:
     async def _open(self, personality: Personality) -> Session:
         installation = await self._installed()
         settings = self._settings
+        environ = {**self._environ, private.TMPDIR: self._private.folder("tmp")}
         child = await process.spawn(
             command.argv(installation, personality, settings),
-            command.environment(self._environ, installation, personality, settings.port),
+            command.environment(environ, installation, personality, settings.port),
             self._directory(personality),
             alone=personality == "chat",
+            sweep=self._private.sweep,
         )
+        self._private.note(child.pid)
         return Session(
             child,
             personality,
@@ -264,24 +277,19 @@ class ClaudeCodeRunner:
 
     def _directory(self, personality: Personality) -> str:
         """Return where a process works: ``chat`` in an empty place that nobody else has."""
-        if personality == "agent" or self._nowhere is None:
+        if personality == "agent":
             return self._settings.cwd or str(Path.cwd())
-        # whoever tidies /tmp up may have taken it away
-        Path(self._nowhere.name).mkdir(mode=0o700, exist_ok=True)
-        return self._nowhere.name
+        return self._private.folder("work")
 
 
-def limits(settings: Settings) -> Limits:
+def limits(settings: Settings, found: Size) -> Limits:
     """Return the limits that the operator chose, or that suit this machine."""
-    processes = settings.max_processes or max(
-        2 * runs_at_once(settings) + settings.warm, psutil.virtual_memory().total // 4 // _PROCESS_MEMORY
-    )
     return Limits(
-        warm=settings.warm,
-        processes=max(processes, runs_at_once(settings) + settings.warm),
+        warm=found.warm,
+        processes=found.processes,
         idle_seconds=settings.idle_timeout,
         turns=settings.max_process_turns,
-        memory=settings.max_process_memory * 1024 * 1024,
+        memory=found.process_memory,
         reuse=False,
         reset=False,
         # the CLI counts what all questions of a process have cost

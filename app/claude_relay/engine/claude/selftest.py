@@ -6,14 +6,13 @@ not used: the relay then still answers everything, only slower.
 
 import asyncio
 import logging
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 from msgspec import Struct
 
-from claude_relay.engine.claude import command, history, process, wire
+from claude_relay.engine.claude import command, history, private, process, wire
 from claude_relay.engine.claude.configuration import TITLE
 from claude_relay.engine.claude.conversation import Conversation, answered
 from claude_relay.engine.claude.discovery import Installation
@@ -191,11 +190,14 @@ class _Bench:
 
 @asynccontextmanager
 async def _bench(installation: Installation, environ: Mapping[str, str]) -> AsyncIterator[_Bench]:
-    with tempfile.TemporaryDirectory(prefix="claude-relay-") as home:
+    place = private.PrivateDirectory(environ)
+    try:
+        home = place.folder("home")
         async with loopback() as upstream:
             base = {
                 "PATH": environ.get("PATH", ""),
                 "HOME": home,
+                private.TMPDIR: home,
                 "ANTHROPIC_API_KEY": "self-test",
                 "ANTHROPIC_BASE_URL": upstream.url,
             }
@@ -210,6 +212,8 @@ async def _bench(installation: Installation, environ: Mapping[str, str]) -> Asyn
                 return Session(child, personality, _MODEL, client_composed=composed)
 
             yield _Bench(upstream, spawn)
+    finally:
+        await asyncio.to_thread(place.remove)
 
 
 async def _ask(session: Session, request: RunRequest) -> Conversation:

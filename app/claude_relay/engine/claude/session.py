@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from claude_relay.engine.claude import configuration, history, tools, wire
+from claude_relay.engine.claude.causes import causes
 from claude_relay.engine.claude.conversation import Binding, Conversation
 from claude_relay.engine.claude.fence import Fence
 from claude_relay.engine.claude.process import ChildProcess
@@ -35,8 +36,13 @@ How = Literal["reused", "reset", "spared", "started"]
 
 
 class ProcessGoneError(UpstreamError):
-    """The process has ended, and nobody asked it to."""
+    """The process has ended, and nobody asked it to.
 
+    Attributes:
+        last_words: What it said last, for the operator.
+    """
+
+    last_words = ""
     default_code = "claude_exited"
 
 
@@ -113,6 +119,7 @@ class Session:
         self._responded = asyncio.Event()
         self._fence = Fence()
         self._request: RunRequest | None = None
+        self._end_logged = False
         self._ids = (f"relay-{number}" for number in itertools.count(1))
 
     @property
@@ -440,8 +447,15 @@ class Session:
 
     async def _gone(self) -> ProcessGoneError:
         last_words = await self.process.last_words()
-        _log.error("claude[%d] ended unexpectedly; it last said: %s", self.process.pid, last_words or "-")
-        return ProcessGoneError("Claude Code ended before its answer was complete; the relay's log tells more.")
+        # once it was given a request, it may repeat that
+        said = (last_words or "-") if self.binding is None else causes(last_words)
+        pid, code = self.process.pid, self.process.returncode
+        if not self.process.dismissed and not self._end_logged:
+            _log.error("claude[%d] ended unexpectedly, with code %s; it last said: %s", pid, code, said)
+            self._end_logged = True
+        gone = ProcessGoneError("Claude Code ended before its answer was complete; the relay's log tells more.")
+        gone.last_words = said
+        return gone
 
 
 def _user_lines(batches: Iterable[history.Batch]) -> frozenset[str]:

@@ -9,6 +9,7 @@ import msgspec
 
 from claude_relay import errors
 from claude_relay.engine.claude import wire
+from claude_relay.engine.claude.causes import causes
 from claude_relay.engine.claude.configuration import tool_answer
 from claude_relay.engine.claude.tools import ANSWER
 from claude_relay.engine.finishing import unfit
@@ -90,8 +91,8 @@ class Translator:
                 _log.warning("upstream failed with status %s, Claude Code tries again", line.error_status)
             case wire.Result():
                 yield from self._end(line)
-            case wire.Other(kind, reason):
-                _log.debug("line of kind %r was passed over: %s", kind, reason)
+            case wire.Other(kind):
+                _log.debug("line of kind %r was passed over", kind)
 
     def _stream(self, event: object) -> Iterator[Event]:
         match event:
@@ -157,7 +158,7 @@ class Translator:
         # the CLI would have asked again, as it does after an answer without words
         fenced = self._heard and result.terminal_reason == "blocking_limit"
         if not fenced and (result.is_error or result.api_error_status is not None):
-            _log.warning("Claude Code failed (status %s): %s", result.api_error_status, result.result[:500])
+            _log.warning("Claude Code failed: %s", _cause(result, self._error_code))
             raise failure(result, self._error_code, self._resets_at)
         if self._spoken_unfinished:
             raise _broken_off()
@@ -201,7 +202,7 @@ def failure(result: wire.Result, code: str | None, resets_at: float | None = Non
     """Return the error that a failed run is answered with.
 
     The CLI's text is passed on where it helps the client; where the upstream itself failed it names hosts and ports
-    that are the operator's business, so the client gets our words and the log gets the CLI's.
+    that are the operator's business, so the client gets our words.
 
     Args:
         result: The line that ended the run.
@@ -230,6 +231,18 @@ def failure(result: wire.Result, code: str | None, resets_at: float | None = Non
             return _overloaded()
         case status:
             return errors.UpstreamError(f"The upstream failed with status {status}.")
+
+
+def _cause(result: wire.Result, code: str | None) -> str:
+    """Say for the log what made a run fail, without the upstream's words: they may repeat the client's."""
+    known = {
+        "status": result.api_error_status,
+        "code": code,
+        "reason": result.terminal_reason or result.subtype,
+        "causes": causes(result.result),
+        "characters": len(result.result),
+    }
+    return ", ".join(f"{name} {value}" for name, value in known.items() if value is not None)
 
 
 def _coded_failure(text: str, code: str | None, subtype: str) -> errors.RelayError:

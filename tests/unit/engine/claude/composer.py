@@ -92,6 +92,7 @@ class Composer(ChildProcess):
         self._listed: list[str] = []
         self._seen: set[str] = set()
         self._out: deque[dict[str, Any]] = deque()
+        self.dismissed = False
         self._queue: deque[dict[str, Any]] = deque()
         self._turn: Iterator[dict[str, Any]] = iter(())
         self._answers: dict[str, dict[str, Any]] = {}
@@ -125,9 +126,11 @@ class Composer(ChildProcess):
         self._news.set()
 
     def kill(self) -> None:
+        self.dismissed = True
         self.die(seen=True)
 
     async def close(self) -> None:
+        self.dismissed = True
         self.die(seen=True)
         self.ledger.closed = True
 

@@ -298,3 +298,16 @@ async def test_a_question_that_the_fence_kept_from_the_upstream_is_asked_again(m
     await runner.stop()
 
     assert len(cli.told("user")) > 1
+
+
+async def test_a_cli_that_does_not_start_shows_in_health_with_its_own_words(make: Make) -> None:
+    runner = make("exits")
+    await runner.start()
+    async with asyncio.timeout(5):
+        while runner.health().status == "ok":  # noqa: ASYNC110 - the pool tells nobody
+            await asyncio.sleep(0.005)
+
+    health = runner.health()
+    assert (health.status, health.reason) == ("degraded", "Claude Code does not start. cannot start: no disk")
+    assert health.remedy is not None
+    assert "limits" in health.detail

@@ -2,16 +2,20 @@
 
 import asyncio
 import itertools
-import os
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from claude_relay.engine.claude import runner as runner_module
+from claude_relay.engine.claude.pool import Limits
 from claude_relay.engine.claude.runner import ClaudeCodeRunner, limits, self_test_pauses
 from claude_relay.engine.claude.selftest import Findings
+from claude_relay.engine.resources import Bound, Resources
+from claude_relay.engine.sizing import size
 from claude_relay.engine.vocabulary import Begun, Event, RunEnd, RunRequest, TextDelta
 from claude_relay.errors import InvalidRequestError
 from claude_relay.settings import Settings
@@ -255,13 +259,18 @@ async def test_a_spare_that_was_started_before_the_verdict_follows_it_too(
 # --- limits ----------------------------------------------------------------------------------------------------------
 
 
+def limits_of(**chosen: Any) -> Limits:
+    settings = Settings(**chosen)
+    return limits(settings, size(settings, Resources(Bound(1 << 34, "machine"), Bound(2, "machine"))))
+
+
 @pytest.mark.parametrize(("asked_for", "made"), [(1, 6), (6, 6), (50, 50)])
 def test_there_may_always_be_as_many_processes_as_answers_and_spares(asked_for: int, made: int) -> None:
-    assert limits(Settings(max_processes=asked_for, max_concurrent=4, warm=2)).processes == made
+    assert limits_of(max_processes=asked_for, max_concurrent=4, warm=2).processes == made
 
 
 def test_limits_are_the_operators_and_nothing_is_used_again_unasked() -> None:
-    found = limits(Settings(warm=3, idle_timeout=5.0, max_process_turns=7, max_process_memory=2))
+    found = limits_of(warm=3, idle_timeout=5.0, max_process_turns=7, max_process_memory=2)
 
     assert (found.warm, found.idle_seconds, found.turns, found.memory) == (3, 5.0, 7, 2 << 20)
     assert (found.reuse, found.reset) == (False, False)
@@ -303,6 +312,6 @@ async def test_a_private_directory_that_was_tidied_away_is_made_again(make: Make
     runner = await make(reuse=False)
     await asked(runner, "one")
     (place,) = {start["cwd"] for start in cli.told("start")}
-    os.rmdir(place)  # noqa: PTH106 - nothing else waits here
+    shutil.rmtree(Path(place).parent)
 
     assert TextDelta("You said: two") in await asked(runner, "two")

@@ -8,6 +8,7 @@ import pytest
 
 from claude_relay.engine.claude import configuration, wire
 from claude_relay.engine.claude import session as session_module
+from claude_relay.engine.claude.conversation import Binding
 from claude_relay.engine.claude.history import native
 from claude_relay.engine.claude.session import ProcessGoneError, Session
 from claude_relay.engine.vocabulary import JsonOutput, RunRequest, Sampling, Tool
@@ -218,6 +219,32 @@ async def test_a_process_that_dies_in_the_middle_of_an_answer_is_an_error_after_
 
     assert raised.value.code == "claude_exited"
     assert "out of memory" in caplog.text
+
+
+async def test_the_end_of_a_process_is_logged_once_and_not_at_all_where_the_relay_ended_it(
+    cli: FakeCli, caplog: pytest.LogCaptureFixture
+) -> None:
+    for dismissed in (True, False):
+        session = await cli.session("exits")
+        await until_ended(session.process)
+        session.process.dismissed = dismissed
+        for _ in range(3):
+            with pytest.raises(ProcessGoneError) as raised:
+                await session.ready()
+            assert raised.value.last_words == "cannot start: no disk"
+        logged = [record.levelname for record in caplog.records if record.levelname == "ERROR"]
+        assert logged == ([] if dismissed else ["ERROR"])
+
+
+async def test_a_process_that_was_given_a_request_is_not_quoted(cli: FakeCli, caplog: pytest.LogCaptureFixture) -> None:
+    session = await cli.session("exits")
+    session.binding = Binding.of(hello())
+    await until_ended(session.process)
+
+    with pytest.raises(ProcessGoneError) as raised:
+        await session.ready()
+
+    assert "no disk" not in caplog.text + raised.value.last_words
 
 
 async def test_asking_a_process_that_has_gone_is_an_error_of_the_upstream(cli: FakeCli) -> None:
