@@ -13,7 +13,8 @@ from claude_relay.engine.governed import governed
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.health.plugin import OPEN, HealthPlugin
 from claude_relay.models.plugin import ModelsPlugin
-from claude_relay.settings import Settings, environment, load
+from claude_relay.settings import Settings
+from claude_relay.settings_loading import environment, load
 from claude_relay.web import auth, door, journal
 from claude_relay.web.draining import Draining
 from claude_relay.web.plugin import WebPlugin

@@ -8,8 +8,9 @@ from typing import Any, NoReturn, TypeVar
 
 import rich_click as click
 
-from claude_relay import __version__, settings
+from claude_relay import __version__, settings_loading
 from claude_relay.errors import RelayError, SettingsError
+from claude_relay.settings import Option, Settings, options
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -30,7 +31,7 @@ def main() -> None:
 
 def _setting_options(command: Command) -> Command:
     """Give a command one option for each setting; values are checked where all settings are."""
-    for option in reversed(settings.options()):
+    for option in reversed(options()):
         default = f"  [default: {option.default_text}]" if option.default_text and not option.switch else ""
         names = f"{option.flag}/--no-{option.flag[2:]}" if option.switch else option.flag
         add = click.option(names, option.name, default=None, help=option.description + default, **_kind(option))
@@ -38,7 +39,7 @@ def _setting_options(command: Command) -> Command:
     return command
 
 
-def _kind(option: settings.Option) -> dict[str, Any]:
+def _kind(option: Option) -> dict[str, Any]:
     if option.switch:
         return {"is_flag": True}
     return {"metavar": "|".join(option.choices) or "VALUE", "multiple": option.many}
@@ -57,12 +58,12 @@ def serve(**flags: object) -> None:
     from claude_relay import logs
 
     try:
-        chosen = settings.load(flags)
+        chosen = settings_loading.load(flags)
     except SettingsError as error:
         _fail(error.message, 2)
     _require_free(chosen.host, chosen.port)
     click.echo(_greeting(chosen), err=True)
-    settings.publish(settings.export(chosen))
+    settings_loading.publish(settings_loading.export(chosen))
     uvicorn.run(
         _APP,
         factory=True,
@@ -106,7 +107,7 @@ def _require_free(host: str, port: int) -> None:
         _fail(f"Cannot listen on {host} port {port}: {error.strerror}. Choose another with --host or --port.", 1)
 
 
-def _greeting(chosen: settings.Settings) -> str:
+def _greeting(chosen: Settings) -> str:
     """Say where the relay is and what answers there."""
     here = "localhost" if chosen.host in {"0.0.0.0", "::", "127.0.0.1"} else chosen.host  # noqa: S104
     base = f"http://{here}:{chosen.port}"
@@ -124,23 +125,23 @@ def _greeting(chosen: settings.Settings) -> str:
     )
 
 
-def _keys(chosen: settings.Settings) -> str:
-    names = [key.name for key in settings.keyring(chosen)]
+def _keys(chosen: Settings) -> str:
+    names = [key.name for key in settings_loading.keyring(chosen)]
     return f"keys: {', '.join(names)}" if names else "no key is set (--api-key)"
 
 
-def _warnings(chosen: settings.Settings) -> Iterator[str]:
-    if chosen.api_key_file is not None and settings.is_exposed(chosen.api_key_file):
+def _warnings(chosen: Settings) -> Iterator[str]:
+    if chosen.api_key_file is not None and settings_loading.is_exposed(chosen.api_key_file):
         yield f"  warning      other users can read {chosen.api_key_file}: chmod 600 it"
 
 
-def _engine(chosen: settings.Settings) -> str:
+def _engine(chosen: Settings) -> str:
     if chosen.runner == "echo":
         return "echo (offline: no model is asked)"
     from claude_relay.engine.claude.discovery import discover
 
     try:
-        found = discover(chosen.claude_path, settings.environment())
+        found = discover(chosen.claude_path, settings_loading.environment())
     except RelayError as error:
         return f"none yet. {error.message}"
     return f"Claude Code {found.version_text} ({found.path})"

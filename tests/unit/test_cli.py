@@ -14,7 +14,8 @@ from click.testing import CliRunner, Result
 
 from claude_relay import __version__
 from claude_relay.cli import main
-from claude_relay.settings import Option, load, options
+from claude_relay.settings import Option, options
+from claude_relay.settings_loading import load
 from claude_relay.web.protocol import BoundedProtocol
 
 

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from claude_relay.errors import SettingsError
-from claude_relay.settings import Settings, environment, export, is_exposed, keyring, load, options, publish
+from claude_relay.settings import Settings, options
+from claude_relay.settings_loading import environment, export, is_exposed, keyring, load, publish
 
 NAMES = [option.name for option in options()]
 

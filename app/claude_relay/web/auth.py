@@ -9,10 +9,12 @@ from http import HTTPMethod
 
 from msgspec import Struct
 
-from claude_relay import addresses, settings
+from claude_relay import addresses
 from claude_relay.addresses import Authority, Network, Origin
 from claude_relay.errors import ForeignPageError, UnknownCallerError, UnsupportedMediaTypeError
 from claude_relay.keys import Key, owner
+from claude_relay.settings import Settings
+from claude_relay.settings_loading import keyring
 
 _SEND_KEY = "Send it as 'Authorization: Bearer KEY', which is what an SDK does with its api_key."
 _HOW_TO = (
@@ -92,7 +94,7 @@ class Knock(Struct, frozen=True):
     headers: Mapping[str, str]
 
 
-def policy_of(chosen: settings.Settings, hostname: str, open_paths: frozenset[str]) -> Policy:
+def policy_of(chosen: Settings, hostname: str, open_paths: frozenset[str]) -> Policy:
     """Return whom the operator lets in.
 
     Args:
@@ -107,7 +109,7 @@ def policy_of(chosen: settings.Settings, hostname: str, open_paths: frozenset[st
     name = hostname.lower().removesuffix(".")
     short = name.partition(".")[0]
     return Policy(
-        keys=settings.keyring(chosen),
+        keys=keyring(chosen),
         origins=origins,
         any_origin="*" in chosen.allow_origin,
         hosts=frozenset({name, short, f"{short}.local"} - {"", ".local"})

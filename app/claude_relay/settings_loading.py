@@ -1,0 +1,159 @@
+"""Where settings come from: flags, the environment, ``.env`` and defaults. The only reader of the environment."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from dotenv import dotenv_values
+
+from claude_relay import addresses, keys
+from claude_relay.errors import SettingsError
+from claude_relay.settings import PREFIX, Settings, options, parse_alias
+
+
+def load(
+    flags: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+    dotenv: Path = Path(".env"),
+) -> Settings:
+    """Gather the settings: flag over environment over ``.env`` over default.
+
+    Args:
+        flags: Values by field name, as given on the command line; None means not given.
+        environ: The environment; the process's own when not given.
+        dotenv: The ``.env`` file; it need not exist.
+
+    Raises:
+        SettingsError: A value is not what its setting expects; the message names the flag or variable.
+    """
+    environ = environment() if environ is None else environ
+    variables = {**_read_dotenv(dotenv), **environ}
+    chosen: dict[str, Any] = {}
+    for option, field in zip(options(), msgspec.structs.fields(Settings), strict=True):
+        name, given = option.flag, (flags or {}).get(option.name)
+        if given is None or given == ():
+            name, given = option.variable, variables.get(option.variable) or None
+        if option.many and given is not None:
+            # of secrets an empty one is a mistake, such as a variable of the shell that is not set
+            given = [part for part in _listed(given) if part or option.secret]
+        if given is not None:
+            chosen[option.name] = _converted(given, field.type, option.choices, name)
+    return _checked(Settings(**chosen), environ)
+
+
+def export(settings: Settings) -> dict[str, str]:
+    """Return the settings as variables, for the worker processes that load them again."""
+    values = {option.variable: getattr(settings, option.name) for option in options()}
+    return {name: _written(value) for name, value in values.items() if value is not None}
+
+
+def keyring(settings: Settings) -> tuple[keys.Key, ...]:
+    """Return the keys that let callers in, those of the file included.
+
+    Raises:
+        SettingsError: One is no key, or the file cannot be read.
+    """
+    given = [
+        keys.Entry(f"{PREFIX}API_KEYS (--api-key): key {place}", text)
+        for place, text in enumerate(settings.api_keys, 1)
+    ]
+    return keys.understand([*given, *_of_file(settings.api_key_file)])
+
+
+def is_exposed(path: str) -> bool:
+    """Whether other users of this machine may read a file."""
+    return os.name == "posix" and bool(Path(path).stat().st_mode & 0o044)
+
+
+def environment() -> dict[str, str]:
+    """Return a copy of the environment the relay was started in."""
+    return dict(os.environ)
+
+
+def publish(variables: Mapping[str, str]) -> None:
+    """Put variables into the process's environment, where its workers find them."""
+    os.environ.update(variables)
+
+
+def _read_dotenv(path: Path) -> dict[str, str]:
+    return {name: value for name, value in dotenv_values(path).items() if value is not None}
+
+
+def _converted(value: object, type_: Any, choices: tuple[str, ...], name: str) -> Any:
+    try:
+        return msgspec.convert(value, type_, strict=False)
+    except msgspec.ValidationError as error:
+        expected = f"Expected one of {', '.join(choices)}" if choices else str(error)
+        raise SettingsError(f"{name}: {expected[:1].lower()}{expected[1:]}; got {value!r}") from None
+
+
+def _listed(given: object) -> list[str]:
+    values = given if isinstance(given, list | tuple) else [given]
+    return [part.strip() for value in values for part in str(value).split(",")]
+
+
+def _written(value: object) -> str:
+    return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+def _of_file(path: str | None) -> list[keys.Entry]:
+    if path is None:
+        return []
+    name = f"{PREFIX}API_KEY_FILE (--api-key-file)"
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise SettingsError(f"{name}: {path!r} cannot be read: {reason}") from None
+    numbered = [(number, line.strip()) for number, line in enumerate(lines, 1)]
+    found = [keys.Entry(f"{name}: line {number}", line) for number, line in numbered if line and line[0] != "#"]
+    if not found:
+        raise SettingsError(f"{name}: expected one key on each line; {path!r} has none")
+    return found
+
+
+def _checked(settings: Settings, environ: Mapping[str, str]) -> Settings:
+    path = settings.claude_path
+    for alias in settings.alias:
+        parse_alias(alias)
+    for text in settings.allow_origin:
+        if text != "*" and addresses.origin(text) is None:
+            raise SettingsError(
+                f"{PREFIX}ALLOW_ORIGIN (--allow-origin): expected an origin such as https://app.example:8443, without "
+                f"a path, or *; got {text!r}"
+            )
+    for text in settings.trusted_proxy:
+        if addresses.network(text) is None:
+            raise SettingsError(
+                f"{PREFIX}TRUSTED_PROXY (--trusted-proxy): expected an address such as 10.0.0.5, or a network such as "
+                f"10.0.0.0/8; got {text!r}"
+            )
+    _require_few(settings, keyring(settings), environ)
+    if settings.cwd is not None and not Path(settings.cwd).is_dir():
+        raise SettingsError(f"{PREFIX}CWD (--cwd): expected a directory; got {settings.cwd!r}")
+    if path is not None and not (Path(path).is_file() and os.access(path, os.X_OK)):
+        raise SettingsError(f"{PREFIX}CLAUDE_PATH (--claude-path): expected an executable file; got {path!r}")
+    return settings
+
+
+def _require_few(settings: Settings, known: tuple[keys.Key, ...], environ: Mapping[str, str]) -> None:
+    """Let the agent do anything only for callers that the operator knows, and as a user whom that cannot hurt most."""
+    if settings.permission_mode != "bypassPermissions":
+        return
+    name = f"{PREFIX}PERMISSION_MODE (--permission-mode)"
+    if not known and not addresses.is_local(settings.host):
+        raise SettingsError(
+            f"{name}: bypassPermissions lets whoever can call do anything; it needs an API key (--api-key), or "
+            f"--host 127.0.0.1; the host is {settings.host!r} and there is no key"
+        )
+    if _is_root() and environ.get("IS_SANDBOX") != "1":
+        raise SettingsError(
+            f"{name}: Claude Code refuses bypassPermissions as root, unless the environment says IS_SANDBOX=1; start "
+            "the relay as another user"
+        )
+
+
+def _is_root() -> bool:
+    return hasattr(os, "geteuid") and os.geteuid() == 0
