@@ -125,10 +125,10 @@ def _checked(settings: Settings, environ: Mapping[str, str]) -> Settings:
                 f"a path, or *; got {text!r}"
             )
     for text in settings.trusted_proxy:
-        if addresses.network(text) is None:
+        if text != addresses.UNIX and addresses.network(text) is None:
             raise SettingsError(
-                f"{PREFIX}TRUSTED_PROXY (--trusted-proxy): expected an address such as 10.0.0.5, or a network such as "
-                f"10.0.0.0/8; got {text!r}"
+                f"{PREFIX}TRUSTED_PROXY (--trusted-proxy): expected an address such as 10.0.0.5, a network such as "
+                f"10.0.0.0/8, or {addresses.UNIX} for a proxy that connects to --uds; got {text!r}"
             )
     _require_few(settings, keyring(settings), environ)
     if settings.cwd is not None and not Path(settings.cwd).is_dir():

@@ -1,6 +1,7 @@
 """Every door asks who it is, before it reads a body, and refuses in the one shape of errors."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +11,9 @@ import pytest
 
 from claude_relay import __version__
 from claude_relay.asgi import create_app
+from claude_relay.engine.allowances import allowances
 from claude_relay.engine.echo import EchoRunner
+from claude_relay.engine.governed import governed
 from claude_relay.engine.vocabulary import RunRequest
 from claude_relay.settings import Settings
 from tests.api.conftest import Client
@@ -234,9 +237,16 @@ def test_a_server_knows_programs_of_its_machine_by_their_address() -> None:
 
 
 def test_a_trusted_proxy_tells_who_calls() -> None:
-    with calling(app(trusted_proxy=("10.0.0.5",)), "10.0.0.5") as client:
+    with calling(app(trusted_proxy=("127.0.0.1",))) as client:
         assert client.get("/v1/models", headers={"x-forwarded-for": "127.0.0.1"}).status_code == 200
         assert_refused(client.get("/v1/models", headers={"x-forwarded-for": "203.0.113.9"}), 401, "local_only")
+    with calling(app(trusted_proxy=("10.0.0.5",)), "10.0.0.5") as client:
+        assert_refused(client.get("/v1/models", headers={"x-forwarded-for": "127.0.0.1"}), 401, "local_only")
+        assert_refused(
+            client.get("/v1/models", headers=[("x-forwarded-for", "1.2.3.4"), ("x-forwarded-for", "::1")]),
+            401,
+            "local_only",
+        )
         assert_refused(client.get("/v1/models"), 401, "local_only")
 
 
@@ -247,3 +257,36 @@ def test_the_directory_is_the_operators_and_a_client_that_names_one_is_told_so(c
 
     assert answered.status_code == 200
     assert set(answered.headers["x-claude-relay-ignored"].split(", ")) == {"cwd", "permission_mode", "add_dirs", "env"}
+
+
+def test_without_keys_limits_count_by_user_whatever_a_program_calls_itself() -> None:
+    used = Settings(max_per_minute=2)
+    with listening(create_app(used, governed(EchoRunner(), used, allowances(used)))) as (host, port):
+        statuses = []
+        for number in range(4):
+            # each time another program, as far as headers and connections tell
+            answered = httpx.post(
+                f"http://{host}:{port}/v1/chat/completions",
+                json=HELLO,
+                headers={"authorization": f"Bearer invented-{number}", "x-api-key": f"other-{number}"},
+            )
+            statuses.append(answered.status_code)
+
+    assert statuses == [200, 200, 429, 429]
+
+
+def test_a_program_without_a_key_shares_no_process_with_one_that_sends_another() -> None:
+    asked: list[tuple[str, str]] = []
+
+    class Listening(EchoRunner):
+        def run(self, request: RunRequest) -> Any:
+            asked.append((request.caller, request.account))
+            return super().run(request)
+
+    with listening(create_app(Settings(), Listening())) as (host, port):
+        for key in ("one", "two"):
+            httpx.post(f"http://{host}:{port}/v1/chat/completions", json=HELLO, headers={"x-api-key": key})
+
+    (first, first_account), (second, second_account) = asked
+    assert first != second
+    assert first_account == second_account == f"local:{os.getuid()}"

@@ -7,8 +7,9 @@ from litestar import Litestar, Request
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
+from claude_relay import addresses
 from claude_relay.errors import RelayError, UnknownCallerError
-from claude_relay.web import errors, journal
+from claude_relay.web import errors, journal, peers
 from claude_relay.web.auth import Caller, Knock, Policy, client_of, is_open, judge
 
 _CALLER = "claude_relay_caller"
@@ -27,9 +28,9 @@ def close(app: Litestar, policy: Policy) -> Litestar:
             await send({"type": "websocket.close", "code": 1008, "reason": "There are no websockets here."})
             return
         knock = knock_of(scope)
-        if client := client_of(knock, policy):
+        if client := client_of(knock, policy) or knock.peer:
             # for the log of the server: who really calls, where a trusted proxy tells
-            scope["client"] = (client, 0) if client != knock.peer else scope["client"]
+            scope["client"] = (client, scope["client"][1] if scope["client"] and client == knock.peer else 0)
         try:
             caller = scope["state"][_CALLER] = judge(knock, policy)
             journal.note(caller=caller.name)
@@ -50,7 +51,15 @@ def knock_of(scope: HTTPScope) -> Knock:
         name, text = raw.decode("latin-1").lower(), value.decode("latin-1")
         headers[name] = f"{headers[name]}, {text}" if name in headers else text
     client = scope["client"]
-    return Knock(scope["method"], "/" + scope["path"].strip("/"), client[0] if client else None, headers)
+    user = peers.user_of(client, scope.get("server"))
+    return Knock(
+        scope["method"], "/" + scope["path"].strip("/"), _address(client[0]) if client else None, headers, user
+    )
+
+
+def _address(text: str) -> str:
+    """Return an address as it is usually written, so that the same one is the same text everywhere."""
+    return str(addresses.address(text) or text)
 
 
 def admitted(request: Request[Any, Any, Any]) -> Caller | None:

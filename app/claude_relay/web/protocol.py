@@ -8,6 +8,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from claude_relay.errors import InvalidRequestError, RelayError, RequestTimeoutError
 from claude_relay.web.errors import render
+from claude_relay.web.peers import unix_client
 
 LONGEST_HEAD = 64 * 1024
 """Bytes that may come before they make up a request line with its headers, a piece of a body, or an end."""
@@ -33,6 +34,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for a request."""
         super().connection_made(transport)
+        self.client = unix_client(transport) or self.client
         self._wait_for_more()
 
     def connection_lost(self, exc: Exception | None) -> None:
