@@ -16,6 +16,7 @@ from claude_relay.engine.echo import EchoRunner
 from claude_relay.engine.governed import governed
 from claude_relay.engine.vocabulary import RunRequest
 from claude_relay.settings import Settings
+from claude_relay.web.throttle import FREE
 from tests.api.conftest import Client
 from tests.api.sockets import answer, connected, head, listening
 from tests.callers import ELSEWHERE, calling
@@ -290,3 +291,48 @@ def test_a_program_without_a_key_shares_no_process_with_one_that_sends_another()
     (first, first_account), (second, second_account) = asked
     assert first != second
     assert first_account == second_account == f"local:{os.getuid()}"
+
+
+def guesses(client: Client, number: int, **headers: str) -> list[int]:
+    """Try different keys, and return how that was answered."""
+    return [
+        client.get("/v1/models", headers={"x-api-key": f"guess-{index}-of-{number}", **headers}).status_code
+        for index in range(number)
+    ]
+
+
+def test_who_guesses_keys_has_to_wait_and_learns_nothing_meanwhile(keyed: Client) -> None:
+    assert guesses(keyed, FREE) == [401] * FREE
+
+    refused = keyed.get("/v1/models", headers={"x-api-key": "another"})
+
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "too_many_wrong_keys")
+    assert refused.headers["retry-after"] == "1"
+    assert keyed.get("/v1/models", headers=KEY).status_code == 429
+    # an open path tells it no more than a stranger either
+    assert keyed.get("/health", headers=KEY).json() == {"status": "ok"}
+    # a program with an old key is not sent away for longer than the key is wrong
+    assert keyed.get("/v1/models", headers={"x-api-key": f"guess-0-of-{FREE}"}).status_code == 401
+    assert keyed.get("/v1/models").status_code == 401
+
+
+def test_a_guesser_keeps_out_nobody_else_and_behind_a_trusted_proxy_that_is_by_client() -> None:
+    with calling(app(api_keys=("alice=correct-horse",), trusted_proxy=(ELSEWHERE,)), ELSEWHERE) as client:
+        assert guesses(client, FREE + 1, **{"x-forwarded-for": "203.0.113.9"})[-1] == 429
+
+        for other in ("203.0.113.10", "203.0.113.9, 203.0.113.10"):
+            assert client.get("/v1/models", headers={**KEY, "x-forwarded-for": other}).status_code == 200
+        made_up = {**KEY, "x-forwarded-for": "203.0.113.10, 203.0.113.9"}
+        assert client.get("/v1/models", headers=made_up).status_code == 429
+
+
+def test_the_log_tells_of_guessing_once_for_each_wait(keyed: Client, caplog: pytest.LogCaptureFixture) -> None:
+    guesses(keyed, FREE + 5)
+
+    (warning,) = [record for record in caplog.records if record.name == "claude_relay.web.door"]
+    assert ELSEWHERE in warning.getMessage()
+    assert "guess-" not in caplog.text
+
+
+def test_without_keys_nothing_is_guessed(client: Client) -> None:
+    assert set(guesses(client, 2 * FREE)) == {200}
