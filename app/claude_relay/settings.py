@@ -19,95 +19,157 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["text", "json"]
 
 
+RESTRICTED = {"restricted": True}
+"""Of a setting that decides who gets in, what is executed or with which permissions: a ``.env`` that happens to lie in
+the current directory, such as that of a repository somebody cloned, does not set it."""
+UNRESTRICTED = {"restricted": False}
+"""Of any other setting."""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The operator's choices, checked."""
 
-    host: Annotated[str, Meta(description="Address to listen on.")] = "0.0.0.0"  # noqa: S104 - as documented
-    port: Annotated[int, Meta(ge=1, le=65535, description="Port to listen on.")] = 8082
+    host: Annotated[str, Meta(description="Address to listen on.", extra=RESTRICTED)] = "0.0.0.0"  # noqa: S104 - as documented
+    port: Annotated[int, Meta(ge=1, le=65535, description="Port to listen on.", extra=UNRESTRICTED)] = 8082
+    uds: Annotated[
+        str | None,
+        Meta(
+            description="Path of a Unix socket to listen on, instead of an address; only your user can open it.",
+            extra=RESTRICTED,
+        ),
+    ] = None
     api_keys: Annotated[
         tuple[str, ...],
         Meta(
             description="A key that lets its holder in, from anywhere: NAME=KEY, or KEY. Without any, only programs of "
             "this machine are served. Several: repeat the flag, or use commas.",
-            extra={"flag": "--api-key", "secret": True},
+            extra={**RESTRICTED, "flag": "--api-key", "secret": True},
         ),
     ] = ()
     api_key_file: Annotated[
-        str | None, Meta(description="A file of further keys, one on each line; lines that begin with # do not count.")
+        str | None,
+        Meta(
+            description="A file of further keys, one on each line; lines that begin with # do not count.",
+            extra=RESTRICTED,
+        ),
     ] = None
     allow_origin: Annotated[
         tuple[str, ...],
         Meta(
             description="Origin of a web page that may call without a key, such as https://app.example, or * for all. "
-            "Pages of this machine always may. Several: repeat the flag, or use commas."
+            "Pages of this machine always may. Several: repeat the flag, or use commas.",
+            extra=RESTRICTED,
         ),
     ] = ()
     trusted_proxy: Annotated[
         tuple[str, ...],
         Meta(
-            description="Address or network of a proxy whose X-Forwarded-For tells who really calls. "
-            "Several: repeat the flag, or use commas."
+            description="Address or network of a proxy whose X-Forwarded-For tells who really calls, or 'unix' for one "
+            "that connects to --uds. Several: repeat the flag, or use commas.",
+            extra=RESTRICTED,
         ),
     ] = ()
     max_body_size: Annotated[
-        int, Meta(ge=1, le=2048, description="Megabytes that the body of a request may have; larger ones get 413.")
+        int,
+        Meta(
+            ge=1,
+            le=2048,
+            description="Megabytes that the body of a request may have; larger ones get 413.",
+            extra=UNRESTRICTED,
+        ),
     ] = 32
     personality: Annotated[
         Personality,
         Meta(
             description="What answers: 'agent' is your own Claude Code with its tools, settings and MCP servers, "
-            "'chat' a plain isolated model."
+            "'chat' a plain isolated model.",
+            extra=UNRESTRICTED,
         ),
     ] = "agent"
     runner: Annotated[
         Literal["claude", "echo"],
-        Meta(description="The engine: Claude Code, or the offline 'echo' for testing clients."),
+        Meta(description="The engine: Claude Code, or the offline 'echo' for testing clients.", extra=UNRESTRICTED),
     ] = "claude"
     model: Annotated[
-        str, Meta(min_length=1, description="Model for which processes are kept ready; any other works too.")
+        str,
+        Meta(
+            min_length=1,
+            description="Model for which processes are kept ready; any other works too.",
+            extra=UNRESTRICTED,
+        ),
     ] = "sonnet"
     cwd: Annotated[
         str | None,
-        Meta(description="Directory the 'agent' personality works in.  [default: the current one]"),
+        Meta(description="Directory the 'agent' personality works in.  [default: the current one]", extra=RESTRICTED),
     ] = None
     claude_path: Annotated[
         str | None,
         Meta(
             description="The Claude Code executable.  "
-            "[default: 'claude' on PATH, then the one bundled with claude-agent-sdk]"
+            "[default: 'claude' on PATH, then the one bundled with claude-agent-sdk]",
+            extra=RESTRICTED,
         ),
     ] = None
     permission_mode: Annotated[
         PermissionMode | None,
-        Meta(description="Claude Code's permission mode for 'agent'.  [default: what your Claude Code settings say]"),
+        Meta(
+            description="Claude Code's permission mode for 'agent'.  [default: what your Claude Code settings say]",
+            extra=RESTRICTED,
+        ),
     ] = None
     history: Annotated[
         Literal["native", "verbatim"],
         Meta(
             description="How 'chat' hands a conversation to Claude Code: as turns of its own, or as the upstream's "
-            "messages, word for word (for API keys and gateways of your own)."
+            "messages, word for word (for API keys and gateways of your own).",
+            extra=UNRESTRICTED,
         ),
     ] = "native"
     alias: Annotated[
         tuple[str, ...],
-        Meta(description="Another name for a model, such as gpt-4o=sonnet. Several: repeat the flag, or use commas."),
+        Meta(
+            description="Another name for a model, such as gpt-4o=sonnet. Several: repeat the flag, or use commas.",
+            extra=RESTRICTED,
+        ),
     ] = ()
     strict: Annotated[
-        bool, Meta(description="Refuse requests with parameters that have no effect, instead of naming them.")
+        bool,
+        Meta(
+            description="Refuse requests with parameters that have no effect, instead of naming them.",
+            extra=UNRESTRICTED,
+        ),
     ] = False
-    reasoning: Annotated[bool, Meta(description="Show the model's thinking as reasoning_content.")] = True
+    reasoning: Annotated[
+        bool, Meta(description="Show the model's thinking as reasoning_content.", extra=UNRESTRICTED)
+    ] = True
     show_activity: Annotated[
-        bool, Meta(description="Show what tools an agent uses, one line each, as reasoning_content.")
+        bool,
+        Meta(description="Show what tools an agent uses, one line each, as reasoning_content.", extra=UNRESTRICTED),
     ] = False
-    warm: Annotated[int, Meta(ge=0, le=64, description="Processes kept ready for each personality in use.")] = 1
+    warm: Annotated[
+        int, Meta(ge=0, le=64, description="Processes kept ready for each personality in use.", extra=UNRESTRICTED)
+    ] = 1
     reuse: Annotated[
-        bool, Meta(description="Use processes again: for the next turn of their conversation, or emptied for another.")
+        bool,
+        Meta(
+            description="Use processes again: for the next turn of their conversation, or emptied for another.",
+            extra=UNRESTRICTED,
+        ),
     ] = True
     self_test: Annotated[
-        bool, Meta(description="Try at start, offline, whether processes of this Claude Code can be used again.")
+        bool,
+        Meta(
+            description="Try at start, offline, whether processes of this Claude Code can be used again.",
+            extra=RESTRICTED,
+        ),
     ] = True
     idle_timeout: Annotated[
-        float, Meta(gt=0, description="Seconds that a process waits for its next question before it is ended.")
+        float,
+        Meta(
+            gt=0,
+            description="Seconds that a process waits for its next question before it is ended.",
+            extra=UNRESTRICTED,
+        ),
     ] = 600.0
     max_concurrent: Annotated[
         int,
@@ -115,30 +177,58 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             ge=0,
             le=1024,
             description="Answers at once; 0 means four for each core, or what memory allows. Further ones wait.",
+            extra=UNRESTRICTED,
         ),
     ] = 0
-    max_queue: Annotated[int, Meta(ge=0, description="Requests that may wait in line; further ones get 429.")] = 256
+    max_queue: Annotated[
+        int, Meta(ge=0, description="Requests that may wait in line; further ones get 429.", extra=UNRESTRICTED)
+    ] = 256
     queue_timeout: Annotated[
-        float, Meta(gt=0, description="Seconds that a request waits in line at most; then it gets 429.")
+        float,
+        Meta(gt=0, description="Seconds that a request waits in line at most; then it gets 429.", extra=UNRESTRICTED),
     ] = 300.0
     max_per_caller: Annotated[
-        int, Meta(ge=0, description="Answers at once for one key; 0 means no limit of its own. Further ones wait.")
+        int,
+        Meta(
+            ge=0,
+            description="Answers at once for one key; 0 means no limit of its own. Further ones wait.",
+            extra=UNRESTRICTED,
+        ),
     ] = 0
     max_per_minute: Annotated[
-        int, Meta(ge=0, description="Answers that one key may ask for within a minute; 0 means no limit.")
+        int,
+        Meta(
+            ge=0, description="Answers that one key may ask for within a minute; 0 means no limit.", extra=UNRESTRICTED
+        ),
     ] = 0
     max_usd_per_day: Annotated[
-        float, Meta(ge=0, description="US dollars that one key may spend between midnights, UTC; 0 means no limit.")
+        float,
+        Meta(
+            ge=0,
+            description="US dollars that one key may spend between midnights, UTC; 0 means no limit.",
+            extra=UNRESTRICTED,
+        ),
     ] = 0.0
     first_event_timeout: Annotated[
-        float, Meta(gt=0, description="Seconds until an answer must have begun; then it is stopped, with 504.")
+        float,
+        Meta(
+            gt=0,
+            description="Seconds until an answer must have begun; then it is stopped, with 504.",
+            extra=UNRESTRICTED,
+        ),
     ] = 300.0
     silence_timeout: Annotated[
-        float, Meta(gt=0, description="Seconds that an answer may pause, as while a tool of an agent runs.")
+        float,
+        Meta(
+            gt=0, description="Seconds that an answer may pause, as while a tool of an agent runs.", extra=UNRESTRICTED
+        ),
     ] = 900.0
-    total_timeout: Annotated[float, Meta(gt=0, description="Seconds that an answer may take in all.")] = 14400.0
+    total_timeout: Annotated[
+        float, Meta(gt=0, description="Seconds that an answer may take in all.", extra=UNRESTRICTED)
+    ] = 14400.0
     max_turns: Annotated[
-        int, Meta(ge=0, description="Rounds of tool use in one answer of an agent; 0 means no limit.")
+        int,
+        Meta(ge=0, description="Rounds of tool use in one answer of an agent; 0 means no limit.", extra=UNRESTRICTED),
     ] = 0
     max_budget_usd: Annotated[
         float,
@@ -146,27 +236,50 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             ge=0,
             description="US dollars that one answer of an agent may cost; 0 means no limit. With one, each answer gets "
             "a process of its own.",
+            extra=UNRESTRICTED,
         ),
     ] = 0.0
     max_processes: Annotated[
-        int, Meta(ge=0, le=4096, description="Claude processes in all, idle ones included; 0 means what memory allows.")
+        int,
+        Meta(
+            ge=0,
+            le=4096,
+            description="Claude processes in all, idle ones included; 0 means what memory allows.",
+            extra=UNRESTRICTED,
+        ),
     ] = 0
     max_process_turns: Annotated[
-        int, Meta(ge=1, description="Questions that one process answers before a fresh one takes over.")
+        int,
+        Meta(ge=1, description="Questions that one process answers before a fresh one takes over.", extra=UNRESTRICTED),
     ] = 500
     max_process_memory: Annotated[
-        int, Meta(ge=1, description="Megabytes of memory beyond which a process is not used again.")
+        int, Meta(ge=1, description="Megabytes of memory beyond which a process is not used again.", extra=UNRESTRICTED)
     ] = 1024
     workers: Annotated[
-        int, Meta(ge=1, le=64, description="Server processes; each keeps Claude processes of its own.")
+        int,
+        Meta(ge=1, le=64, description="Server processes; each keeps Claude processes of its own.", extra=UNRESTRICTED),
     ] = 1
-    reload: Annotated[bool, Meta(description="Restart the server when its code changes (for development).")] = False
+    reload: Annotated[
+        bool, Meta(description="Restart the server when its code changes (for development).", extra=RESTRICTED)
+    ] = False
     drain_timeout: Annotated[
-        int, Meta(ge=0, description="Seconds that running answers get to finish when the server stops.")
+        int,
+        Meta(ge=0, description="Seconds that running answers get to finish when the server stops.", extra=UNRESTRICTED),
     ] = 5
-    log_level: Annotated[LogLevel, Meta(description="The least important messages that are logged.")] = "info"
+    env_file: Annotated[
+        str | None,
+        Meta(
+            description="A file of variables such as these. The .env of the current directory is read too if none is "
+            "named, but it does not decide who gets in, what is executed or with which permissions.",
+            extra=RESTRICTED,
+        ),
+    ] = None
+    log_level: Annotated[
+        LogLevel, Meta(description="The least important messages that are logged.", extra=UNRESTRICTED)
+    ] = "info"
     log_format: Annotated[
-        LogFormat, Meta(description="How messages are logged: lines for people, or JSON for programs.")
+        LogFormat,
+        Meta(description="How messages are logged: lines for people, or JSON for programs.", extra=UNRESTRICTED),
     ] = "text"
 
     @property
@@ -192,6 +305,7 @@ class Option(msgspec.Struct, frozen=True):
         many: Whether it takes several values.
         flag: The command line flag, such as ``--log-level``.
         secret: Whether its values are nobody's business, and never shown.
+        restricted: Whether a ``.env`` file must have been named by the operator to set it.
     """
 
     name: str
@@ -202,6 +316,7 @@ class Option(msgspec.Struct, frozen=True):
     many: bool
     flag: str
     secret: bool
+    restricted: bool
 
     @property
     def default_text(self) -> str:
@@ -226,6 +341,7 @@ def _option(field: msgspec.structs.FieldInfo) -> Option:
     assert isinstance(info, msgspec.inspect.Metadata)  # noqa: S101 - every field has a description
     members = info.type.types if isinstance(info.type, msgspec.inspect.UnionType) else (info.type,)
     literals = [member for member in members if isinstance(member, msgspec.inspect.LiteralType)]
+    # every setting says whether it is restricted
     extra = info.extra or {}
     return Option(
         field.name,
@@ -236,6 +352,7 @@ def _option(field: msgspec.structs.FieldInfo) -> Option:
         many=isinstance(info.type, msgspec.inspect.VarTupleType),
         flag=extra.get("flag", "--" + field.name.replace("_", "-")),
         secret=extra.get("secret", False),
+        restricted=extra["restricted"],
     )
 
 

@@ -7,10 +7,40 @@ from typing import Any
 
 import msgspec
 from dotenv import dotenv_values
+from msgspec import Struct
 
 from claude_relay import addresses, keys
 from claude_relay.errors import SettingsError
-from claude_relay.settings import PREFIX, Settings, options, parse_alias
+from claude_relay.settings import PREFIX, Option, Settings, options, parse_alias
+
+ENV_FILE = f"{PREFIX}ENV_FILE"
+
+
+class Loaded(Struct, frozen=True):
+    """The settings, and what a ``.env`` file had to do with them.
+
+    Attributes:
+        settings: The settings.
+        file: The ``.env`` file that was read; None if there was none.
+        taken: What it decided.
+        refused: What it would have decided, had the operator named it.
+    """
+
+    settings: Settings
+    file: Path | None
+    taken: tuple[Option, ...]
+    refused: tuple[Option, ...]
+
+    @property
+    def refusal(self) -> str | None:
+        """What was not taken from the file, why, and how to have it taken; None if everything was."""
+        if not self.refused or self.file is None:
+            return None
+        variables = ", ".join(option.variable for option in self.refused)
+        return (
+            f"not taken from {shown(self.file)}: {variables}. A file that only lies there does not decide who gets in, "
+            f"what is executed or with which permissions; if it is yours, name it: --env-file {self.file.name}"
+        )
 
 
 def load(
@@ -18,35 +48,61 @@ def load(
     environ: Mapping[str, str] | None = None,
     dotenv: Path = Path(".env"),
 ) -> Settings:
+    """Return the settings alone; see ``resolve``.
+
+    Raises:
+        SettingsError: A value is not what its setting expects; the message names the flag or variable.
+    """
+    return resolve(flags, environ, dotenv).settings
+
+
+def resolve(
+    flags: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+    dotenv: Path = Path(".env"),
+) -> Loaded:
     """Gather the settings: flag over environment over ``.env`` over default.
 
     Args:
         flags: Values by field name, as given on the command line; None means not given.
         environ: The environment; the process's own when not given.
-        dotenv: The ``.env`` file; it need not exist.
+        dotenv: The ``.env`` file that is read if the operator names none; it need not exist, and may not set what is
+            restricted.
 
     Raises:
         SettingsError: A value is not what its setting expects; the message names the flag or variable.
     """
     environ = environment() if environ is None else environ
-    variables = {**_read_dotenv(dotenv), **environ}
+    given = {name: value for name, value in (flags or {}).items() if value is not None and value != ()}
+    named = given.get("env_file") or environ.get(ENV_FILE)
+    file = _read(Path(str(named)), named=True) if named else _read(dotenv, named=False)
     chosen: dict[str, Any] = {}
+    taken, refused = [], []
     for option, field in zip(options(), msgspec.structs.fields(Settings), strict=True):
-        name, given = option.flag, (flags or {}).get(option.name)
-        if given is None or given == ():
-            name, given = option.variable, variables.get(option.variable) or None
-        if option.many and given is not None:
+        name, value = option.flag, given.get(option.name)
+        if value is None:
+            name, value = option.variable, environ.get(option.variable) or None
+        # an empty variable holds against the file too
+        if value is None and option.variable not in environ and (written := file.get(option.variable)):
+            if option.restricted and not named:
+                refused.append(option)
+            else:
+                taken.append(option)
+                value = written
+        if option.many and value is not None:
             # of secrets an empty one is a mistake, such as a variable of the shell that is not set
-            given = [part for part in _listed(given) if part or option.secret]
-        if given is not None:
-            chosen[option.name] = _converted(given, field.type, option.choices, name)
-    return _checked(Settings(**chosen), environ)
+            value = [part for part in _listed(value) if part or option.secret]
+        if value is not None:
+            chosen[option.name] = _converted(value, field.type, option.choices, name)
+    settings = _checked(Settings(**chosen), environ)
+    path = Path(str(named)) if named else dotenv
+    return Loaded(settings, path.absolute() if taken or refused else None, tuple(taken), tuple(refused))
 
 
 def export(settings: Settings) -> dict[str, str]:
-    """Return the settings as variables, for the worker processes that load them again."""
+    """Return the settings as variables, for the worker processes that load them again and read no file."""
     values = {option.variable: getattr(settings, option.name) for option in options()}
-    return {name: _written(value) for name, value in values.items() if value is not None}
+    return {name: _written(value) for name, value in values.items() if value is not None} | {ENV_FILE: os.devnull}
 
 
 def keyring(settings: Settings) -> tuple[keys.Key, ...]:
@@ -77,8 +133,26 @@ def publish(variables: Mapping[str, str]) -> None:
     os.environ.update(variables)
 
 
-def _read_dotenv(path: Path) -> dict[str, str]:
-    return {name: value for name, value in dotenv_values(path).items() if value is not None}
+def _read(path: Path, *, named: bool) -> dict[str, str]:
+    """Return the variables of a ``.env`` file; one that nobody named may be missing, and is told nothing of others."""
+    if not named and not path.is_file():
+        return {}
+    try:
+        with path.open(encoding="utf-8-sig") as stream:
+            found = dotenv_values(stream=stream, interpolate=named)
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{ENV_FILE} (--env-file): {str(path)!r} cannot be read: {_reason(error)}") from None
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _reason(error: OSError | UnicodeDecodeError) -> str:
+    return (error.strerror or str(error)) if isinstance(error, OSError) else "it is no text"
+
+
+def shown(path: Path) -> str:
+    """Return a path as it is, unless a terminal would do something with it."""
+    text = str(path)
+    return text if text.isprintable() else repr(text)
 
 
 def _converted(value: object, type_: Any, choices: tuple[str, ...], name: str) -> Any:
@@ -105,8 +179,7 @@ def _of_file(path: str | None) -> list[keys.Entry]:
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise SettingsError(f"{name}: {path!r} cannot be read: {reason}") from None
+        raise SettingsError(f"{name}: {path!r} cannot be read: {_reason(error)}") from None
     numbered = [(number, line.strip()) for number, line in enumerate(lines, 1)]
     found = [keys.Entry(f"{name}: line {number}", line) for number, line in numbered if line and line[0] != "#"]
     if not found:
@@ -143,7 +216,7 @@ def _require_few(settings: Settings, known: tuple[keys.Key, ...], environ: Mappi
     if settings.permission_mode != "bypassPermissions":
         return
     name = f"{PREFIX}PERMISSION_MODE (--permission-mode)"
-    if not known and not addresses.is_local(settings.host):
+    if not known and settings.uds is None and not addresses.is_local(settings.host):
         raise SettingsError(
             f"{name}: bypassPermissions lets whoever can call do anything; it needs an API key (--api-key), or "
             f"--host 127.0.0.1; the host is {settings.host!r} and there is no key"
