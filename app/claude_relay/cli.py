@@ -1,15 +1,16 @@
 """The command line. Heavy imports stay inside the commands, so that ``--help`` feels instant."""
 
-import socket
+import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from typing import Any, NoReturn, TypeVar
 
 import rich_click as click
 
 from claude_relay import __version__, settings_loading
-from claude_relay.errors import RelayError, SettingsError
+from claude_relay.errors import ListenError, RelayError, SettingsError
+from claude_relay.listening import Listening, listening
 from claude_relay.settings import Option, Settings, options
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -27,6 +28,7 @@ none asks on one that is just being closed."""
 @click.version_option(__version__, prog_name="claude-relay")
 def main() -> None:
     """Claude Code behind OpenAI's API."""
+    _open_standard_streams()
 
 
 def _setting_options(command: Command) -> Command:
@@ -53,22 +55,26 @@ def serve(**flags: object) -> None:
     Every option is also an environment variable, such as CLAUDE_RELAY_PORT for --port, and a line of a .env file.
     A flag wins over the environment, the environment over .env.
     """
-    import uvicorn
-
-    from claude_relay import logs
-
     try:
-        chosen = settings_loading.load(flags)
+        found = settings_loading.resolve(flags)
     except SettingsError as error:
         _fail(error.message, 2)
-    _require_free(chosen.host, chosen.port)
-    click.echo(_greeting(chosen), err=True)
-    settings_loading.publish(settings_loading.export(chosen))
-    uvicorn.run(
+    try:
+        with listening(found.settings) as place:
+            click.echo(_greeting(found, place), err=True)
+            settings_loading.publish(settings_loading.export(found.settings))
+            _serve(found.settings, place)
+    except ListenError as error:
+        _fail(error.message, 1)
+
+
+def _serve(chosen: Settings, place: Listening) -> None:
+    from claude_relay import logs, serving
+
+    serving.run(
+        place.sockets,
         _APP,
         factory=True,
-        host=chosen.host,
-        port=chosen.port,
         workers=chosen.workers,
         reload=chosen.reload,
         log_config=logs.config(chosen.log_level, chosen.log_format),
@@ -96,33 +102,50 @@ def litestar_command(arguments: tuple[str, ...]) -> None:
     litestar_group(["--app", _APP, *arguments], prog_name="claude-relay litestar")
 
 
-def _require_free(host: str, port: int) -> None:
-    """End here, with one line, when the address cannot be listened on."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with closing(socket.socket(family, kind, protocol)) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except OSError as error:
-        _fail(f"Cannot listen on {host} port {port}: {error.strerror}. Choose another with --host or --port.", 1)
+def _open_standard_streams() -> None:
+    """Open what was closed of the descriptors 0 to 2, so that no socket or pipe becomes one of them."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            # the lowest number that is free, which is this one
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
 
 
-def _greeting(chosen: Settings) -> str:
+def _greeting(found: settings_loading.Loaded, place: Listening) -> str:
     """Say where the relay is and what answers there."""
-    here = "localhost" if chosen.host in {"0.0.0.0", "::", "127.0.0.1"} else chosen.host  # noqa: S104
-    base = f"http://{here}:{chosen.port}"
+    chosen = found.settings
     return "\n".join(
         (
-            f"claude-relay {__version__}, listening on {chosen.host} port {chosen.port}",
-            f"  base_url     {base}/v1",
+            f"claude-relay {__version__}, listening on {place.place}",
+            f"  base_url     {place.base_url}/v1",
             f"  engine       {_engine(chosen)}",
             f"  personality  {chosen.personality}",
             "  who may call without a key, only programs of this machine; with a key, anyone who has it, from anywhere",
             f"               {_keys(chosen)}",
-            f"  try it       {base}/schema/swagger",
-            *_warnings(chosen),
+            *_of_file(found),
+            _invitation(chosen, place),
+            *_warnings(found),
         )
     )
+
+
+def _invitation(chosen: Settings, place: Listening) -> str:
+    if chosen.uds is not None:
+        return f"  try it       curl --unix-socket {shlex.quote(chosen.uds)} {place.base_url}/health"
+    return f"  try it       {place.base_url}/schema/swagger"
+
+
+def _of_file(found: settings_loading.Loaded) -> Iterator[str]:
+    """Name the ``.env`` file, and each value that it set."""
+    if found.file is None or not found.taken:
+        return
+    yield f"  settings     from {settings_loading.shown(found.file)}:"
+    for option in found.taken:
+        value = "..." if option.secret else repr(getattr(found.settings, option.name))
+        yield f"               {option.variable}={value}"
 
 
 def _keys(chosen: Settings) -> str:
@@ -130,7 +153,10 @@ def _keys(chosen: Settings) -> str:
     return f"keys: {', '.join(names)}" if names else "no key is set (--api-key)"
 
 
-def _warnings(chosen: Settings) -> Iterator[str]:
+def _warnings(found: settings_loading.Loaded) -> Iterator[str]:
+    chosen = found.settings
+    if found.refusal is not None:
+        yield f"  warning      {found.refusal}"
     if chosen.api_key_file is not None and settings_loading.is_exposed(chosen.api_key_file):
         yield f"  warning      other users can read {chosen.api_key_file}: chmod 600 it"
 
