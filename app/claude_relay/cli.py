@@ -99,6 +99,14 @@ def litestar_command(arguments: tuple[str, ...]) -> None:
     """Run a command of Litestar's own command line on this application, such as 'routes'."""
     from litestar.cli.main import litestar_group
 
+    # before Litestar, which reads a .env of its own choice into the environment
+    try:
+        found = settings_loading.resolve()
+    except SettingsError as error:
+        _fail(error.message, 2)
+    if found.refusal is not None:
+        click.echo(f"claude-relay: {found.refusal}", err=True)
+    settings_loading.publish(settings_loading.export(found.settings))
     litestar_group(["--app", _APP, *arguments], prog_name="claude-relay litestar")
 
 

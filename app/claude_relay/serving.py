@@ -10,6 +10,8 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import ChangeReload, Multiprocess
 
+from claude_relay.settings_loading import distrust_directory
+
 
 def run(sockets: Sequence[socket], app: str, **options: Any) -> None:
     """Serve until the server is told to stop, as ``uvicorn.run`` does, which opens a single socket by itself.
@@ -22,6 +24,8 @@ def run(sockets: Sequence[socket], app: str, **options: Any) -> None:
     config = uvicorn.Config(app, **options)
     server = uvicorn.Server(config)
     opened = list(sockets)
+    if config.should_reload or config.workers > 1:
+        distrust_directory()
     with contextlib.suppress(KeyboardInterrupt):
         if config.should_reload:
             ChangeReload(config, target=server.run, sockets=opened).run()

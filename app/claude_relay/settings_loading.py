@@ -14,6 +14,9 @@ from claude_relay.errors import SettingsError
 from claude_relay.settings import PREFIX, Option, Settings, options, parse_alias
 
 ENV_FILE = f"{PREFIX}ENV_FILE"
+_SAFE_PATH = "PYTHONSAFEPATH"
+_SAFE_PATH_IS_OURS = f"{PREFIX}SAFE_PATH"
+"""Is in the environment if the relay has put the other there, which is not for the agent's own programs then."""
 
 
 class Loaded(Struct, frozen=True):
@@ -100,9 +103,9 @@ def resolve(
 
 
 def export(settings: Settings) -> dict[str, str]:
-    """Return the settings as variables, for the worker processes that load them again and read no file."""
+    """Return all settings as variables, so that whoever loads them again, such as a worker, needs no file."""
     values = {option.variable: getattr(settings, option.name) for option in options()}
-    return {name: _written(value) for name, value in values.items() if value is not None} | {ENV_FILE: os.devnull}
+    return {name: _written(value) for name, value in values.items()} | {ENV_FILE: os.devnull}
 
 
 def keyring(settings: Settings) -> tuple[keys.Key, ...]:
@@ -125,7 +128,15 @@ def is_exposed(path: str) -> bool:
 
 def environment() -> dict[str, str]:
     """Return a copy of the environment the relay was started in."""
-    return dict(os.environ)
+    return {
+        name: value for name, value in os.environ.items() if name != _SAFE_PATH or _SAFE_PATH_IS_OURS not in os.environ
+    }
+
+
+def distrust_directory() -> None:
+    """Have workers execute no module that lies in the current directory, where a new Python looks for its own first."""
+    if _SAFE_PATH not in os.environ:
+        publish({_SAFE_PATH: "1", _SAFE_PATH_IS_OURS: "1"})
 
 
 def publish(variables: Mapping[str, str]) -> None:
@@ -169,6 +180,8 @@ def _listed(given: object) -> list[str]:
 
 
 def _written(value: object) -> str:
+    if value is None:
+        return ""
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
 

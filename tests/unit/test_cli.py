@@ -329,7 +329,12 @@ def test_commands_of_litestar_run_on_this_application(monkeypatch: pytest.Monkey
         "litestar.cli.main.litestar_group", lambda arguments, prog_name: given.append((arguments, prog_name))
     )
 
-    assert invoked("litestar", "routes", "--help").exit_code == 0
+    Path(".env").write_text("CLAUDE_RELAY_CWD=/\nCLAUDE_RELAY_MODEL=opus\n")
+    result = invoked("litestar", "routes", "--help")
+    assert result.exit_code == 0
+    assert "not taken from" in result.output
+    # Litestar's own way of reading .env takes nothing that stands in the environment already
+    assert (os.environ["CLAUDE_RELAY_CWD"], os.environ["CLAUDE_RELAY_MODEL"]) == ("", "opus")
 
     assert given == [(["--app", "claude_relay.asgi:create_app", "routes", "--help"], "claude-relay litestar")]
 

@@ -11,7 +11,16 @@ from msgspec.structs import replace
 
 from claude_relay.errors import SettingsError
 from claude_relay.settings import Settings, options
-from claude_relay.settings_loading import environment, export, is_exposed, keyring, load, publish, resolve
+from claude_relay.settings_loading import (
+    distrust_directory,
+    environment,
+    export,
+    is_exposed,
+    keyring,
+    load,
+    publish,
+    resolve,
+)
 
 NAMES = [option.name for option in options()]
 
@@ -216,6 +225,18 @@ def test_published_variables_are_seen_by_later_processes(monkeypatch: pytest.Mon
     publish({"CLAUDE_RELAY_PORT": "1"})
 
     assert environment() == {"CLAUDE_RELAY_PORT": "1"}
+
+
+@pytest.mark.parametrize("own", [{}, {"PYTHONSAFEPATH": "x"}])
+def test_what_workers_need_for_their_start_is_not_part_of_the_environment_that_an_agent_gets(
+    monkeypatch: pytest.MonkeyPatch, own: dict[str, str]
+) -> None:
+    monkeypatch.setattr(os, "environ", dict(own))
+
+    distrust_directory()
+
+    assert os.environ["PYTHONSAFEPATH"]
+    assert {name: value for name, value in environment().items() if not name.startswith("CLAUDE_RELAY_")} == own
 
 
 def test_the_environment_is_handed_out_as_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
