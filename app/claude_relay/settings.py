@@ -191,21 +191,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Meta(
             ge=0,
-            description="Answers at once for one key; 0 means no limit of its own. Further ones wait.",
+            description="Answers at once for one key, or one user if there are no keys; 0 means no limit. More wait.",
             extra=UNRESTRICTED,
         ),
     ] = 0
     max_per_minute: Annotated[
         int,
         Meta(
-            ge=0, description="Answers that one key may ask for within a minute; 0 means no limit.", extra=UNRESTRICTED
+            ge=0,
+            description="Answers within a minute for one key, or one user if there are no keys; 0 means no limit.",
+            extra=UNRESTRICTED,
         ),
     ] = 0
     max_usd_per_day: Annotated[
         float,
         Meta(
             ge=0,
-            description="US dollars that one key may spend between midnights, UTC; 0 means no limit.",
+            description="US dollars a day (UTC) for one key, or one user if there are no keys; 0 means no limit.",
             extra=UNRESTRICTED,
         ),
     ] = 0.0
