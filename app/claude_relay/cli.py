@@ -4,6 +4,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import rich_click as click
@@ -52,8 +53,8 @@ def _kind(option: Option) -> dict[str, Any]:
 def serve(**flags: object) -> None:
     """Start the server.
 
-    Every option is also an environment variable, such as CLAUDE_RELAY_PORT for --port, and a line of a .env file.
-    A flag wins over the environment, the environment over .env.
+    Every option is also an environment variable, such as CLAUDE_RELAY_PORT for --port, and a line of the file that
+    --env-file names. A flag wins over the environment, the environment over the file.
     """
     try:
         found = settings_loading.resolve(flags)
@@ -165,8 +166,11 @@ def _warnings(found: settings_loading.Loaded) -> Iterator[str]:
     chosen = found.settings
     if found.refusal is not None:
         yield f"  warning      {found.refusal}"
-    if chosen.api_key_file is not None and settings_loading.is_exposed(chosen.api_key_file):
-        yield f"  warning      other users can read {chosen.api_key_file}: chmod 600 it"
+    holds_keys = any(option.secret for option in found.taken)
+    files: tuple[str | Path | None, ...] = (chosen.api_key_file, found.file if holds_keys else None)
+    for path in files:
+        if path is not None and settings_loading.is_exposed(path):
+            yield f"  warning      other users can read {path}: chmod 600 it"
 
 
 def _engine(chosen: Settings) -> str:

@@ -121,7 +121,7 @@ def keyring(settings: Settings) -> tuple[keys.Key, ...]:
     return keys.understand([*given, *_of_file(settings.api_key_file)])
 
 
-def is_exposed(path: str) -> bool:
+def is_exposed(path: str | Path) -> bool:
     """Whether other users of this machine may read a file."""
     return os.name == "posix" and bool(Path(path).stat().st_mode & 0o044)
 

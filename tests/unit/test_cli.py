@@ -246,10 +246,12 @@ def test_a_file_that_the_operator_names_may_set_everything_and_its_secrets_are_n
     started: list[dict[str, Any]], free_port: int, tmp_path: Path
 ) -> None:
     (tmp_path / ".env").write_text(f"CLAUDE_RELAY_ALLOW_ORIGIN=*\nCLAUDE_RELAY_API_KEYS=alice={SECRET}\n")
+    (tmp_path / ".env").chmod(0o644)
 
     output = invoked("serve", "--runner", "echo", "--port", free_port, "--env-file", ".env").output
 
-    assert "warning" not in output
+    assert "not taken" not in output
+    assert f"other users can read {tmp_path}/.env: chmod 600 it" in output
     assert "CLAUDE_RELAY_ALLOW_ORIGIN=('*',)" in output
     assert "CLAUDE_RELAY_API_KEYS=..." in output
     assert SECRET not in output
