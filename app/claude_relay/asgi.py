@@ -16,7 +16,7 @@ from claude_relay.health.plugin import OPEN, HealthPlugin
 from claude_relay.models.plugin import ModelsPlugin
 from claude_relay.settings import Settings
 from claude_relay.settings_loading import environment, resolve
-from claude_relay.web import auth, door, journal
+from claude_relay.web import auth, door, head, journal
 from claude_relay.web.draining import Draining
 from claude_relay.web.plugin import WebPlugin
 
@@ -47,7 +47,7 @@ def create_app(settings: Settings | None = None, runner: ClaudeRunner | None = N
         on_startup=[engine.start],
         on_shutdown=[engine.stop],
     )
-    return journal.keep(door.close(app, policy))
+    return journal.keep(door.close(head.serve(app), policy))
 
 
 def _loaded() -> Settings:

@@ -1,11 +1,13 @@
 """The command line. Heavy imports stay inside the commands, so that ``--help`` feels instant."""
 
+import asyncio
 import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
 import rich_click as click
 
@@ -70,8 +72,12 @@ def serve(**flags: object) -> None:
 
 
 def _serve(chosen: Settings, place: Listening) -> None:
-    from claude_relay import logs, serving
+    from claude_relay import addresses, logs, serving
+    from claude_relay.web.connections import Connections, limits_of
+    from claude_relay.web.protocol import BoundedProtocol
 
+    proxies = tuple(network for text in chosen.trusted_proxy if (network := addresses.network(text)))
+    connections = Connections(limits_of(chosen.max_connections, chosen.max_per_address, proxies))
     serving.run(
         place.sockets,
         _APP,
@@ -84,7 +90,9 @@ def _serve(chosen: Settings, place: Listening) -> None:
         timeout_graceful_shutdown=_GRACE,
         timeout_keep_alive=_IDLE,
         server_header=False,
-        http="claude_relay.web.protocol:BoundedProtocol",
+        # a partial of a class makes what a class makes, and reaches the workers
+        http=cast("type[asyncio.Protocol]", partial(BoundedProtocol, connections=connections)),
+        ws="none",
         # claude_relay.web.auth believes proxies by itself, and has to know which address was the proxy's
         proxy_headers=False,
     )

@@ -126,6 +126,22 @@ class UnsupportedMediaTypeError(RelayError):
     default_code = "unsupported_media_type"
 
 
+class UpgradeRefusedError(RelayError):
+    """The client wants to speak another protocol, and there is no request that could be answered without it."""
+
+    status = 426
+    type = "invalid_request_error"
+    default_code = "upgrade_refused"
+
+
+class TooManyConnectionsError(RelayError):
+    """One address has more connections than the operator allows."""
+
+    status = 429
+    type = "rate_limit_error"
+    default_code = "too_many_connections"
+
+
 class RateLimitError(RelayError):
     """The upstream asks to slow down."""
 

@@ -78,6 +78,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             extra=UNRESTRICTED,
         ),
     ] = 32
+    max_connections: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Connections at once, for each of --workers; further ones are refused. 0 means half of the "
+            "file descriptors that a process may have (ulimit -n), and 10000 at most.",
+            extra=UNRESTRICTED,
+        ),
+    ] = 0
+    max_per_address: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Connections at once from one address, or one IPv6 network of 64 bits. 0 means half of "
+            "--max-connections. This machine and trusted proxies are not limited by it.",
+            extra=UNRESTRICTED,
+        ),
+    ] = 0
     personality: Annotated[
         Personality,
         Meta(

@@ -252,3 +252,37 @@ def test_whatever_a_field_is_called_that_nobody_knows_the_response_can_be_sent(
     assert told.isascii()
     assert told.isprintable()
     assert len(told) < 8_000
+
+
+PAGES = ["/health", "/v1/health", "/models", "/v1/models", "/v1/models/sonnet", "/schema", "/schema/swagger"]
+PAGES += ["/schema/openapi.json", "/schema/assets/swagger-ui.css", "/nothing", "/v1/chat/completions"]
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_head_is_answered_wherever_get_is_with_the_same_status_and_headers_and_no_body(
+    client: Client, path: str
+) -> None:
+    whole, head = client.get(path), client.head(path)
+
+    varying = {"x-request-id", "openai-processing-ms"}
+    assert head.status_code == whole.status_code
+    assert {**head.headers, **dict.fromkeys(varying)} == {**whole.headers, **dict.fromkeys(varying)}
+    assert head.content == b""
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("POST", "/health", {"GET", "HEAD", "OPTIONS"}),
+        ("PUT", "/v1/models/sonnet", {"GET", "HEAD", "OPTIONS"}),
+        ("GET", "/v1/chat/completions", {"POST", "OPTIONS"}),
+        ("HEAD", "/v1/chat/completions", {"POST", "OPTIONS"}),
+    ],
+)
+def test_a_method_that_a_path_does_not_have_is_told_which_it_has(
+    client: Client, method: str, path: str, allowed: set[str]
+) -> None:
+    response = client.request(method, path)
+
+    assert response.status_code == 405
+    assert set(response.headers["allow"].split(", ")) == allowed

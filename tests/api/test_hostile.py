@@ -13,7 +13,7 @@ from claude_relay.asgi import create_app
 from claude_relay.engine.echo import EchoRunner
 from claude_relay.settings import Settings
 from claude_relay.web import protocol
-from claude_relay.web.protocol import LONGEST_HEAD
+from claude_relay.web.framing import LONGEST_HEAD
 from tests.api.conftest import Client
 from tests.api.sockets import answer, connected, head, listening
 from tests.serving import Place
@@ -52,7 +52,7 @@ NO_JSON = {
     "half a character in UTF-8": body(b'"\xed\xa0\x80"'),
     "overlong UTF-8": body(b'"\xc0\xaf"'),
     "UTF-16": HELLO.decode().encode("utf-16"),
-    "a mark before it": b"\xef\xbb\xbf" + HELLO,
+    "two marks before it": b"\xef\xbb\xbf" * 2 + HELLO,
     "a raw line break in a text": body(b'"a\nb"'),
     "deep lists": b"[" * 500_000,
     "deep objects": b'{"a":' * 200_000,
@@ -100,6 +100,8 @@ def test_what_cannot_be_served_is_a_400_that_says_so_briefly(client: Client, con
 
 
 SERVED = {
+    "a byte order mark": (b"\xef\xbb\xbf" + HELLO, "hi"),
+    "a byte order mark and half a character": (b"\xef\xbb\xbf" + body(rb'"a\ud83d"'), "a\ufffd"),
     "NUL in a text": (body(rb'"a\u0000b"'), "a\0b"),
     "control characters": (body(rb'"\u0001\u001b[31m\u0007"'), "\x01\x1b[31m\x07"),
     "half a character": (body(rb'"a\ud83d"'), "a\ufffd"),

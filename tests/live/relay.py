@@ -20,6 +20,7 @@ from claude_relay.engine.allowances import allowances
 from claude_relay.engine.claude.runner import ClaudeCodeRunner
 from claude_relay.engine.governed import governed
 from claude_relay.settings import Settings
+from claude_relay.web.protocol import BoundedProtocol
 from tests.serving import serving
 from tests.upstream import FakeUpstream
 
@@ -101,7 +102,9 @@ def relay(home: Path, environ: Mapping[str, str], **choices: Any) -> Iterator[Re
     settings = Settings(**{"host": "127.0.0.1", "cwd": str(home), "self_test": False, **choices})
     used = allowances(settings)
     app = create_app(settings, governed(ClaudeCodeRunner(settings, environ, used.spend), settings, used))
-    config = uvicorn.Config(app, host=settings.host, port=0, log_config=None, timeout_graceful_shutdown=2)
+    config = uvicorn.Config(
+        app, host=settings.host, port=0, http=BoundedProtocol, log_config=None, timeout_graceful_shutdown=2
+    )
     with serving(config) as (_, port):
         running = Relay(f"http://127.0.0.1:{port}", home)
         try:

@@ -7,7 +7,9 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -167,6 +169,30 @@ def test_processes_that_died_while_nobody_looked_cost_nothing_but_time(run: Call
     answer = running.post(messages=turns)
 
     assert (answer.status_code, answer.json()["choices"][0]["message"]["content"]) == (200, fake.GREETING)
+
+
+@pytest.mark.parametrize("follows", [True, False], ids=["the same conversation", "another"])
+def test_idle_processes_that_hang_are_found_before_their_client_has_waited_long(
+    run: Callable[..., Relay], home: Path, upstream: FakeUpstream, follows: bool
+) -> None:
+    running = run(warm=1, max_concurrent=8)
+    upstream.replies(*[text(f"answer {number}", delay=0.5) for number in range(4)])
+    with ThreadPoolExecutor(4) as pool:
+        answers = [answer.json() for answer in pool.map(lambda number: running.chat(f"question {number}"), range(4))]
+    running.wait_for_spare()
+    hanging = clis(home)
+    assert len(hanging) == 5
+    for process in hanging.values():
+        process.suspend()
+    past = [{"role": "user", "content": "question 0"}, answers[0]["choices"][0]["message"]] if follows else []
+
+    began = time.monotonic()
+    answer = running.post(messages=[*past, {"role": "user", "content": "again"}])
+
+    assert answer.status_code == 200
+    assert time.monotonic() - began < 5, "they are not waited for one after the other"
+    running.wait_until(lambda: not set(clis(home)) & set(hanging))
+    assert running.processes()["unresponsive"] == 5
 
 
 @pytest.mark.parametrize("stopped", ["cli", "upstream"])

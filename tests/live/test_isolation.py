@@ -156,3 +156,18 @@ def test_the_relays_own_settings_and_a_loop_do_not_reach_the_cli(
     body = upstream.messages_requests[0].body
     assert body is not None
     assert "temperature" not in body
+
+
+def test_an_agents_tools_see_no_word_null_in_their_environment(
+    home: Path, upstream: FakeUpstream, claude_path: str
+) -> None:
+    (home / ".claude").mkdir()
+    (home / ".claude/settings.json").write_text('{"permissions": {"allow": ["Bash(env)"]}}')
+    with relay(home, clean_environment(home, upstream), claude_path=claude_path, warm=0) as running:
+        upstream.replies(
+            Message(blocks=(ToolUse("toolu_1", "Bash", {"command": "env", "description": "x"}),)), text("ok")
+        )
+        assert running.chat("hi", model="sonnet:agent", reasoning_effort="low").status_code == 200
+    seen = json.dumps(upstream.messages_requests[-1].body)
+    assert "HOME=" in seen, "the tool ran"
+    assert "=null" not in seen

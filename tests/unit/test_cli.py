@@ -1,21 +1,23 @@
 """The command line: help, bad values, a busy port, and what the server is started with."""
 
 import os
+import pickle
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from click.testing import CliRunner, Result
 
 from claude_relay import __version__, serving
 from claude_relay.cli import main
 from claude_relay.settings import Option, options
 from claude_relay.settings_loading import load, resolve
+from claude_relay.web.connections import Limits
 from claude_relay.web.protocol import BoundedProtocol
 
 
@@ -442,14 +444,17 @@ def test_no_proxy_is_believed_by_uvicorn_and_headers_have_an_end(started: list[d
 
     (call,) = started
     assert call["proxy_headers"] is False
-    config = uvicorn.Config("app", http=call["http"], log_config=None)
-    assert issubclass(_protocol_of(config), BoundedProtocol)
+    assert call["ws"] == "none"
+    assert issubclass(call["http"].func, BoundedProtocol)
 
 
-def _protocol_of(config: uvicorn.Config) -> type:
-    config.app = lambda *_: None
-    config.load()
-    return config.http_protocol_class
+def test_the_limits_of_connections_reach_the_workers(started: list[dict[str, Any]], free_port: int) -> None:
+    limits = ("--max-connections", 100, "--max-per-address", 7, "--trusted-proxy", "10.0.0.0/8")
+    invoked("serve", "--port", free_port, "--runner", "echo", *limits)
+
+    (call,) = started
+    connections = pickle.loads(pickle.dumps(call["http"])).keywords["connections"]
+    assert connections.limits == Limits(100, 7, (ip_network("10.0.0.0/8"),))
 
 
 def test_an_agent_that_may_do_anything_needs_a_key_or_a_loopback_address(started: list[dict[str, Any]]) -> None:

@@ -92,6 +92,7 @@ class Knock(Struct, frozen=True):
         path: The path, without slashes at its end.
         peer: The address at the other end of the connection, ``unix`` for a Unix socket; None if there is none.
         headers: By their names in lower case; the values of one that was sent twice, with commas between them.
+        is_proxied: Whether anything ever came through a proxy on its connection, this request included.
         user: The number of the user whose program is at the other end, if it is on this machine and the system tells.
     """
 
@@ -99,6 +100,7 @@ class Knock(Struct, frozen=True):
     path: str
     peer: str | None
     headers: Mapping[str, str]
+    is_proxied: bool = False
     user: int | None = None
 
 
@@ -153,6 +155,11 @@ def is_open(knock: Knock, policy: Policy) -> bool:
     return knock.path in policy.open_paths or (bool(policy.keys) and documentation)
 
 
+def came_through_a_proxy(headers: Mapping[str, str]) -> bool:
+    """Whether a request says so, by the names of its headers."""
+    return not _PROXIED.isdisjoint(headers.keys())
+
+
 def client_of(knock: Knock, policy: Policy) -> str | None:
     """Return the address that a request comes from, or None if nobody who is trusted tells.
 
@@ -194,7 +201,7 @@ def credentials(knock: Knock) -> list[str]:
 
 
 def _is_proxied(knock: Knock) -> bool:
-    return bool(_PROXIED & knock.headers.keys())
+    return knock.is_proxied or came_through_a_proxy(knock.headers)
 
 
 def _is_trusted(peer: str | None, policy: Policy) -> TypeGuard[str]:

@@ -10,8 +10,9 @@ from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
 from claude_relay import addresses
 from claude_relay.errors import RelayError, UnknownCallerError
-from claude_relay.web import errors, journal, peers
+from claude_relay.web import auth, errors, journal, peers
 from claude_relay.web.auth import Caller, Knock, Policy, client_of, credentials, is_open, judge, source_of
+from claude_relay.web.connections import EXTENSION, Connection
 from claude_relay.web.throttle import KeyThrottle
 
 _CALLER = "claude_relay_caller"
@@ -55,10 +56,10 @@ def knock_of(scope: HTTPScope) -> Knock:
         name, text = raw.decode("latin-1").lower(), value.decode("latin-1")
         headers[name] = f"{headers[name]}, {text}" if name in headers else text
     client = scope["client"]
+    peer = _address(client[0]) if client else None
     user = peers.user_of(client, scope.get("server"))
-    return Knock(
-        scope["method"], "/" + scope["path"].strip("/"), _address(client[0]) if client else None, headers, user
-    )
+    path = "/" + scope["path"].strip("/")
+    return Knock(scope["method"], path, peer, headers, _is_proxied(scope, headers), user)
 
 
 def _address(text: str) -> str:
@@ -76,6 +77,17 @@ def _authenticated(knock: Knock, policy: Policy, throttle: KeyThrottle) -> Calle
         if wait := throttle.failed(source, sent):
             _log.warning("wrong API keys came from %s: none of its keys is looked at for %g seconds", source, wait)
         raise
+
+
+def _is_proxied(scope: HTTPScope, headers: Mapping[str, str]) -> bool:
+    """Whether a request came through a proxy, or any before it on its connection: a proxy is one for life."""
+    proxied = auth.came_through_a_proxy(headers)
+    # servers of tests tell nothing of connections
+    connection: Connection | None = (scope.get("extensions") or {}).get(EXTENSION)  # type: ignore[assignment]
+    if connection is None:
+        return proxied
+    connection.proxied = connection.proxied or proxied
+    return connection.proxied
 
 
 def admitted(request: Request[Any, Any, Any]) -> Caller | None:

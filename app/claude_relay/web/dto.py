@@ -1,5 +1,6 @@
 """Strict, one-pass decoding of request bodies, with errors in OpenAI's words."""
 
+import codecs
 import re
 from collections.abc import Generator
 from typing import Any, ClassVar, TypeVar
@@ -79,11 +80,14 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
 
 
 def lenient(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
-    """Decode a body, with U+FFFD for each half of a character: clients make those when they cut a text.
+    """Decode a body, with U+FFFD for each half of a character, which clients make when they cut a text.
+
+    A byte order mark at its start, which some editors and shells write, is passed over.
 
     Raises:
         msgspec.DecodeError: The body is no JSON, or not what the decoder takes.
     """
+    body = body.removeprefix(codecs.BOM_UTF8)
     try:
         return decoder.decode(body)
     except msgspec.ValidationError:

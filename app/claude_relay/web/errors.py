@@ -14,7 +14,8 @@ from claude_relay.web import journal
 
 _log = logging.getLogger(__name__)
 
-_INTERNAL = "The relay made a mistake; its log tells more under this request's x-request-id."
+INTERNAL = "The relay made a mistake; its log tells more under this request's x-request-id."
+"""What a client is told of a failure that nobody expected."""
 _TOO_LARGE = "The body is larger than this relay takes; its operator sets the limit with --max-body-size."
 _BY_STATUS: dict[int, type[errors.RelayError]] = {
     404: errors.NotFoundError,
@@ -68,7 +69,7 @@ def understand(exception: Exception, path: str = "") -> errors.RelayError:
         case HTTPException(status_code=status) if status < HTTPStatus.INTERNAL_SERVER_ERROR:
             return errors.InvalidRequestError(exception.detail)
     _log.error("unexpected error", exc_info=exception)
-    return errors.RelayError(_INTERNAL, code="internal_error")
+    return errors.RelayError(INTERNAL, code="internal_error")
 
 
 def headers(error: errors.RelayError) -> dict[str, str]:

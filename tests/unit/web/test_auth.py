@@ -74,13 +74,14 @@ def test_programs_that_send_different_keys_are_different_callers_and_no_key_is_p
 
 def test_what_a_program_sends_changes_nothing_of_whose_use_it_is_and_its_user_does() -> None:
     def called(user: int | None, key: str = "x", **headers: str) -> Caller:
-        return judge(Knock("GET", "/", "127.0.0.1", {"x-api-key": key, **headers}, user), TRUSTING)
+        return judge(Knock("GET", "/", "127.0.0.1", {"x-api-key": key, **headers}, user=user), TRUSTING)
 
     assert [called(1000, key).account for key in ("one", "two")] == ["local:1000"] * 2
     assert called(0).account == "local:0"
     # the same word from another user is another caller
     assert called(1000).identity != called(1001).identity
-    # a proxy's user is not the client's
+    # a proxy's user is not the client's, nor what came on its connection
+    assert judge(Knock("GET", "/", "127.0.0.1", {"x-forwarded-for": "::1"}, True, 33), TRUSTING).account == "local"
     assert called(33, **{"x-forwarded-for": "127.0.0.1"}).account == "local"
 
 
@@ -309,7 +310,7 @@ def test_no_proxy_on_another_machine_makes_anybody_a_program_of_this_one(peer: s
 
 
 def test_a_program_that_can_open_the_unix_socket_is_one_of_this_machine() -> None:
-    asked = Knock("GET", "/v1/models", "unix", {"host": "localhost"}, 1000)
+    asked = Knock("GET", "/v1/models", "unix", {"host": "localhost"}, user=1000)
 
     assert judge(asked, NOBODY).account == "local:1000"
     assert verdict(asked, KEYED) == "invalid_api_key"
@@ -358,7 +359,7 @@ def test_a_proxy_that_connects_by_the_unix_socket_may_be_trusted(way: str, clien
 def test_wrong_keys_are_counted_where_they_come_from(
     peer: str | None, headers: dict[str, str], user: int | None, source: str
 ) -> None:
-    assert source_of(Knock("GET", "/", peer, headers, user), TRUSTING) == source
+    assert source_of(Knock("GET", "/", peer, headers, user=user), TRUSTING) == source
 
 
 # --- proxies and programs --------------------------------------------------------------------------------------------

@@ -1,7 +1,10 @@
 """Personality -> argv and environment of a CLI process. Pure, and the same for every request."""
 
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
+
+import msgspec
 
 from claude_relay.engine.claude import configuration, tools
 from claude_relay.engine.claude.discovery import Installation
@@ -16,9 +19,15 @@ _STREAMING = (
 _CHAT = (
     *("--tools", ""),
     "--strict-mcp-config",
-    # a tool of the client that is called Bash must not bring Claude Code's advice for its own along
-    *("--settings", '{"includeCoAuthoredBy":false}'),
 )
+_PEERLESS = {"crossSessionInbound": "refuse"}
+"""Every process registers as a session that other sessions of the same user may speak into; these words are nobody's
+question here, and their answer must not be taken for that of a client's."""
+_SETTINGS: Mapping[Personality, Mapping[str, Any]] = {
+    # a tool of the client that is called Bash must not bring Claude Code's advice for its own along
+    "chat": {**_PEERLESS, "includeCoAuthoredBy": False},
+    "agent": _PEERLESS,
+}
 _SAFE_MODE_SINCE = (2, 1, 197)
 """The oldest version on which ``--safe-mode`` was tried."""
 
@@ -40,6 +49,8 @@ _BENDING = frozenset(
 _ALWAYS = {
     # a broken stream is an error the client is told of, not a second, hidden request
     "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK": "1",
+    # a refusal is an answer, and the client's to deal with: a second request would be paid for and shown to nobody
+    "CLAUDE_CODE_DISABLE_REFUSAL_RETRY": "1",
     # tools of the client keep their names
     "CLAUDE_AGENT_SDK_MCP_NO_PREFIX": "1",
     # saves a garbage collection for every 16 ms of streaming
@@ -59,8 +70,6 @@ _BY_PERSONALITY: Mapping[Personality, Mapping[str, str]] = {
         # the conversation is the client's: what is too long for the model is refused, not abridged
         "DISABLE_AUTO_COMPACT": "1",
         "CLAUDE_CODE_BLOCKING_LIMIT_OVERRIDE": configuration.OPEN,
-        # a refusal is an answer, and the client's to deal with
-        "CLAUDE_CODE_DISABLE_REFUSAL_RETRY": "1",
     },
     # an agent in the middle of its work is worth a second and a third try
     "agent": {"CLAUDE_CODE_MAX_RETRIES": "2"},
@@ -77,7 +86,8 @@ def argv(installation: Installation, personality: Personality, settings: Setting
             answers Claude Code's permission questions, and how much it may do for one answer.
     """
     flags = _chat_flags(installation) if personality == "chat" else _agent_flags(settings)
-    return (installation.path, *_STREAMING, "--model", settings.model, *flags)
+    own = msgspec.json.encode(_SETTINGS[personality]).decode()
+    return (installation.path, *_STREAMING, "--model", settings.model, "--settings", own, *flags)
 
 
 def environment(
@@ -100,6 +110,11 @@ def environment(
 
 def takes_client_composed(installation: Installation) -> bool:
     """Whether the CLI can be told, line by line, that ``@path`` and ``/command`` are plain text."""
+    return installation.version >= CLIENT_COMPOSED_SINCE
+
+
+def ties_turns(installation: Installation) -> bool:
+    """Whether the CLI is known to tell which lines a turn is for."""
     return installation.version >= CLIENT_COMPOSED_SINCE
 
 

@@ -9,6 +9,8 @@ from claude_relay.engine.claude.history import Plan
 from claude_relay.engine.vocabulary import JsonOutput, RunRequest, ToolChoice
 from claude_relay.settings import Personality
 
+TITLE = "claude-relay"
+"""What every process is called where other sessions of the same user list it."""
 _TOOL_FIELD = "value"
 """Where a schema that is no object stands inside the one that the CLI's tool takes."""
 
@@ -19,8 +21,10 @@ OPEN = "1000000000"
 """A limit that nothing meets: the upstream knows best what it takes."""
 FENCE = {_LIMIT: "1"}
 """A limit that everything meets."""
+_UNSET = ""
+"""Unsets a variable. ``null`` would too, but leaves the word ``null`` in the environment of an agent's tools."""
 _EVERYTHING_UNSET = dict.fromkeys(
-    ("CLAUDE_CODE_EXTRA_BODY", "CLAUDE_CODE_MAX_OUTPUT_TOKENS", "CLAUDE_CODE_DISABLE_THINKING")
+    ("CLAUDE_CODE_EXTRA_BODY", "CLAUDE_CODE_MAX_OUTPUT_TOKENS", "CLAUDE_CODE_DISABLE_THINKING"), _UNSET
 )
 
 
@@ -29,7 +33,7 @@ def initial(request: RunRequest) -> dict[str, Any]:
 
     In ``chat`` the caller's words are the whole system prompt, in ``agent`` they follow Claude Code's own.
     """
-    fields: dict[str, Any] = {"title": "claude-relay"}
+    fields: dict[str, Any] = {"title": TITLE}
     if request.personality == "chat":
         fields["systemPrompt"] = [request.system or ""]
     elif request.system:
@@ -47,9 +51,9 @@ def settings(request: RunRequest, plan: Plan) -> dict[str, Any]:
         "model": request.model,
         "effortLevel": None if request.effort == "none" else request.effort,
         "env": {
-            "CLAUDE_CODE_EXTRA_BODY": msgspec.json.encode(body).decode() if body else None,
-            "CLAUDE_CODE_MAX_OUTPUT_TOKENS": None if sampling.max_tokens is None else str(sampling.max_tokens),
-            "CLAUDE_CODE_DISABLE_THINKING": "1" if request.effort == "none" else None,
+            "CLAUDE_CODE_EXTRA_BODY": msgspec.json.encode(body).decode() if body else _UNSET,
+            "CLAUDE_CODE_MAX_OUTPUT_TOKENS": _UNSET if sampling.max_tokens is None else str(sampling.max_tokens),
+            "CLAUDE_CODE_DISABLE_THINKING": "1" if request.effort == "none" else _UNSET,
             **_limit(request.personality),
         },
     }

@@ -1,7 +1,9 @@
 """Who gets which process: conversations that live on, processes to be used again, spares, and fresh ones."""
 
 import asyncio
+import itertools
 import logging
+import operator
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable
@@ -10,7 +12,14 @@ from typing import Any
 from msgspec import Struct
 
 from claude_relay.engine.claude.conversation import Binding, Conversation
-from claude_relay.engine.claude.session import How, Session
+from claude_relay.engine.claude.session import (
+    REPLY_TIMEOUT,
+    How,
+    ProcessGoneError,
+    Session,
+    UnresponsiveError,
+    UnsolicitedTurnError,
+)
 from claude_relay.engine.vocabulary import RunRequest
 from claude_relay.errors import RelayError, UnavailableError, UpstreamError
 from claude_relay.settings import Personality
@@ -24,6 +33,10 @@ _RETRY_DELAY = 5.0
 """Seconds before starting a spare is tried again after it failed."""
 _START_TIMEOUT = 60.0
 """Seconds that a process gets to answer at all; on a machine with much to do that may take many."""
+_PROBE_INTERVAL = 30.0
+"""Seconds between two questions to idle processes whether they still answer."""
+_PROBE_TIMEOUT = 5.0
+"""Seconds that they get for that, where nobody waits for one of them."""
 
 Open = Callable[[Personality], Awaitable[Session]]
 """Starts a process."""
@@ -61,6 +74,8 @@ class Counts(Struct, frozen=True):
         living: Idle, with a conversation.
         busy: Serving a request.
         ending: On their way out.
+        unresponsive: Ended because they did not answer while they were idle.
+        unsolicited: Ended because they took a turn that nobody asked for.
     """
 
     spare: int
@@ -71,6 +86,8 @@ class Counts(Struct, frozen=True):
     reset: int
     spared: int
     started: int
+    unresponsive: int
+    unsolicited: int
 
 
 class Pool:
@@ -93,6 +110,7 @@ class Pool:
         self._opening: set[asyncio.Task[Session]] = set()
         self._ending: set[asyncio.Task[None]] = set()
         self._got: Counter[How] = Counter()
+        self._faults: Counter[type[ProcessGoneError]] = Counter()
         self._lacking = asyncio.Event()
         self._stopped = False
         self._unborn: set[asyncio.Task[Any] | None] = set()
@@ -110,12 +128,15 @@ class Pool:
             reset=self._got["reset"],
             spared=self._got["spared"],
             started=self._got["started"],
+            unresponsive=self._faults[UnresponsiveError],
+            unsolicited=self._faults[UnsolicitedTurnError],
         )
 
     def start(self, personality: Personality) -> None:
         """Begin to keep spares, first of all for one personality."""
         self._spares[personality]
-        self._keepers = [asyncio.create_task(self._keep_spares()), asyncio.create_task(self._end_the_idle())]
+        keepers = (self._keep_spares(), self._end_the_idle(), self._probe_the_idle())
+        self._keepers = [asyncio.create_task(keeper) for keeper in keepers]
         self._lacking.set()
 
     async def stop(self) -> None:
@@ -130,22 +151,39 @@ class Pool:
         while self._ending:
             await asyncio.wait(self._ending)
 
-    async def checkout(self, request: RunRequest) -> Session:
+    async def checkout(self, request: RunRequest, *, fresh: bool = False) -> Session:
         """Return a session that nobody else has, ready to be asked.
 
         Correctness never depends on what is found: any process can serve any request from the messages it carries.
+
+        Args:
+            request: What will be asked.
+            fresh: Whether a process is started for it in any case.
 
         Raises:
             RelayError: No process can be started, or the relay is stopping.
         """
         if self._stopped:
             raise _stopping()
+        return await (self._new(request) if fresh else self._found(request))
+
+    async def probe(self, within: float = REPLY_TIMEOUT) -> None:
+        """Ask all processes that wait whether they still answer, and end those that do not within some seconds."""
+        waiting = [session for session in self._alive if session.is_watched]
+        answers = await asyncio.gather(*(session.responds(within) for session in waiting))
+        for session in itertools.compress(waiting, map(operator.not_, answers)):
+            self._lost(session)
+
+    async def _found(self, request: RunRequest) -> Session:
         if session := self._living(request):
             return self._take(session, "reused")
         if session := await self._emptied(request):
             return self._take(session, "reset")
         if session := await self._spare(request.personality):
             return self._take(session, "spared")
+        return await self._new(request)
+
+    async def _new(self, request: RunRequest) -> Session:
         self._makes_room()
         return self._take(await self._started(request.personality), "started")
 
@@ -162,6 +200,7 @@ class Pool:
             self.retire(session)
             return
         self._idle[session] = time.monotonic()
+        session.watch(self._lost)
         while self._total > self.limits.processes and self._idle:
             self.retire(next(iter(self._idle)))
 
@@ -172,9 +211,19 @@ class Pool:
         self._alive.discard(session)
         self._busy.discard(session)
         self._idle.pop(session, None)
+        if session.fault is not None:
+            self._faults[type(session.fault)] += 1
         task = asyncio.create_task(_end(session))
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
+
+    def _lost(self, session: Session) -> None:
+        """End a process that waited, and does so no more."""
+        for spares in self._spares.values():
+            for opening in [opening for opening in spares if _opened(opening) is session]:
+                spares.remove(opening)
+                asyncio.get_running_loop().call_later(_RETRY_DELAY, self._lacking.set)
+        self.retire(session)
 
     def _take(self, session: Session, how: How) -> Session:
         if self._stopped:
@@ -212,6 +261,9 @@ class Pool:
                 raise
             _log.warning("claude[%d] could not prove that it is empty and is not used again", session.process.pid)
             self.retire(session)
+            if isinstance(session.fault, UnresponsiveError):
+                # where one hangs others may, and nobody waits for them one after the other
+                await self.probe()
         return None
 
     def _idle_ones(self, binding: Binding) -> list[Session]:
@@ -254,7 +306,7 @@ class Pool:
                 raise
             except RelayError:
                 continue
-            if session.alive:
+            if session.alive and session in self._alive:
                 return session
             self.retire(session)
         return None
@@ -297,6 +349,12 @@ class Pool:
             for session in [session for session, since in self._idle.items() if since < too_old]:
                 self.retire(session)
 
+    async def _probe_the_idle(self) -> None:
+        """Find those that hang before somebody waits for them."""
+        while True:
+            await asyncio.sleep(_PROBE_INTERVAL)
+            await self.probe(_PROBE_TIMEOUT)
+
     def _start(self, personality: Personality) -> asyncio.Task[Session]:
         """Start a process in a task of its own, so that ``stop`` finds what is only just beginning."""
         if self._stopped:
@@ -321,11 +379,17 @@ class Pool:
         except BaseException:
             self.retire(session)
             raise
+        session.watch(self._lost)
         return session
 
 
 def _stopping() -> UnavailableError:
     return UnavailableError("The relay is stopping.", code="shutting_down")
+
+
+def _opened(opening: asyncio.Task[Session]) -> Session | None:
+    finished = opening.done() and not opening.cancelled() and opening.exception() is None
+    return opening.result() if finished else None
 
 
 def _discard(spares: deque[asyncio.Task[Session]], opening: asyncio.Task[Session]) -> None:

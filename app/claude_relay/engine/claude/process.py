@@ -79,25 +79,29 @@ class ChildProcess:
 
     async def read_line(self) -> bytes | None:
         """Return the next line without its newline, however long, or None when the child's output has ended."""
+        await self.readable()
+        return self._unread.popleft() if self._unread else None
+
+    async def readable(self) -> None:
+        """Wait until there is a line to be read, or the child's output has ended."""
         stdout = self._process.stdout
         assert stdout is not None  # noqa: S101 - spawned with a pipe
         while not self._unread:
             chunk = await stdout.read(_CHUNK)
             if not chunk:
-                return None
+                return
             first, *rest = chunk.split(b"\n")
             self._partial.append(first)
             self._pending += len(first)
             if self._pending > _LONGEST_LINE:
                 _log.error("claude[%d] writes without end", self.pid)
                 self.kill()
-                return None
+                return
             if rest:
                 self._unread.append(b"".join(self._partial))
                 self._unread.extend(rest[:-1])
                 self._partial = [rest[-1]]
                 self._pending = len(rest[-1])
-        return self._unread.popleft()
 
     def kill(self) -> None:
         """End the child and its group at once. ``close`` it all the same."""

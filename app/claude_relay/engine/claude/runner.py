@@ -1,9 +1,10 @@
 """Joins the rooms of this package into a ``ClaudeRunner``."""
 
 import asyncio
+import itertools
 import logging
 import tempfile
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from claude_relay.engine.claude.discovery import REMEDY, Finder, Installation
 from claude_relay.engine.claude.fallback import without_refused
 from claude_relay.engine.claude.pool import Limits, Pool
 from claude_relay.engine.claude.selftest import examine
-from claude_relay.engine.claude.session import ProcessGoneError, Session
+from claude_relay.engine.claude.session import ProcessGoneError, Session, UnresponsiveError
 from claude_relay.engine.claude.translate import Translator
 from claude_relay.engine.finishing import Finisher
 from claude_relay.engine.runner import RunnerHealth, Spend
@@ -55,9 +56,10 @@ class ClaudeCodeRunner:
         self._nowhere: tempfile.TemporaryDirectory[str] | None = None
         self._context_windows: dict[str, int] = {}
         self._examining: asyncio.Task[None] | None = None
-        self._failed: list[str] = []
+        self._self_test = "off"
         self._composed = False
         self._fences = True
+        self._ties = False
 
     async def start(self) -> None:
         """Look for the CLI and begin to keep processes ready; without a CLI the relay runs, degraded."""
@@ -87,17 +89,10 @@ class ClaudeCodeRunner:
             {
                 "claude_version": self._installation.version_text,
                 "personality": self._settings.personality,
-                "self_test": self._self_test(),
+                "self_test": self._self_test,
                 "processes": msgspec.structs.asdict(self._pool.counts),
             },
         )
-
-    def _self_test(self) -> str:
-        if not self._settings.self_test or not self._settings.reuse:
-            return "off"
-        if self._examining is None or not self._examining.done():
-            return "running"
-        return "failed: " + ", ".join(self._failed) if self._failed else "passed"
 
     def context_window(self, model: str) -> int:
         """Return what the CLI has told of a model; until it was asked once, what all of them have at least."""
@@ -132,16 +127,18 @@ class ClaudeCodeRunner:
         """Answer a request on a process that nobody else has meanwhile."""
         if self._strategy(request.personality) is history.native:
             history.require_question(request)
-        for last_try in (False, False, True):
-            session = await self._pool.checkout(request)
+        for fresh in (False, False, True):
+            session = await self._pool.checkout(request, fresh=fresh)
             try:
                 async with aclosing(self._on(session, request)) as events:
                     async for event in events:
                         yield event
-            except ProcessGoneError:
+            except ProcessGoneError as error:
                 # it may have died long ago, while nobody looked; but what has asked is not asked a second time
-                if last_try or session.under_way or session.how == "started":
+                if session.under_way or session.how == "started":
                     raise
+                if isinstance(error, UnresponsiveError):
+                    await self._pool.probe()
             else:
                 return
 
@@ -180,6 +177,7 @@ class ClaudeCodeRunner:
         translator = Translator(by_tool, names, alone=request.personality == "chat")
         finisher = Finisher(request, lambda: translator.usage)
         session.texts, session.fences = history.Texts(self._composed), self._fences
+        session.tied_turns = self._ties
         await session.ask(request, self._strategy(request.personality))
         while True:
             for said in translator.feed(await session.receive()):
@@ -206,6 +204,7 @@ class ClaudeCodeRunner:
             first, self._installation = self._installation is None, found
             self._composed = command.takes_client_composed(found)
             self._fences = True
+            self._ties = command.ties_turns(found)
             self._pool.limits = replace(self._pool.limits, reuse=False, reset=False)
             if self._examining is not None:
                 self._examining.cancel()
@@ -216,25 +215,34 @@ class ClaudeCodeRunner:
 
     async def _examine(self, installation: Installation) -> None:
         """Begin to use processes again once it is known that this works with this CLI."""
-        self._failed = []
         if not self._settings.reuse:
             return
-        reset = command.proves_reset(installation)
-        if self._settings.self_test:
-            try:
-                findings = await examine(installation, self._environ)
-            except OSError as error:
-                self._failed = ["everything"]
-                _log.warning("The self-test could not be made, so no process is used again: %s", error)
-                return
-            self._failed = findings.failed
-            if self._failed:
-                _log.warning("Claude Code %s is not used fully: %s", installation.version_text, ", ".join(self._failed))
-            self._composed = self._composed and findings.text
-            self._fences = findings.fence
-            self._pool.limits = replace(self._pool.limits, reuse=findings.living, reset=reset and findings.reset)
-        else:
-            self._pool.limits = replace(self._pool.limits, reuse=True, reset=reset)
+        if not self._settings.self_test:
+            self._pool.limits = replace(self._pool.limits, reuse=True, reset=command.proves_reset(installation))
+            return
+        self._self_test = "running"
+        for pause in self_test_pauses():
+            if not (failed := await self._tested(installation)):
+                break
+            self._self_test = "failed: " + ", ".join(failed)
+            _log.warning("Claude Code %s is not used fully: %s", installation.version_text, ", ".join(failed))
+            await asyncio.sleep(pause)
+        self._self_test = "passed"
+
+    async def _tested(self, installation: Installation) -> list[str]:
+        """Make the self-test, follow what it finds, and return what failed."""
+        try:
+            findings = await examine(installation, self._environ)
+        except OSError as error:
+            _log.warning("The self-test could not be made, so no process is used again: %s", error)
+            return ["everything"]
+        self._composed = command.takes_client_composed(installation) and findings.text
+        self._fences, self._ties = findings.fence, findings.tied
+        # where words of others come in and cannot be told from ours, a process that waits is not to be trusted
+        reuse = findings.living and (findings.tied or findings.peers)
+        reset = findings.reset and command.proves_reset(installation)
+        self._pool.limits = replace(self._pool.limits, reuse=reuse, reset=reset)
+        return findings.failed
 
     async def _open(self, personality: Personality) -> Session:
         installation = await self._installed()
@@ -245,7 +253,14 @@ class ClaudeCodeRunner:
             self._directory(personality),
             alone=personality == "chat",
         )
-        return Session(child, personality, settings.model, client_composed=self._composed, spend=self._spend)
+        return Session(
+            child,
+            personality,
+            settings.model,
+            client_composed=self._composed,
+            tied_turns=self._ties,
+            spend=self._spend,
+        )
 
     def _directory(self, personality: Personality) -> str:
         """Return where a process works: ``chat`` in an empty place that nobody else has."""
@@ -272,6 +287,11 @@ def limits(settings: Settings) -> Limits:
         # the CLI counts what all questions of a process have cost
         agents_once=settings.max_budget_usd > 0,
     )
+
+
+def self_test_pauses() -> Iterator[float]:
+    """Yield the seconds before a self-test that failed is made again: a minute, doubled each time, an hour at most."""
+    return (min(60.0 * 2**tries, 3600.0) for tries in itertools.count())
 
 
 def _memory_of(pid: int) -> int:

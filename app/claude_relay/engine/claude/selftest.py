@@ -14,13 +14,14 @@ from typing import Any
 from msgspec import Struct
 
 from claude_relay.engine.claude import command, history, process, wire
+from claude_relay.engine.claude.configuration import TITLE
 from claude_relay.engine.claude.conversation import Conversation, answered
 from claude_relay.engine.claude.discovery import Installation
 from claude_relay.engine.claude.loopback import LIMIT, Loopback, loopback
 from claude_relay.engine.claude.session import Session
 from claude_relay.engine.claude.translate import Translator
 from claude_relay.engine.vocabulary import RunEnd, RunRequest, Sampling, Text, Tool, Turn
-from claude_relay.settings import Settings
+from claude_relay.settings import Personality, Settings
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ _TIMEOUT = 30.0
 """Seconds that each part may take, start-up of its process included."""
 _MODEL = "sonnet"
 _TRAPS = ("@/etc/hostname", "/clear")
+_TEXT = {"type": "text", "text": "go"}
 
 
 class Findings(Struct, frozen=True):
@@ -40,6 +42,8 @@ class Findings(Struct, frozen=True):
         tools: Calls of the client's tools end the run, in one request.
         interrupt: An interrupt ends the upstream's work.
         fence: An answer that ends at a token limit is not asked for again, and its turn ends.
+        tied: Every turn is tied to the lines that it is for.
+        peers: Words of other sessions of the same user are refused.
     """
 
     text: bool
@@ -48,6 +52,8 @@ class Findings(Struct, frozen=True):
     tools: bool
     interrupt: bool
     fence: bool
+    tied: bool
+    peers: bool
 
     @property
     def failed(self) -> list[str]:
@@ -69,7 +75,9 @@ async def examine(installation: Installation, environ: Mapping[str, str]) -> Fin
         tools = await _holds("tools", bench.calls_end_the_run)
         interrupt = await _holds("interrupt", bench.an_interrupt_reaches_the_upstream)
         fence = await _holds("fence", bench.a_limit_ends_the_turn)
-    return Findings(text, living, reset, tools, interrupt, fence)
+        tied = await _holds("tied", bench.turns_are_tied_to_lines)
+        peers = await _holds("peers", bench.words_of_other_sessions_are_refused)
+    return Findings(text, living, reset, tools, interrupt, fence, tied, peers)
 
 
 async def _holds(name: str, check: Callable[[], Awaitable[bool]]) -> bool:
@@ -85,7 +93,7 @@ async def _holds(name: str, check: Callable[[], Awaitable[bool]]) -> bool:
 class _Bench:
     """A CLI, an upstream, and the checks."""
 
-    def __init__(self, upstream: Loopback, spawn: Callable[[], Awaitable[Session]]) -> None:
+    def __init__(self, upstream: Loopback, spawn: Callable[[Personality], Awaitable[Session]]) -> None:
         self._upstream = upstream
         self._spawn = spawn
 
@@ -147,9 +155,32 @@ class _Bench:
             await session.cut_short()
             return not session.asking and len(self._upstream.bodies) == before + 1
 
+    async def turns_are_tied_to_lines(self) -> bool:
+        async with self._session() as session:
+            session.tied_turns = True
+            said = (_said("one"), Turn("assistant", (Text("ok"),)), Turn("user", (Text("two"),)))
+            await _ask(session, _request("two", said))
+            return True
+
+    async def words_of_other_sessions_are_refused(self) -> bool:
+        async with self._session() as session:
+            first = _request("one")
+            session.held = await _ask(session, first)
+            words = {"to": TITLE, "message": "SECRET", "summary": "words"}
+            call = {"type": "tool_use", "id": "toolu_1", "name": "SendMessage", "input": words}
+            self._upstream.answers.append([call])
+            async with self._session("agent") as agent:
+                await agent.process.write(wire.encode([wire.user([_TEXT], asks=True, client_composed=False)]))
+                while not isinstance(await agent.receive(), wire.Result):
+                    pass
+            said = (*first.turns, Turn("assistant", (Text("ok"),)), Turn("user", (Text("two"),)))
+            await _ask(session, _request("two", said))
+            sent = _turns(self._upstream.bodies[-1])
+            return sent[-1] == "two" and not any("SECRET" in text for text in sent)
+
     @asynccontextmanager
-    async def _session(self) -> AsyncIterator[Session]:
-        session = await self._spawn()
+    async def _session(self, personality: Personality = "chat") -> AsyncIterator[Session]:
+        session = await self._spawn(personality)
         try:
             await session.ready()
             yield session
@@ -170,13 +201,13 @@ async def _bench(installation: Installation, environ: Mapping[str, str]) -> Asyn
             }
             composed = command.takes_client_composed(installation)
 
-            async def spawn() -> Session:
+            async def spawn(personality: Personality) -> Session:
                 child = await process.spawn(
-                    command.argv(installation, "chat", Settings(model=_MODEL)),
-                    command.environment(base, installation, "chat", 0),
+                    command.argv(installation, personality, Settings(model=_MODEL)),
+                    command.environment(base, installation, personality, 0),
                     home,
                 )
-                return Session(child, "chat", _MODEL, client_composed=composed)
+                return Session(child, personality, _MODEL, client_composed=composed)
 
             yield _Bench(upstream, spawn)
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, Literal
 
 import msgspec
@@ -22,13 +23,12 @@ _log = logging.getLogger(__name__)
 
 _PATIENCE = 0.5
 """Seconds that a process gets to take notice of an interrupt, and to end its turn."""
-_PROOF_TIMEOUT = 2.0
-"""Seconds that a process gets to prove that it is empty."""
+REPLY_TIMEOUT = 0.5
+"""Seconds within which a process that was idle answers a control request; one that does not hangs."""
+_GRACE = 0.05
+"""Seconds for what has come already to be read."""
 _MOST_NOISE = 100
 """Lines in a row that may be no JSON; somebody's hook may print a few."""
-
-
-_WOKEN = "The agent went on by itself, and its conversation is another one now."
 
 How = Literal["reused", "reset", "spared", "started"]
 """How a request got its process: with its conversation in it, emptied, ready, or started for it."""
@@ -38,6 +38,16 @@ class ProcessGoneError(UpstreamError):
     """The process has ended, and nobody asked it to."""
 
     default_code = "claude_exited"
+
+
+class UnresponsiveError(ProcessGoneError):
+    """The process lives, but does not answer."""
+
+    default_code = "claude_unresponsive"
+
+
+class UnsolicitedTurnError(ProcessGoneError):
+    """The process takes a turn that nobody here asked for: its conversation is another one now."""
 
 
 class Session:
@@ -50,11 +60,13 @@ class Session:
         personality: What it was started as.
         model: The model it was started with.
         client_composed: Whether it takes lines marked as plain text.
+        tied_turns: Whether it tells which lines a turn is for.
         spend: Is told what each turn has cost, as soon as that is known.
 
     Attributes:
         texts: How plain text is kept plain.
         fences: Whether the CLI can be kept from asking again within a turn.
+        tied_turns: Whether it tells which lines a turn is for; every turn must then be for lines of ours.
         binding: What it was configured for; None as long as it is a spare.
         held: The conversation it holds, if that is known exactly.
         asking: Whether it was asked and has not ended its turn.
@@ -64,6 +76,7 @@ class Session:
         under_way: Whether the CLI has asked the upstream its present question, as far as is known.
         spoken: Whether anything of the present answer has come.
         cut: Whether the present answer was cut short: the process then holds more than the client knows of.
+        fault: Why the process must end, where it is neither its end nor the end of its answer.
     """
 
     def __init__(
@@ -73,12 +86,14 @@ class Session:
         model: str,
         *,
         client_composed: bool,
+        tied_turns: bool = False,
         spend: Spend | None = None,
     ) -> None:
         self.process = process
         self.personality: Personality = personality
         self.texts = history.Texts(client_composed)
         self.fences = True
+        self.tied_turns = tied_turns
         self.binding: Binding | None = None
         self.held: Conversation | None = None
         self.asking = False
@@ -88,10 +103,14 @@ class Session:
         self.under_way = False
         self.spoken = False
         self.cut = False
+        self.fault: UnresponsiveError | UnsolicitedTurnError | None = None
         self._settings = configuration.defaults(model, personality)
         self._spend = spend
         self._spent = 0.0
-        self._expected: str | None = None
+        self._own: frozenset[str] = frozenset()
+        self._watching: asyncio.Task[None] | None = None
+        self._probe: str | None = None
+        self._responded = asyncio.Event()
         self._fence = Fence()
         self._request: RunRequest | None = None
         self._ids = (f"relay-{number}" for number in itertools.count(1))
@@ -116,6 +135,30 @@ class Session:
         while not isinstance(await self._next(), wire.ControlResponse):
             pass
 
+    def watch(self, ended: Callable[["Session"], None]) -> None:
+        """Read what the idle process says, until it is wanted again.
+
+        Args:
+            ended: Is told when the process ends, or takes a turn that nobody asked for.
+        """
+        self._watching = asyncio.create_task(self._watch(ended))
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether it waits, and what it says is read."""
+        return self._watching is not None and not self._watching.done()
+
+    async def responds(self, within: float) -> bool:
+        """Whether the watched process answers within some seconds, or is wanted by somebody meanwhile."""
+        asked = self._control("get_binary_version")
+        self._probe = asked.request_id
+        self._responded.clear()
+        with contextlib.suppress(UpstreamError):
+            async with self._answering(within):
+                await self._write(asked)
+                await self._responded.wait()
+        return self.fault is None
+
     async def ask(self, request: RunRequest, hand_over: history.Strategy) -> None:
         """Ask a question: on a fresh process, on one that was reset, or where the conversation is held already.
 
@@ -126,35 +169,42 @@ class Session:
             hand_over: How the conversation gets into the process.
 
         Raises:
-            ProcessGoneError: The process holds another conversation than was thought.
+            ProcessGoneError: The process hangs, or holds another conversation than was thought.
             UpstreamError: The process refused, or ended.
         """
+        await self._stop_watching()
         self.under_way = self.spoken = False
         goes_on = self.held is not None
-        if goes_on and self.personality == "agent" and not await self._was_quiet():
-            raise ProcessGoneError(_WOKEN)
+        if goes_on and self.personality == "agent" and not self.tied_turns:
+            await self._require_quiet()
         plan = hand_over(replace(request, turns=request.turns[-1:]) if goes_on else request, self.texts)
         self._request, self.held = request, None
         self.cut = False
         self._fence = Fence.around(request) if self.fences else Fence()
-        self._expected = self._announced(plan.question) if goes_on else None
-        await self._write(*self._initial(request), *self._changes(request, plan, goes_on=goes_on))
+        self._own = _user_lines((*plan.past, plan.question))
+        # answered at once, whatever else there is to do for the request: a sign of life
+        asked = self._control("get_binary_version")
+        lines = [asked, *self._initial(request), *self._changes(request, plan, goes_on=goes_on)]
         for batch in plan.past:
-            await self._write(*batch)
+            await self._write(*lines, *batch)
+            await self._hear()
             await self._turn_over()
+            lines = []
         self.asking, self.cost = True, None
         self.turns += 1
-        await self._write(*plan.question)
+        await self._write(*lines, *plan.question)
+        await self._hear()
 
     async def reset(self) -> bool:
         """Make the process forget its conversation, and let it prove that it has.
 
         The CLI counts what its next request would carry: after a boundary that must be nothing at all.
         """
+        await self._stop_watching()
         self.held = None
         wanted = self._control("get_context_usage", detail="summary")
-        with contextlib.suppress(TimeoutError, UpstreamError, msgspec.DecodeError):
-            async with asyncio.timeout(_PROOF_TIMEOUT):
+        with contextlib.suppress(UpstreamError, msgspec.DecodeError):
+            async with self._answering():
                 await self._write(wire.boundary(), wanted)
                 reply = await self._reply_to(wanted.request_id)
                 return reply.subtype == "success" and _is_empty(wire.context_usage(reply.response))
@@ -178,14 +228,13 @@ class Session:
             case wire.Result(terminal_reason="blocking_limit") if self._fence.closing and not self.spoken:
                 self.under_way = False
                 raise ProcessGoneError("Claude Code was kept from asking at all.")
-            case wire.CommandLifecycle(uuid, "started"):
-                self._expected = None if uuid == self._expected else self._expected
             case wire.System("status", status="requesting"):
-                self._require_own_turn()
                 self.under_way = True
             case wire.StreamEvent():
                 self.under_way = self.spoken = True
             case wire.Result(total_cost_usd=total):
+                # a past turn that was handed over ends too, before the question
+                self._own = frozenset() if self.asking else self._own
                 self.asking = False
                 self._account(total)
         self._fence.note(line)
@@ -208,6 +257,7 @@ class Session:
 
         Behind its fence a turn ends by itself at once; another one is interrupted.
         """
+        await self._stop_watching()
         if not self.asking or not self.alive:
             return
         if not self._fence.contains:
@@ -248,8 +298,26 @@ class Session:
             match line := await self._read():
                 case wire.ControlRequest(request_id, question):
                     await self._write(self._answer(request_id, question))
+                case wire.System() | wire.Result():
+                    self._require_own_turn(line)
+                    return line
                 case _:
                     return line
+
+    def _require_own_turn(self, line: wire.System | wire.Result) -> None:
+        """Every turn must be for lines of ours: others may speak to the process, and an agent's tasks wake it."""
+        if not self.tied_turns:
+            return
+        uuids = line.user_message_uuids
+        match line:
+            case wire.System("init") | wire.System("status", status="requesting"):
+                own = bool(uuids) and self._own.issuperset(uuids)
+            case _:
+                own = self._own.issuperset(uuids)
+        if not own:
+            # a turn goes on, so that whoever ends the process interrupts it first
+            self.asking = True
+            raise self._failed(UnsolicitedTurnError("Claude Code took a turn that nobody asked for."))
 
     def _answer(self, request_id: str, question: wire.ControlQuestion) -> wire.Outgoing:
         """The CLI waits for an answer to whatever it asks, so everything gets one."""
@@ -269,30 +337,68 @@ class Session:
                 case wire.ControlResponse(reply) if reply.request_id == request_id:
                     return reply
 
-    def _announced(self, question: history.Batch) -> str | None:
-        """The line of ours whose turn must come next, where an agent may take one of its own and the CLI tells."""
-        last = question[-1]
-        tells = self.personality == "agent" and self.texts.client_composed
-        return last.uuid if tells and isinstance(last, wire.UserLine) else None
-
-    def _require_own_turn(self) -> None:
-        if self._expected is not None:
-            raise ProcessGoneError(_WOKEN)
-
-    async def _was_quiet(self) -> bool:
-        """Whether the process said nothing since its last answer: a task in an agent's background may wake it."""
+    async def _require_quiet(self) -> None:
+        """Where the CLI does not tie its turns to lines: see whether an agent said anything since its last answer."""
         asked = self._control("get_binary_version")
-        quiet = True
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_PROOF_TIMEOUT):
-                await self._write(asked)
-                while True:
-                    match await self._next():
-                        case wire.ControlResponse(reply) if reply.request_id == asked.request_id:
-                            return quiet
-                        case wire.StreamEvent() | wire.Assistant() | wire.Result():
-                            quiet = False
-        return False
+        async with self._answering():
+            await self._write(asked)
+            while True:
+                match await self._next():
+                    case wire.ControlResponse(reply) if reply.request_id == asked.request_id:
+                        return
+                    case wire.StreamEvent() | wire.Assistant() | wire.Result():
+                        raise self._failed(UnsolicitedTurnError("The agent went on by itself."))
+
+    async def _watch(self, ended: Callable[["Session"], None]) -> None:
+        try:
+            while True:
+                match await self._next():
+                    case wire.ControlResponse(reply) if reply.request_id == self._probe:
+                        self._responded.set()
+        except UpstreamError:
+            ended(self)
+        finally:
+            # whoever waits for an answer need not: it has ended, or is wanted
+            self._responded.set()
+
+    async def _stop_watching(self) -> None:
+        """Become the only reader again; what was not read yet is not lost."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+            self._watching = None
+
+    async def _hear(self) -> None:
+        """Wait for a sign of life, if the process was idle: a fresh one has just given one, and is not given up."""
+        if self.how == "started":
+            return
+        try:
+            async with asyncio.timeout(REPLY_TIMEOUT):
+                await self.process.readable()
+        except TimeoutError:
+            # where the relay itself was late, the answer may have come: then the question may be asked already
+            async with self._answering(_GRACE):
+                await self.process.readable()
+
+    @contextlib.asynccontextmanager
+    async def _answering(self, within: float = REPLY_TIMEOUT) -> AsyncIterator[None]:
+        """Wait for an answer within some seconds.
+
+        Raises:
+            UnresponsiveError: None came; the process is killed, so that it does nothing of what it was told.
+        """
+        try:
+            async with asyncio.timeout(within):
+                yield
+        except TimeoutError:
+            self.process.kill()
+            raise self._failed(UnresponsiveError(f"Claude Code did not answer within {within:g} seconds.")) from None
+
+    def _failed(self, fault: UnresponsiveError | UnsolicitedTurnError) -> ProcessGoneError:
+        if self.fault is None:
+            _log.warning("claude[%d] is ended: %s", self.process.pid, fault.message)
+        self.fault = self.fault or fault
+        return fault
 
     def _account(self, total: float | None) -> None:
         """Learn what a turn has cost; the CLI tells what all of them have so far."""
@@ -336,6 +442,10 @@ class Session:
         last_words = await self.process.last_words()
         _log.error("claude[%d] ended unexpectedly; it last said: %s", self.process.pid, last_words or "-")
         return ProcessGoneError("Claude Code ended before its answer was complete; the relay's log tells more.")
+
+
+def _user_lines(batches: Iterable[history.Batch]) -> frozenset[str]:
+    return frozenset(line.uuid for batch in batches for line in batch if isinstance(line, wire.UserLine))
 
 
 def _is_empty(usage: wire.ContextUsage) -> bool:

@@ -152,6 +152,7 @@ class Result(Struct, frozen=True, tag="result"):
         total_cost_usd: Estimated cost of all turns of the process so far.
         structured_output: The answer, where the CLI's tool took it.
         modelUsage: Which models were asked.
+        user_message_uuids: The lines of ours that the turn was for, if the CLI tells.
     """
 
     subtype: str
@@ -164,26 +165,23 @@ class Result(Struct, frozen=True, tag="result"):
     total_cost_usd: float | None = None
     structured_output: Any = msgspec.UNSET
     modelUsage: dict[str, ModelUsage] = field(default_factory=dict)  # noqa: N815 - the CLI's own name
+    user_message_uuids: tuple[str, ...] = ()
 
 
 class System(Struct, frozen=True, tag="system"):
-    """News of the CLI itself, such as ``init`` and ``api_retry``."""
+    """News of the CLI itself, such as ``api_retry``.
+
+    Attributes:
+        subtype: The kind of news; ``init`` begins a turn.
+        error_status: HTTP status of a model call that is tried again.
+        status: What the CLI does now; ``requesting`` is a model call.
+        user_message_uuids: The lines of ours that the turn is for, if the CLI tells; none for a turn of its own.
+    """
 
     subtype: str
     error_status: int | None = None
     status: str | None = None
-
-
-class CommandLifecycle(Struct, frozen=True, tag="command_lifecycle"):
-    """What becomes of a line of ours.
-
-    Attributes:
-        command_uuid: The line's uuid.
-        state: ``queued``, ``started`` or ``completed``.
-    """
-
-    command_uuid: str = ""
-    state: str = ""
+    user_message_uuids: tuple[str, ...] = ()
 
 
 class RateLimitInfo(Struct, frozen=True, rename="camel"):
@@ -270,7 +268,7 @@ class Other(Struct, frozen=True):
     reason: str
 
 
-Known = StreamEvent | Assistant | Result | System | CommandLifecycle | RateLimitEvent | ControlResponse | ControlRequest
+Known = StreamEvent | Assistant | Result | System | RateLimitEvent | ControlResponse | ControlRequest
 Line = Known | Other
 
 

@@ -95,6 +95,7 @@ class Composer(ChildProcess):
         self._queue: deque[dict[str, Any]] = deque()
         self._turn: Iterator[dict[str, Any]] = iter(())
         self._answers: dict[str, dict[str, Any]] = {}
+        self._news = asyncio.Event()
 
     @property
     def pid(self) -> int:
@@ -121,6 +122,7 @@ class Composer(ChildProcess):
         self._gone = True
         self._code = 1 if seen else self._code
         self.gate.set()
+        self._news.set()
 
     def kill(self) -> None:
         self.die(seen=True)
@@ -139,13 +141,14 @@ class Composer(ChildProcess):
             raise ConnectionError
         for line in map(json.loads, data.splitlines()):
             self._take(line)
+        self._news.set()
 
     async def read_line(self) -> bytes | None:
-        while True:
-            if self._gone:
-                return None
-            if self._out:
-                return json.dumps(self._out.popleft()).encode()
+        await self.readable()
+        return json.dumps(self._out.popleft()).encode() if self._out and not self._gone else None
+
+    async def readable(self) -> None:
+        while not (self._gone or self._out):
             await asyncio.sleep(0)
             if (line := next(self._turn, None)) is not None:
                 self._out.append(line)
@@ -153,8 +156,9 @@ class Composer(ChildProcess):
                 if self._queue[0].get("shouldQuery", True):
                     await self.gate.wait()
                 self._turn = self._take_turn(self._queue.popleft())
-            elif not self._gone:
-                raise AssertionError("waits for an answer that will never come")
+            else:
+                self._news.clear()
+                await self._news.wait()
 
     # --- what it is told ---------------------------------------------------------------------------------------------
 
@@ -216,6 +220,7 @@ class Composer(ChildProcess):
         if self._failed_proof:
             self.ledger.wrongs.append("it was asked although it could not prove that it is empty")
         self.history.append(("user", line["message"]["content"]))
+        yield {"type": "system", "subtype": "init", "user_message_uuids": [line["uuid"]]}
         if line.get("shouldQuery") is False:
             yield {"type": "result", "subtype": "success", "num_turns": 0}
             return

@@ -23,6 +23,8 @@ _settings: dict[str, Any] = {}
 """What was set last."""
 _lines: list[str] = []
 """Turns since the last boundary."""
+_asked: list[str] = []
+"""The line that the present turn is for."""
 _answered: list[str] = []
 """Questions so far; each answer costs half a dollar."""
 PROOFS: dict[str, dict[str, Any]] = {
@@ -112,10 +114,20 @@ def prove(request_id: str) -> None:
 def begin_turn(line: dict[str, Any]) -> None:
     _lines.append("user")
     if MODE == "wakes":
-        say(type="system", subtype="status", status="requesting")
-        delta("Your build is done.")
-        result()
-    say(type="command_lifecycle", command_uuid=line["uuid"], state="started")
+        take_turn_of_its_own()
+    _asked[:] = [line["uuid"]]
+    say(type="system", subtype="init", user_message_uuids=_asked)
+
+
+def take_turn_of_its_own() -> None:
+    say(type="system", subtype="init")
+    say(type="system", subtype="status", status="requesting")
+    delta("Your build is done.")
+    result()
+
+
+def requesting() -> None:
+    say(type="system", subtype="status", status="requesting", user_message_uuids=_asked)
 
 
 def take_turn(lines: Input, line: dict[str, Any]) -> None:
@@ -128,7 +140,7 @@ def take_turn(lines: Input, line: dict[str, Any]) -> None:
     text = line["message"]["content"][-1].get("text", "?")
     match MODE:
         case "dies asking":
-            say(type="system", subtype="status", status="requesting")
+            requesting()
             end(4, "out of memory")
         case "dies":
             delta("half")
@@ -162,6 +174,8 @@ def answer(text: str) -> None:
     _answered.append(text)
     models = {"some-model": {"contextWindow": 1_000_000}}
     result(modelUsage=models, structured_output={"said": text}, total_cost_usd=0.5 * len(_answered))
+    if MODE == "wakes later":
+        take_turn_of_its_own()
 
 
 def stop(reason: str) -> None:
@@ -179,7 +193,7 @@ def work(lines: Input) -> None:
 
 def go_on(lines: Input) -> None:
     """Not accept the end of an answer, unless told that nothing more may be asked."""
-    say(type="system", subtype="status", status="requesting")
+    requesting()
     fenced = MODE == "asks nothing" or hears_of_fence(lines)
     if MODE != "asks nothing":
         delta("half")
@@ -237,6 +251,8 @@ def main() -> None:
                 time.sleep(60)
             case "control_request":
                 control(line["request_id"], line["request"])
+                if MODE == "wakes first":
+                    take_turn_of_its_own()
             case "system" if MODE != "forgets nothing":
                 _lines.clear()
             case "assistant":

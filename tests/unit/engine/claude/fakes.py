@@ -45,9 +45,12 @@ class FakeCli:
         self._children.append(child)
         return child
 
-    async def session(self, mode: str = "", personality: Personality = "chat", *, composed: bool = True) -> Session:
+    async def session(
+        self, mode: str = "", personality: Personality = "chat", *, composed: bool = True, tied: bool = True
+    ) -> Session:
         """Start a stand-in as a session that was started for the model ``sonnet``."""
-        return Session(await self.spawn(mode), personality, "sonnet", client_composed=composed, spend=self.spend)
+        child = await self.spawn(mode)
+        return Session(child, personality, "sonnet", client_composed=composed, tied_turns=tied, spend=self.spend)
 
     def spend(self, caller: str, usd: float) -> None:
         """Take note of a cost."""
@@ -57,6 +60,10 @@ class FakeCli:
         """Return what all stand-ins were told, of some kinds or of all."""
         lines = self._log.read_text().splitlines() if self._log.exists() else []
         return [line for line in map(json.loads, lines) if not kinds or line["type"] in kinds]
+
+    def work(self) -> list[dict[str, Any]]:
+        """Return what all stand-ins were told but for the question whether they are there."""
+        return [line for line in self.told() if line.get("request", {}).get("subtype") != "get_binary_version"]
 
     def controls(self) -> list[dict[str, Any]]:
         """Return the control requests that were made of all stand-ins, but for the one that asks if they are ready."""

@@ -1,17 +1,21 @@
 """Which process serves a request: the one that holds its conversation, an emptied one, a spare, or a new one."""
 
 import asyncio
+import os
+import signal
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from claude_relay.engine.claude import pool as pool_module
 from claude_relay.engine.claude import wire
 from claude_relay.engine.claude.conversation import Conversation
 from claude_relay.engine.claude.history import native
 from claude_relay.engine.claude.pool import Limits, Pool
-from claude_relay.engine.claude.session import Session
+from claude_relay.engine.claude.session import REPLY_TIMEOUT, Session, UnresponsiveError
 from claude_relay.engine.vocabulary import JsonOutput, RunRequest, Text, Tool, ToolCall, ToolResult, Turn
 from claude_relay.errors import UnavailableError
 from claude_relay.settings import Personality
@@ -73,13 +77,13 @@ async def test_the_next_turn_of_a_conversation_is_asked_where_it_is_held_and_not
 ) -> None:
     pool = make()
     first = await served(pool, asking("Q1"))
-    before = len(cli.told())
+    before = len(cli.work())
 
     second = await served(pool, asking("Q1", "A1", "Q2"))
 
     assert second is first
     assert second.how == "reused"
-    (line,) = cli.told()[before:]
+    (line,) = cli.work()[before:]
     assert (line["type"], line["message"]["content"]) == ("user", [{"type": "text", "text": "Q2"}])
     assert (pool.counts.started, pool.counts.reused, pool.counts.living) == (1, 1, 1)
 
@@ -378,6 +382,95 @@ async def test_a_process_that_waits_too_long_for_its_next_question_ends(make: Ma
     async with asyncio.timeout(2):
         while pool.counts.living:  # noqa: ASYNC110 - the pool tells nobody
             await asyncio.sleep(0.01)
+
+
+# --- while nobody looks ----------------------------------------------------------------------------------------------
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not true():  # noqa: ASYNC110 - the pool tells nobody
+            await asyncio.sleep(0.01)
+
+
+async def test_a_process_that_takes_a_turn_of_its_own_while_it_waits_is_ended_at_once_and_counted(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    pool = make("wakes later")
+    await served(pool, asking("Q1"))
+
+    await until(lambda: pool.counts.living == 0)
+
+    assert pool.counts.unsolicited == 1
+    assert "took a turn that nobody asked for" in caplog.text
+    assert (await pool.checkout(asking("Q1", "A1", "Q2"))).how == "started"
+
+
+async def test_a_spare_that_takes_a_turn_of_its_own_is_ended_too(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "_RETRY_DELAY", 0.01)
+    pool = make("wakes first", warm=1)
+    pool.start("chat")
+
+    await until(lambda: pool.counts.unsolicited >= 2)
+
+
+async def test_a_process_that_ends_while_it_waits_is_given_up_at_once(make: Make) -> None:
+    pool = make()
+    session = await served(pool, asking("Q1"))
+
+    session.process.kill()
+
+    await until(lambda: pool.counts.living == 0)
+
+
+@pytest.mark.parametrize("asks", [("Q1", "A1", "Q2"), ("new",)], ids=["a conversation", "another one"])
+async def test_processes_that_hang_are_found_at_once_however_many_they_are(make: Make, asks: tuple[str, ...]) -> None:
+    pool = make()
+    sessions = [await answered(pool, asking(text)) for text in ("Q1", *"abcdefg")]
+    for session in sessions:
+        pool.give_back(session, Conversation.of(conversation(*session_texts(session), "A1")))
+        os.kill(session.process.pid, signal.SIGSTOP)
+    began = time.monotonic()
+
+    for _ in range(2):
+        session = await pool.checkout(asking(*asks))
+        try:
+            await session.ask(asking(*asks), native)
+        except UnresponsiveError:
+            pool.retire(session)
+            await pool.probe()
+        else:
+            break
+
+    assert session.how == "started"
+    assert time.monotonic() - began < 8 * REPLY_TIMEOUT / 2, "they are not waited for one after the other"
+    assert (pool.counts.living, pool.counts.unresponsive) == (0, 8)
+
+
+def session_texts(session: Session) -> tuple[str, ...]:
+    request = session._request
+    assert request is not None
+    return tuple(piece.text for turn in request.turns for piece in turn.content if isinstance(piece, Text))
+
+
+async def test_who_is_wanted_while_it_is_probed_answers_its_question(make: Make) -> None:
+    pool = make()
+    first = await served(pool, asking("Q1"))
+
+    probing = asyncio.create_task(pool.probe(5))
+    await asyncio.sleep(0)
+    second = await served(pool, asking("Q1", "A1", "Q2"))
+    await probing
+
+    assert (second is first, second.how) == (True, "reused")
+    assert pool.counts.unresponsive == 0
+
+
+async def test_a_fresh_process_is_started_whatever_waits(make: Make) -> None:
+    pool = make()
+    await served(pool, asking("Q1"))
+
+    assert (await pool.checkout(asking("Q1", "A1", "Q2"), fresh=True)).how == "started"
 
 
 # --- at the same time ------------------------------------------------------------------------------------------------

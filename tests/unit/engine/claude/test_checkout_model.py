@@ -214,7 +214,7 @@ class World:
     async def _open(self, personality: Personality) -> Session:
         await asyncio.sleep(0)
         self.processes.append(Bound(personality))
-        return Session(self.processes[-1], personality, "sonnet", client_composed=True)
+        return Session(self.processes[-1], personality, "sonnet", client_composed=True, tied_turns=True)
 
     def word(self) -> str:
         return f"w{next(self._numbers)}"

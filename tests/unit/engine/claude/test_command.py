@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from claude_relay.engine.claude.command import argv, environment, takes_client_composed
@@ -56,7 +57,17 @@ def test_a_chat_has_no_tools_and_is_isolated_as_well_as_its_version_can(
 
 
 def test_an_agent_is_the_users_own_claude_code_without_any_isolation() -> None:
-    assert command(personality="agent")[-2:] == ("--model", "sonnet")
+    assert command(personality="agent")[-4:] == (
+        *("--model", "sonnet"),
+        *("--settings", '{"crossSessionInbound":"refuse"}'),
+    )
+
+
+@pytest.mark.parametrize("personality", ["chat", "agent"])
+def test_no_process_takes_words_from_other_sessions(personality: Personality) -> None:
+    argv = command(personality=personality)
+
+    assert msgspec.json.decode(argv[argv.index("--settings") + 1])["crossSessionInbound"] == "refuse"
 
 
 def test_limits_of_one_answer_are_for_agents_only() -> None:

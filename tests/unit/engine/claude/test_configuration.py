@@ -27,7 +27,7 @@ def set_by(plan: Plan = PLAN, **fields: Any) -> dict[str, Any]:
 def body(plan: Plan = PLAN, **fields: Any) -> Any:
     """Return what is added to the upstream's request, or None."""
     text = set_by(plan, **fields)["env"]["CLAUDE_CODE_EXTRA_BODY"]
-    return None if text is None else msgspec.json.decode(text)
+    return msgspec.json.decode(text) if text else None
 
 
 # --- initialize ------------------------------------------------------------------------------------------------------
@@ -74,7 +74,7 @@ def test_all_keys_are_set_each_time_for_they_last_until_they_are_changed(fields:
 
     assert found.keys() == plain.keys()
     assert found["env"].keys() == plain["env"].keys()
-    assert all(value is None or isinstance(value, str) for value in found["env"].values())
+    assert all(isinstance(value, str) for value in found["env"].values()), "null would reach an agent's tools as a word"
 
 
 def test_a_request_without_wishes_sets_what_is_set_from_the_beginning() -> None:
@@ -83,18 +83,18 @@ def test_a_request_without_wishes_sets_what_is_set_from_the_beginning() -> None:
 
 @pytest.mark.parametrize(
     ("effort", "level", "disabled"),
-    [(None, None, None), ("none", None, "1"), ("low", "low", None), ("xhigh", "xhigh", None), ("max", "max", None)],
+    [(None, None, ""), ("none", None, "1"), ("low", "low", ""), ("xhigh", "xhigh", ""), ("max", "max", "")],
 )
 def test_an_effort_is_a_level_and_none_switches_thinking_off(
-    effort: Effort | None, level: str | None, disabled: str | None
+    effort: Effort | None, level: str | None, disabled: str
 ) -> None:
     found = set_by(effort=effort)
 
     assert (found["effortLevel"], found["env"]["CLAUDE_CODE_DISABLE_THINKING"]) == (level, disabled)
 
 
-@pytest.mark.parametrize(("most", "text"), [(None, None), (1, "1"), (64_000, "64000")])
-def test_the_limit_of_an_answer_is_a_variable(most: int | None, text: str | None) -> None:
+@pytest.mark.parametrize(("most", "text"), [(None, ""), (1, "1"), (64_000, "64000")])
+def test_the_limit_of_an_answer_is_a_variable(most: int | None, text: str) -> None:
     assert set_by(sampling=Sampling(max_tokens=most))["env"]["CLAUDE_CODE_MAX_OUTPUT_TOKENS"] == text
 
 

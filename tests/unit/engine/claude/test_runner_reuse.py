@@ -1,6 +1,7 @@
 """The runner keeps processes and uses them again, if the self-test says so."""
 
 import asyncio
+import itertools
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from claude_relay.engine.claude import runner as runner_module
-from claude_relay.engine.claude.runner import ClaudeCodeRunner, limits
+from claude_relay.engine.claude.runner import ClaudeCodeRunner, limits, self_test_pauses
 from claude_relay.engine.claude.selftest import Findings
 from claude_relay.engine.vocabulary import Begun, Event, RunEnd, RunRequest, TextDelta
 from claude_relay.errors import InvalidRequestError
@@ -20,7 +21,7 @@ from tests.unit.factories import RunRequestFactory, conversation
 pytestmark = pytest.mark.anyio
 
 Make = Callable[..., Awaitable[ClaudeCodeRunner]]
-ALL = Findings(text=True, living=True, reset=True, tools=True, interrupt=True, fence=True)
+ALL = Findings(text=True, living=True, reset=True, tools=True, interrupt=True, fence=True, tied=True, peers=True)
 
 
 @pytest.fixture
@@ -147,9 +148,10 @@ async def test_a_question_that_cannot_be_asked_costs_no_process(make: Make) -> N
 
 async def examined(runner: ClaudeCodeRunner) -> str:
     """Return what health says of the self-test once it is over."""
-    assert runner._examining is not None
-    await asyncio.wait({runner._examining})
-    return str(runner.health().detail["self_test"])
+    async with asyncio.timeout(5):
+        while (verdict := str(runner.health().detail["self_test"])) == "running":  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.001)
+    return verdict
 
 
 @pytest.mark.parametrize(
@@ -158,6 +160,9 @@ async def examined(runner: ClaudeCodeRunner) -> str:
         ({}, "passed", True, True),
         ({"reset": False}, "failed: reset", True, False),
         ({"living": False, "tools": False}, "failed: living, tools", False, True),
+        ({"peers": False}, "failed: peers", True, True),
+        ({"tied": False}, "failed: tied", True, True),
+        ({"tied": False, "peers": False}, "failed: tied, peers", False, True),
     ],
 )
 async def test_what_fails_the_self_test_is_not_used_and_told(
@@ -199,9 +204,26 @@ async def test_a_self_test_that_could_not_be_made_was_not_passed(make: Make, mon
     monkeypatch.setattr(runner_module, "examine", examine)
     runner = await make(self_test=True)
 
-    verdict = await examined(runner)
-    await asyncio.gather(*filter(None, [runner._examining]), return_exceptions=True)
-    assert verdict != "passed"
+    assert await examined(runner) == "failed: everything"
+
+
+async def test_a_self_test_that_failed_is_made_again_with_growing_pauses(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdicts = iter((replace(ALL, reset=False), replace(ALL, living=False, reset=False), ALL))
+
+    async def examine(*_: object) -> Findings:
+        return next(verdicts)
+
+    monkeypatch.setattr(runner_module, "examine", examine)
+    monkeypatch.setattr(runner_module, "self_test_pauses", lambda: itertools.repeat(0.001))
+    runner = await make(self_test=True)
+    assert runner._examining is not None
+    await asyncio.wait_for(runner._examining, 5)
+
+    assert list(itertools.islice(self_test_pauses(), 8)) == [60, 120, 240, 480, 960, 1920, 3600, 3600]
+    assert runner.health().detail["self_test"] == "passed"
+    assert (runner._pool.limits.reuse, runner._pool.limits.reset) == (True, True)
 
 
 async def test_a_self_test_that_was_not_made_was_not_passed(make: Make) -> None:

@@ -13,6 +13,7 @@ from claude_relay.engine.claude.loopback import LIMIT, Loopback
 from claude_relay.engine.claude.selftest import Findings, examine
 from claude_relay.engine.claude.session import Session
 from claude_relay.errors import UnavailableError
+from claude_relay.settings import Personality
 from tests.unit.engine.claude.composer import Block, Body, Composer, Reply
 from tests.unit.factories import InstallationFactory
 
@@ -67,6 +68,10 @@ class Asking(Composer):
         self.reply = Reply(tuple(blocks))
         return body
 
+    def _take_turn(self, line: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        for told in super()._take_turn(line):
+            yield {**told, "user_message_uuids": []} if self._defect == "unsigned" else told
+
     def _answer(self, reply: Reply) -> Iterator[dict[str, Any]]:
         if reply.blocks == ({},):
             yield {"type": "stream_event", "event": {"type": "message_start", "message": {}}}
@@ -96,11 +101,15 @@ async def found(monkeypatch: pytest.MonkeyPatch, defect: str) -> Findings:
     @asynccontextmanager
     async def bench(*_: object) -> AsyncIterator[selftest._Bench]:
         upstream = Loopback()
+        started: list[Asking] = []
 
-        async def spawn() -> Session:
+        async def spawn(personality: Personality) -> Session:
             if defect == "absent":
                 raise UnavailableError("no CLI")
-            return Session(Asking(upstream, defect), "chat", "sonnet", client_composed=True)
+            if personality == "agent" and defect == "takes words":
+                started[-1].history.append(("user", [_text("SECRET")]))
+            started.append(Asking(upstream, defect))
+            return Session(started[-1], personality, "sonnet", client_composed=True)
 
         yield selftest._Bench(upstream, spawn)
 
@@ -127,6 +136,8 @@ async def test_a_cli_that_does_everything_as_it_was_seen_to_fails_nothing(monkey
         ("runs tools", {"tools"}),
         ("deaf", {"interrupt"}),
         ("goes on", {"fence"}),
+        ("unsigned", {"tied"}),
+        ("takes words", {"peers"}),
         ("absent", set(NAMES)),
         pytest.param(
             "plain system",

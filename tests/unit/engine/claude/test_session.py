@@ -114,7 +114,7 @@ async def test_another_model_is_set_with_a_boundary_before_anything_is_said(cli:
     await session.ask(hello(model="opus", turns=conversation("Hi", "Hello", "Again")), native)
     await answer(session)
 
-    kinds = [line.get("subtype") or line.get("request", {}).get("subtype") or line["type"] for line in cli.told()]
+    kinds = [line.get("subtype") or line.get("request", {}).get("subtype") or line["type"] for line in cli.work()]
     assert kinds == ["start", "initialize", "apply_flag_settings", "compact_boundary", "user", "assistant", "user"]
     assert cli.controls()[1] == {
         "subtype": "apply_flag_settings",
@@ -148,7 +148,7 @@ async def test_no_two_control_requests_share_an_id(cli: FakeCli) -> None:
     await answer(session)
 
     ids = [line["request_id"] for line in cli.told("control_request")]
-    assert len(ids) == len(set(ids)) == 3
+    assert len(ids) == len(set(ids)) == 4
 
 
 @pytest.mark.parametrize("mode", ["garbage", "asks", "no UTF-8"])

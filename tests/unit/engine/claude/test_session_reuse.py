@@ -11,7 +11,7 @@ from claude_relay.engine.claude import configuration, history, wire
 from claude_relay.engine.claude import session as session_module
 from claude_relay.engine.claude.conversation import Conversation
 from claude_relay.engine.claude.history import native
-from claude_relay.engine.claude.session import ProcessGoneError, Session
+from claude_relay.engine.claude.session import ProcessGoneError, Session, UnsolicitedTurnError
 from claude_relay.engine.vocabulary import RunRequest, Sampling, Text, Tool, ToolCall, ToolResult, Turn
 from tests.unit.engine.claude.composer import OWN_TOOL, Composer, Reply
 from tests.unit.engine.claude.fakes import FakeCli, until_ended
@@ -50,11 +50,11 @@ def kinds(lines: list[dict[str, Any]]) -> list[str]:
 async def test_a_held_conversation_goes_on_with_its_last_turn_alone(cli: FakeCli) -> None:
     session = await cli.session()
     await held(session, "Q1", "A1")
-    before = len(cli.told())
+    before = len(cli.work())
 
     await answered(session, asking("Q1", "A1", "Q2"))
 
-    (line,) = cli.told()[before:]
+    (line,) = cli.work()[before:]
     assert line["message"]["content"] == [{"type": "text", "text": "Q2"}]
     assert line.get("shouldQuery", True)
 
@@ -62,7 +62,7 @@ async def test_a_held_conversation_goes_on_with_its_last_turn_alone(cli: FakeCli
 async def test_settings_that_differ_are_set_without_a_boundary_which_would_hide_the_conversation(cli: FakeCli) -> None:
     session = await cli.session()
     await held(session, "Q1", "A1")
-    before = len(cli.told())
+    before = len(cli.work())
     request = asking("Q1", "A1", "Q2", sampling=Sampling(temperature=0.5))
 
     await answered(session, request)
@@ -71,7 +71,7 @@ async def test_settings_that_differ_are_set_without_a_boundary_which_would_hide_
     session.held = Conversation.of(conversation("Q1", "A1", "Q2", "A2", "Q3", "A3"))
     await answered(session, asking("Q1", "A1", "Q2", "A2", "Q3", "A3", "Q4"))
 
-    told = cli.told()[before:]
+    told = cli.work()[before:]
     assert kinds(told) == ["apply_flag_settings", "user", "user", "apply_flag_settings", "user"]
     assert told[0]["request"]["settings"] == configuration.settings(request, history.Plan((), (), {}))
     assert told[3]["request"]["settings"] == configuration.defaults("sonnet", "chat")
@@ -253,7 +253,7 @@ async def test_whatever_is_no_proof_is_none(cli: FakeCli, mode: str) -> None:
 async def test_the_proof_is_not_waited_for_longer_than_it_can_take(
     cli: FakeCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_module, "_PROOF_TIMEOUT", 0.05)
+    monkeypatch.setattr(session_module, "REPLY_TIMEOUT", 0.05)
     session = await cli.session("is silent")
     await held(session, "Q1", "A1")
     began = time.monotonic()
@@ -313,15 +313,21 @@ async def test_an_agent_that_takes_a_turn_of_its_own_before_the_question_is_aske
     session.held = Conversation.of(conversation("Q1", "A1"))
     await session.ask(asking("Q1", "A1", "Q2", personality="agent"), history.native)
 
-    with pytest.raises(ProcessGoneError, match="by itself"):
-        await session.receive()
-        await session.receive()
+    with pytest.raises(UnsolicitedTurnError):
+        await answer_of(session)
 
     assert not session.under_way
+    assert session.asking, "its turn is interrupted when it ends"
+
+
+async def answer_of(session: Session) -> wire.Result:
+    while not isinstance(line := await session.receive(), wire.Result):
+        pass
+    return line
 
 
 async def test_the_turn_of_an_older_cli_which_tells_nothing_of_it_is_taken_for_the_answer(cli: FakeCli) -> None:
-    session = await cli.session("wakes", "agent", composed=False)
+    session = await cli.session("wakes", "agent", tied=False)
     session.held = Conversation.of(conversation("Q1", "A1"))
     await session.ask(asking("Q1", "A1", "Q2", personality="agent"), history.native)
 
