@@ -54,8 +54,8 @@ def test_programs_ask_by_a_unix_socket_without_a_key(
         with client(path) as http:
             sdk = OpenAI(base_url="http://localhost/v1", api_key="unused", http_client=cast(Any, http))
             answer = sdk.chat.completions.create(model="sonnet:chat", messages=[{"role": "user", "content": "Hi"}])
-            proxied = http.get("/v1/models", headers={"x-forwarded-for": "127.0.0.1"})
             rebound = http.get("/v1/models", headers={"host": "evil.example"})
+            proxied = http.get("/v1/models", headers={"x-forwarded-for": "127.0.0.1"})
         mode = path.stat().st_mode & 0o777
         server.send_signal(signal.SIGTERM)
         server.wait(20)
