@@ -11,6 +11,9 @@ Address = IPv4Address | IPv6Address
 _AUTHORITY = re.compile(r"(?P<host>\[[0-9a-f:.]+\]|[^\s/@:\[\]?#\\,]+)(?::(?P<port>[0-9]{1,5}))?")
 _ORIGIN = re.compile(rf"(?P<scheme>[a-z][a-z0-9+.-]*)://{_AUTHORITY.pattern}")
 _USUAL = {"http": 80, "https": 443}
+_HOP = re.compile(r"\[(?P<bracketed>[0-9A-Fa-f:.%\w]+)\](?::[0-9]{1,5})?|(?P<dotted>[0-9.]+):[0-9]{1,5}", re.ASCII)
+_MAPPED_BITS = 96
+"""Bits of an IPv6 address that say that the others are an IPv4 address."""
 
 
 class Authority(Struct, frozen=True):
@@ -37,6 +40,9 @@ class Origin(Struct, frozen=True):
     at: Authority
 
 
+UNIX = "unix"
+"""The address of whoever connects by a Unix socket; there is no other."""
+
 HIDDEN = Origin("null", Authority(""))
 """What a browser calls a page from a file or from a sandbox."""
 
@@ -61,20 +67,50 @@ def with_port(at: Authority, scheme: str) -> Authority:
 
 
 def network(text: str) -> Network | None:
-    """Return the network, or the network of one address, that a text names, or None if it names none."""
+    """Return the network, or the network of one address, that a text names, or None if it names none.
+
+    A network of IPv4 addresses that are written as IPv6 is the network of the IPv4 addresses.
+    """
     try:
-        return ip_network(text)
+        found = ip_network(text)
     except ValueError:
         return None
+    mapped = found.network_address.ipv4_mapped if isinstance(found, IPv6Network) else None
+    if mapped is None or found.prefixlen < _MAPPED_BITS:
+        return found
+    return IPv4Network((mapped, found.prefixlen - _MAPPED_BITS))
 
 
 def address(text: str) -> Address | None:
-    """Return the address that a text is, or None; an IPv4 address in IPv6's clothes counts as itself."""
+    """Return the address that a text is, or None.
+
+    An IPv4 address that is written as IPv6 counts as itself; the zone of an IPv6 address does not count.
+    """
     try:
         found = ip_address(text)
     except ValueError:
         return None
-    return (found.ipv4_mapped or found) if isinstance(found, IPv6Address) else found
+    return (found.ipv4_mapped or IPv6Address(int(found))) if isinstance(found, IPv6Address) else found
+
+
+def hop(text: str) -> Address | None:
+    """Return the address of one element of ``X-Forwarded-For``, with or without a port, or None if it is none."""
+    found = _HOP.fullmatch(text.strip())
+    return address((found["bracketed"] or found["dotted"]) if found else text.strip())
+
+
+def client_network(text: str) -> str:
+    """Return what counts as one client, as text: an IPv4 address, a /64 network of IPv6, this machine.
+
+    A host is usually given a whole /64, and this machine has 16 million loopback addresses. What is no address is
+    returned as it is.
+    """
+    found = address(text)
+    if found is None:
+        return text
+    if found.is_loopback:
+        return "loopback"
+    return str(ip_network((found, 64), strict=False) if isinstance(found, IPv6Address) else found)
 
 
 def is_within(text: str, networks: tuple[Network, ...]) -> bool:
@@ -87,6 +123,11 @@ def is_loopback(text: str) -> bool:
     """Whether an address is one that only programs of this machine have."""
     found = address(text)
     return found is not None and found.is_loopback
+
+
+def is_here(peer: str) -> bool:
+    """Whether what is at the other end of a connection is a program of this machine."""
+    return peer == UNIX or is_loopback(peer)
 
 
 def is_local(host: str) -> bool:

@@ -1,6 +1,7 @@
 """The composition root: the only place that knows both lists, of endpoint families and of runners."""
 
 import asyncio
+import logging
 import socket
 
 from litestar import Litestar
@@ -15,12 +16,14 @@ from claude_relay.engine.governed import governed
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.health.plugin import OPEN, HealthPlugin
 from claude_relay.models.plugin import ModelsPlugin
-from claude_relay.settings import Settings, environment, load
+from claude_relay.settings import Settings
+from claude_relay.settings_loading import environment, resolve
 from claude_relay.web import auth, door, head, journal
 from claude_relay.web.draining import Draining
 from claude_relay.web.plugin import WebPlugin
 
 _MEGABYTE = 1024 * 1024
+_log = logging.getLogger(__name__)
 
 
 def create_app(settings: Settings | None = None, runner: ClaudeRunner | None = None) -> Litestar:
@@ -33,7 +36,7 @@ def create_app(settings: Settings | None = None, runner: ClaudeRunner | None = N
     Raises:
         SettingsError: A setting has a bad value.
     """
-    settings = settings or load()
+    settings = settings or _loaded()
     engine = runner or create_runner(settings)
     policy = auth.policy_of(settings, socket.gethostname(), OPEN)
     app = Litestar(
@@ -51,6 +54,13 @@ def create_app(settings: Settings | None = None, runner: ClaudeRunner | None = N
 
 async def _watch_loop() -> None:
     asyncio.get_running_loop().set_exception_handler(logs.report)
+
+
+def _loaded() -> Settings:
+    found = resolve()
+    if found.refusal:
+        _log.warning("%s", found.refusal)
+    return found.settings
 
 
 def create_runner(settings: Settings) -> ClaudeRunner:

@@ -1,17 +1,21 @@
 """The command line. Heavy imports stay inside the commands, so that ``--help`` feels instant."""
 
 import asyncio
-import socket
+import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
 
 import rich_click as click
 
-from claude_relay import __version__, settings
-from claude_relay.errors import RelayError, SettingsError
+from claude_relay import __version__, settings_loading
+from claude_relay.errors import ListenError, RelayError, SettingsError
+from claude_relay.listening import Listening, listening
+from claude_relay.settings import Option, Settings, options
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -28,11 +32,12 @@ none asks on one that is just being closed."""
 @click.version_option(__version__, prog_name="claude-relay")
 def main() -> None:
     """Claude Code behind OpenAI's API."""
+    _open_standard_streams()
 
 
 def _setting_options(command: Command) -> Command:
     """Give a command one option for each setting; values are checked where all settings are."""
-    for option in reversed(settings.options()):
+    for option in reversed(options()):
         default = f"  [default: {option.default_text}]" if option.default_text and not option.switch else ""
         names = f"{option.flag}/--no-{option.flag[2:]}" if option.switch else option.flag
         add = click.option(names, option.name, default=None, help=option.description + default, **_kind(option))
@@ -40,7 +45,7 @@ def _setting_options(command: Command) -> Command:
     return command
 
 
-def _kind(option: settings.Option) -> dict[str, Any]:
+def _kind(option: Option) -> dict[str, Any]:
     if option.switch:
         return {"is_flag": True}
     return {"metavar": "|".join(option.choices) or "VALUE", "multiple": option.many}
@@ -51,33 +56,36 @@ def _kind(option: settings.Option) -> dict[str, Any]:
 def serve(**flags: object) -> None:
     """Start the server.
 
-    Every option is also an environment variable, such as CLAUDE_RELAY_PORT for --port, and a line of a .env file.
-    A flag wins over the environment, the environment over .env.
+    Every option is also an environment variable, such as CLAUDE_RELAY_PORT for --port, and a line of the file that
+    --env-file names. A flag wins over the environment, the environment over the file.
     """
-    import uvicorn
+    try:
+        found = settings_loading.resolve(flags)
+    except SettingsError as error:
+        _fail(error.message, 2)
+    try:
+        with listening(found.settings) as place:
+            _require_place(found.settings)
+            # who cannot be greeted can be served all the same
+            with suppress(OSError):
+                click.echo(_greeting(found, place), err=True)
+            settings_loading.publish(settings_loading.export(found.settings))
+            _serve(found.settings, place)
+    except ListenError as error:
+        _fail(error.message, 1)
 
-    from claude_relay import addresses, logs, supervising
+
+def _serve(chosen: Settings, place: Listening) -> None:
+    from claude_relay import addresses, logs, serving
     from claude_relay.web.connections import Connections, limits_of
     from claude_relay.web.protocol import BoundedProtocol
 
-    try:
-        chosen = settings.load(flags)
-    except SettingsError as error:
-        _fail(error.message, 2)
     proxies = tuple(network for text in chosen.trusted_proxy if (network := addresses.network(text)))
     connections = Connections(limits_of(chosen.max_connections, chosen.max_per_address, proxies))
-    _require_free(chosen.host, chosen.port)
-    _require_place(chosen)
-    # who cannot be greeted can be served all the same
-    with suppress(OSError):
-        click.echo(_greeting(chosen), err=True)
-    settings.publish(settings.export(chosen))
-    supervising.prepare()
-    uvicorn.run(
+    serving.run(
+        place.sockets,
         _APP,
         factory=True,
-        host=chosen.host,
-        port=chosen.port,
         workers=chosen.workers,
         reload=chosen.reload,
         log_config=logs.config(chosen.log_level, chosen.log_format),
@@ -104,67 +112,98 @@ def litestar_command(arguments: tuple[str, ...]) -> None:
     """Run a command of Litestar's own command line on this application, such as 'routes'."""
     from litestar.cli.main import litestar_group
 
+    # before Litestar, which reads a .env of its own choice into the environment
+    try:
+        found = settings_loading.resolve()
+    except SettingsError as error:
+        _fail(error.message, 2)
+    if found.refusal is not None:
+        click.echo(f"claude-relay: {found.refusal}", err=True)
+    settings_loading.publish(settings_loading.export(found.settings))
     litestar_group(["--app", _APP, *arguments], prog_name="claude-relay litestar")
 
 
-def _require_free(host: str, port: int) -> None:
-    """End here, with one line, when the address cannot be listened on."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with closing(socket.socket(family, kind, protocol)) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except OSError as error:
-        _fail(f"Cannot listen on {host} port {port}: {error.strerror}. Choose another with --host or --port.", 1)
+def _open_standard_streams() -> None:
+    """Open what was closed of the descriptors 0 to 2, so that no socket or pipe becomes one of them."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            # the lowest number that is free, which is this one
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
 
 
-def _require_place(chosen: settings.Settings) -> None:
+def _require_place(chosen: Settings) -> None:
     """End here, with one line, where there is no place for temporary files."""
     if chosen.runner == "echo":
         return
     from claude_relay.engine.claude.private import require_place
 
     try:
-        require_place(settings.environment())
+        require_place(settings_loading.environment())
     except RelayError as error:
         _fail(error.message, 1)
 
 
-def _greeting(chosen: settings.Settings) -> str:
+def _greeting(found: settings_loading.Loaded, place: Listening) -> str:
     """Say where the relay is and what answers there."""
-    here = "localhost" if chosen.host in {"0.0.0.0", "::", "127.0.0.1"} else chosen.host  # noqa: S104
-    base = f"http://{here}:{chosen.port}"
+    chosen = found.settings
     return "\n".join(
         (
-            f"claude-relay {__version__}, listening on {chosen.host} port {chosen.port}",
-            f"  base_url     {base}/v1",
+            f"claude-relay {__version__}, listening on {place.place}",
+            f"  base_url     {place.base_url}/v1",
             f"  engine       {_engine(chosen)}",
             f"  personality  {chosen.personality}",
             "  who may call without a key, only programs of this machine; with a key, anyone who has it, from anywhere",
             f"               {_keys(chosen)}",
-            f"  try it       {base}/schema/swagger",
-            *_warnings(chosen),
+            *_of_file(found),
+            _invitation(chosen, place),
+            *_warnings(found),
         )
     )
 
 
-def _keys(chosen: settings.Settings) -> str:
-    names = [key.name for key in settings.keyring(chosen)]
+def _invitation(chosen: Settings, place: Listening) -> str:
+    if chosen.uds is not None:
+        return f"  try it       curl --unix-socket {shlex.quote(chosen.uds)} {place.base_url}/health"
+    return f"  try it       {place.base_url}/schema/swagger"
+
+
+def _of_file(found: settings_loading.Loaded) -> Iterator[str]:
+    """Name the ``.env`` file, and each value that it set."""
+    if found.file is None or not found.taken:
+        return
+    yield f"  settings     from {settings_loading.shown(found.file)}:"
+    for option in found.taken:
+        value = "..." if option.secret else repr(getattr(found.settings, option.name))
+        yield f"               {option.variable}={value}"
+
+
+def _keys(chosen: Settings) -> str:
+    names = [key.name for key in settings_loading.keyring(chosen)]
     return f"keys: {', '.join(names)}" if names else "no key is set (--api-key)"
 
 
-def _warnings(chosen: settings.Settings) -> Iterator[str]:
-    if chosen.api_key_file is not None and settings.is_exposed(chosen.api_key_file):
-        yield f"  warning      other users can read {chosen.api_key_file}: chmod 600 it"
+def _warnings(found: settings_loading.Loaded) -> Iterator[str]:
+    chosen = found.settings
+    if found.refusal is not None:
+        yield f"  warning      {found.refusal}"
+    holds_keys = any(option.secret for option in found.taken)
+    files: tuple[str | Path | None, ...] = (chosen.api_key_file, found.file if holds_keys else None)
+    for path in files:
+        if path is not None and settings_loading.is_exposed(path):
+            yield f"  warning      other users can read {path}: chmod 600 it"
 
 
-def _engine(chosen: settings.Settings) -> str:
+def _engine(chosen: Settings) -> str:
     if chosen.runner == "echo":
         return "echo (offline: no model is asked)"
     from claude_relay.engine.claude.discovery import discover
 
     try:
-        found = discover(chosen.claude_path, settings.environment())
+        found = discover(chosen.claude_path, settings_loading.environment())
     except RelayError as error:
         return f"none yet. {error.message}"
     return f"Claude Code {found.version_text} ({found.path})"

@@ -43,6 +43,10 @@ class SettingsError(RelayError):
     """A setting of the operator has a bad value; raised before any server runs."""
 
 
+class ListenError(RelayError):
+    """The server cannot listen where the operator wants it; raised before it runs."""
+
+
 class InvalidRequestError(RelayError):
     """The request cannot be served as it stands."""
 

@@ -1,6 +1,7 @@
 """Every door asks who it is, before it reads a body, and refuses in the one shape of errors."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -10,9 +11,12 @@ import pytest
 
 from claude_relay import __version__
 from claude_relay.asgi import create_app
+from claude_relay.engine.allowances import allowances
 from claude_relay.engine.echo import EchoRunner
+from claude_relay.engine.governed import governed
 from claude_relay.engine.vocabulary import RunRequest
 from claude_relay.settings import Settings
+from claude_relay.web.throttle import FREE
 from tests.api.conftest import Client
 from tests.api.sockets import answer, connected, head, listening
 from tests.callers import ELSEWHERE, calling
@@ -234,9 +238,16 @@ def test_a_server_knows_programs_of_its_machine_by_their_address() -> None:
 
 
 def test_a_trusted_proxy_tells_who_calls() -> None:
-    with calling(app(trusted_proxy=("10.0.0.5",)), "10.0.0.5") as client:
+    with calling(app(trusted_proxy=("127.0.0.1",))) as client:
         assert client.get("/v1/models", headers={"x-forwarded-for": "127.0.0.1"}).status_code == 200
         assert_refused(client.get("/v1/models", headers={"x-forwarded-for": "203.0.113.9"}), 401, "local_only")
+    with calling(app(trusted_proxy=("10.0.0.5",)), "10.0.0.5") as client:
+        assert_refused(client.get("/v1/models", headers={"x-forwarded-for": "127.0.0.1"}), 401, "local_only")
+        assert_refused(
+            client.get("/v1/models", headers=[("x-forwarded-for", "1.2.3.4"), ("x-forwarded-for", "::1")]),
+            401,
+            "local_only",
+        )
         assert_refused(client.get("/v1/models"), 401, "local_only")
 
 
@@ -247,3 +258,81 @@ def test_the_directory_is_the_operators_and_a_client_that_names_one_is_told_so(c
 
     assert answered.status_code == 200
     assert set(answered.headers["x-claude-relay-ignored"].split(", ")) == {"cwd", "permission_mode", "add_dirs", "env"}
+
+
+def test_without_keys_limits_count_by_user_whatever_a_program_calls_itself() -> None:
+    used = Settings(max_per_minute=2)
+    with listening(create_app(used, governed(EchoRunner(), used, allowances(used)))) as (host, port):
+        statuses = []
+        for number in range(4):
+            # each time another program, as far as headers and connections tell
+            answered = httpx.post(
+                f"http://{host}:{port}/v1/chat/completions",
+                json=HELLO,
+                headers={"authorization": f"Bearer invented-{number}", "x-api-key": f"other-{number}"},
+            )
+            statuses.append(answered.status_code)
+
+    assert statuses == [200, 200, 429, 429]
+
+
+def test_a_program_without_a_key_shares_no_process_with_one_that_sends_another() -> None:
+    asked: list[tuple[str, str]] = []
+
+    class Listening(EchoRunner):
+        def run(self, request: RunRequest) -> Any:
+            asked.append((request.caller, request.account))
+            return super().run(request)
+
+    with listening(create_app(Settings(), Listening())) as (host, port):
+        for key in ("one", "two"):
+            httpx.post(f"http://{host}:{port}/v1/chat/completions", json=HELLO, headers={"x-api-key": key})
+
+    (first, first_account), (second, second_account) = asked
+    assert first != second
+    assert first_account == second_account == f"local:{os.getuid()}"
+
+
+def guesses(client: Client, number: int, **headers: str) -> list[int]:
+    """Try different keys, and return how that was answered."""
+    return [
+        client.get("/v1/models", headers={"x-api-key": f"guess-{index}-of-{number}", **headers}).status_code
+        for index in range(number)
+    ]
+
+
+def test_who_guesses_keys_has_to_wait_and_learns_nothing_meanwhile(keyed: Client) -> None:
+    assert guesses(keyed, FREE) == [401] * FREE
+
+    refused = keyed.get("/v1/models", headers={"x-api-key": "another"})
+
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "too_many_wrong_keys")
+    assert refused.headers["retry-after"] == "1"
+    assert keyed.get("/v1/models", headers=KEY).status_code == 429
+    # an open path tells it no more than a stranger either
+    assert keyed.get("/health", headers=KEY).json() == {"status": "ok"}
+    # a program with an old key is not sent away for longer than the key is wrong
+    assert keyed.get("/v1/models", headers={"x-api-key": f"guess-0-of-{FREE}"}).status_code == 401
+    assert keyed.get("/v1/models").status_code == 401
+
+
+def test_a_guesser_keeps_out_nobody_else_and_behind_a_trusted_proxy_that_is_by_client() -> None:
+    with calling(app(api_keys=("alice=correct-horse",), trusted_proxy=(ELSEWHERE,)), ELSEWHERE) as client:
+        assert guesses(client, FREE + 1, **{"x-forwarded-for": "203.0.113.9"})[-1] == 429
+
+        for other in ("203.0.113.10", "203.0.113.9, 203.0.113.10"):
+            assert client.get("/v1/models", headers={**KEY, "x-forwarded-for": other}).status_code == 200
+        made_up = {**KEY, "x-forwarded-for": "203.0.113.10, 203.0.113.9"}
+        assert client.get("/v1/models", headers=made_up).status_code == 429
+
+
+def test_the_log_tells_of_guessing_once_for_each_wait(keyed: Client, caplog: pytest.LogCaptureFixture) -> None:
+    guesses(keyed, FREE + 5)
+
+    (warning,) = [record for record in caplog.records if record.name == "claude_relay.web.door"]
+    assert ELSEWHERE in warning.getMessage()
+    assert "guess-" not in caplog.text
+
+
+def test_without_keys_nothing_is_guessed(client: Client) -> None:
+    assert set(guesses(client, 2 * FREE)) == {200}

@@ -61,6 +61,16 @@ def test_every_setting_is_documented_with_its_meaning(page: str) -> None:
             assert choice in text
 
 
+def test_it_is_documented_which_settings_a_file_that_nobody_named_may_not_set() -> None:
+    restricted = [option for option in options() if option.restricted]
+    page = (ROOT / "docs/configuration.md").read_text()
+    listed = page[page.index("the greeting warns of each") : page.index("The others are taken")]
+
+    assert re.findall(r"`(--[a-z-]+)`", listed) == [option.flag for option in restricted]
+    marked = re.findall(r"^# \(\*\)\n#([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
+    assert marked == [option.variable for option in restricted]
+
+
 def test_no_setting_is_documented_that_does_not_exist() -> None:
     known = {option.variable for option in options()}
     for page in [ROOT / ".env.example", ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:

@@ -4,7 +4,21 @@ from ipaddress import ip_network
 
 import pytest
 
-from claude_relay.addresses import Authority, Origin, authority, is_local, is_loopback, is_within, network, origin
+from claude_relay.addresses import (
+    UNIX,
+    Authority,
+    Origin,
+    address,
+    authority,
+    client_network,
+    hop,
+    is_here,
+    is_local,
+    is_loopback,
+    is_within,
+    network,
+    origin,
+)
 
 
 @pytest.mark.parametrize(
@@ -88,12 +102,65 @@ def test_localhost_and_names_under_it_are_this_machine_as_names_not_as_addresses
 def test_an_address_belongs_to_a_network_or_not() -> None:
     networks = (ip_network("10.0.0.5"), ip_network("192.168.0.0/16"), ip_network("fd00::/8"))
 
-    assert [is_within(text, networks) for text in ("10.0.0.5", "192.168.3.4", "fd00::1", "::ffff:10.0.0.5")] == [
-        True
-    ] * 4
+    inside = ("10.0.0.5", "192.168.3.4", "fd00::1", "::ffff:10.0.0.5", "fd00::1%eth0")
+    assert [is_within(text, networks) for text in inside] == [True] * 5
     assert [is_within(text, networks) for text in ("10.0.0.6", "193.168.0.1", "fe00::1", "proxy", "")] == [False] * 5
 
 
 @pytest.mark.parametrize("text", ["", "proxy.example", "10.0.0.1/8", "10.0.0.0/33", "*", "10.0.0"])
 def test_what_is_no_network_is_none(text: str) -> None:
     assert network(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("::ffff:10.0.0.5", "10.0.0.5/32"),
+        ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+        ("::ffff:0:0/96", "0.0.0.0/0"),
+        ("::/0", "::/0"),
+    ],
+)
+def test_a_network_of_ipv4_that_is_written_as_ipv6_is_one_of_ipv4(text: str, written: str) -> None:
+    assert str(network(text)) == written
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        (" 192.0.2.7\t", "192.0.2.7"),
+        ("192.0.2.7:5555", "192.0.2.7"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("2001:DB8:0::1", "2001:db8::1"),
+        ("[2001:db8::1]", "2001:db8::1"),
+        ("[2001:db8::1]:80", "2001:db8::1"),
+        ("fe80::1%eth0", "fe80::1"),
+        ("[fe80::1%eth0]:80", "fe80::1"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("[::ffff:192.0.2.7]:80", "192.0.2.7"),
+        *((text, None) for text in ("", " ", "unknown", "_hidden", "_SEVKISEK", "for=192.0.2.7", "localhost", "1.2.3")),
+        *((text, None) for text in ("192.0.2.7:", "192.0.2.7:123456", "[2001:db8::1", "192.0.2.7 127.0.0.1", "[]:80")),
+    ],
+)
+def test_an_element_of_x_forwarded_for_is_an_address_perhaps_with_a_port(text: str, found: str | None) -> None:
+    assert hop(text) == (None if found is None else address(found))
+
+
+@pytest.mark.parametrize(
+    ("texts", "one"),
+    [
+        (("127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"), "loopback"),
+        (("192.0.2.7", "::ffff:192.0.2.7"), "192.0.2.7"),
+        (("2001:db8:1:2::3", "2001:db8:1:2:ffff::"), "2001:db8:1:2::/64"),
+        ((UNIX,), UNIX),
+        (("",), ""),
+    ],
+)
+def test_one_client_has_one_address_of_ipv4_a_network_of_ipv6_or_this_machine(texts: tuple[str, ...], one: str) -> None:
+    assert {client_network(text) for text in texts} == {one}
+
+
+def test_a_program_of_this_machine_comes_from_loopback_or_a_unix_socket() -> None:
+    assert [is_here(peer) for peer in ("127.0.0.1", "::1", "unix")] == [True] * 3
+    assert [is_here(peer) for peer in ("192.0.2.7", "localhost", "", "unix:1", "Unix")] == [False] * 5

@@ -5,18 +5,18 @@ import pickle
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from click.testing import CliRunner, Result
 
-from claude_relay import __version__
+from claude_relay import __version__, serving
 from claude_relay.cli import main
-from claude_relay.settings import Option, load, options
+from claude_relay.settings import Option, options
+from claude_relay.settings_loading import load, resolve
 from claude_relay.web.connections import Limits
 from claude_relay.web.protocol import BoundedProtocol
 
@@ -33,7 +33,11 @@ def clean_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Keep the server from starting, and tell how it would have been."""
     calls: list[dict[str, Any]] = []
-    monkeypatch.setattr(uvicorn, "run", lambda app, **options: calls.append({"app": app, **options}))
+
+    def run(sockets: Sequence[socket.socket], app: str, **options: Any) -> None:
+        calls.append({"places": [opened.getsockname()[:2] for opened in sockets], "app": app, **options})
+
+    monkeypatch.setattr(serving, "run", run)
     return calls
 
 
@@ -131,7 +135,7 @@ def test_an_option_that_does_not_exist_is_refused() -> None:
     assert "--prot" in result.output
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::", "localhost"])
 def test_a_busy_port_is_told_in_one_line(busy_port: int, host: str, started: list[dict[str, Any]]) -> None:
     result = invoked("serve", "--runner", "echo", "--host", host, "--port", busy_port)
 
@@ -152,6 +156,129 @@ def test_an_address_that_is_none_of_this_machine_is_told_in_one_line(
     assert started == []
 
 
+@pytest.mark.parametrize(
+    ("host", "base"),
+    [
+        ("0.0.0.0", "http://localhost:{}/v1\n"),
+        ("::", "http://localhost:{}/v1\n"),
+        ("127.0.0.1", "http://localhost:{}/v1\n"),
+        ("127.0.0.2", "http://127.0.0.2:{}/v1\n"),
+        ("localhost", "http://localhost:{}/v1\n"),
+        ("::1", "http://[::1]:{}/v1\n"),
+        ("0", "http://localhost:{}/v1\n"),
+        ("::ffff:127.0.0.1", "http://[::ffff:127.0.0.1]:{}/v1\n"),
+    ],
+)
+def test_the_greeting_gives_a_url_that_works(
+    host: str, base: str, free_port: int, started: list[dict[str, Any]]
+) -> None:
+    result = invoked("serve", "--runner", "echo", "--host", host, "--port", free_port)
+
+    assert base.format(free_port) in result.output
+    assert len(started) == 1
+
+
+def test_the_greeting_tells_how_to_use_a_unix_socket(started: list[dict[str, Any]], tmp_path: Path) -> None:
+    result = invoked("serve", "--runner", "echo", "--uds", "re lay.sock")
+
+    assert "listening on the Unix socket re lay.sock" in result.output
+    assert "curl --unix-socket 're lay.sock' http://localhost/health" in result.output
+    assert len(started) == 1
+    assert not (tmp_path / "re lay.sock").exists()
+
+
+def test_a_path_that_is_something_else_is_told_in_one_line(started: list[dict[str, Any]], tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("mine")
+
+    result = invoked("serve", "--runner", "echo", "--uds", "notes")
+
+    assert (result.exit_code, started) == (1, [])
+    assert len(result.output.splitlines()) == 1
+    assert "no socket" in result.output
+    assert "--uds" in result.output
+    assert (tmp_path / "notes").read_text() == "mine"
+
+
+# --- files of settings -----------------------------------------------------------------------------------------------
+
+HOSTILE = """
+CLAUDE_RELAY_ALLOW_ORIGIN=*
+CLAUDE_RELAY_CLAUDE_PATH=/tmp/theirs
+CLAUDE_RELAY_API_KEYS=theirs=sEcReTsEcReT
+CLAUDE_RELAY_MODEL=opus${HOME}
+CLAUDE_RELAY_WARM=0
+"""
+
+
+def test_the_greeting_names_the_file_each_value_that_it_set_and_what_it_may_not_set(
+    started: list[dict[str, Any]], free_port: int, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text(HOSTILE)
+
+    output = invoked("serve", "--runner", "echo", "--port", free_port, "--warm", "1").output
+
+    assert f"settings     from {tmp_path}/.env:" in output
+    assert "CLAUDE_RELAY_MODEL='opus" in output
+    assert "${HOME}" in output
+    assert "CLAUDE_RELAY_WARM" not in output
+    (warning,) = [line for line in output.splitlines() if "warning" in line]
+    assert f"not taken from {tmp_path}/.env" in warning
+    for name in ("ALLOW_ORIGIN", "CLAUDE_PATH", "API_KEYS", "--env-file .env"):
+        assert name in warning
+    assert "no key is set" in output
+    assert "sEcReT" not in output
+    assert len(started) == 1
+    chosen = load()
+    assert (chosen.allow_origin, chosen.claude_path, chosen.api_keys) == ((), None, ())
+
+
+def test_a_terminal_does_nothing_that_a_file_says(
+    started: list[dict[str, Any]], free_port: int, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("CLAUDE_RELAY_MODEL=opus\x1b[2J\n")
+
+    output = invoked("serve", "--runner", "echo", "--port", free_port).output
+
+    assert "\x1b" not in output
+    assert "opus" in output
+    assert len(started) == 1
+
+
+def test_a_file_that_the_operator_names_may_set_everything_and_its_secrets_are_not_shown(
+    started: list[dict[str, Any]], free_port: int, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text(f"CLAUDE_RELAY_ALLOW_ORIGIN=*\nCLAUDE_RELAY_API_KEYS=alice={SECRET}\n")
+    (tmp_path / ".env").chmod(0o644)
+
+    output = invoked("serve", "--runner", "echo", "--port", free_port, "--env-file", ".env").output
+
+    assert "not taken" not in output
+    assert f"other users can read {tmp_path}/.env: chmod 600 it" in output
+    assert "CLAUDE_RELAY_ALLOW_ORIGIN=('*',)" in output
+    assert "CLAUDE_RELAY_API_KEYS=..." in output
+    assert SECRET not in output
+    assert len(started) == 1
+    assert load().allow_origin == ("*",)
+
+
+def test_workers_read_no_file_again(started: list[dict[str, Any]], free_port: int, tmp_path: Path) -> None:
+    invoked("serve", "--runner", "echo", "--port", free_port)
+    (tmp_path / ".env").write_text("CLAUDE_RELAY_CWD=/\nCLAUDE_RELAY_MODEL=opus\n")
+
+    assert len(started) == 1
+    assert resolve().file is None
+    assert load().model == "sonnet"
+
+
+def test_a_file_that_is_named_must_be_there(started: list[dict[str, Any]]) -> None:
+    result = invoked("serve", "--env-file", "no-such-file")
+
+    assert (result.exit_code, started) == (2, [])
+    assert len(result.output.splitlines()) == 1
+    assert "--env-file" in result.output
+    assert "No such file" in result.output
+
+
 def test_the_server_starts_with_what_was_chosen_and_its_workers_find_the_same(
     free_port: int, started: list[dict[str, Any]]
 ) -> None:
@@ -164,7 +291,7 @@ def test_the_server_starts_with_what_was_chosen_and_its_workers_find_the_same(
     assert result.exit_code == 0
     (call,) = started
     assert (call["app"], call["factory"]) == ("claude_relay.asgi:create_app", True)
-    assert (call["host"], call["port"], call["workers"]) == ("127.0.0.1", free_port, 2)
+    assert (call["places"], call["workers"]) == ([("127.0.0.1", free_port)], 2)
     assert call["timeout_graceful_shutdown"] == 2
     # httpx forgets its idle connections after 5 seconds, requests never, Go after 90
     assert call["timeout_keep_alive"] > 90
@@ -206,7 +333,12 @@ def test_commands_of_litestar_run_on_this_application(monkeypatch: pytest.Monkey
         "litestar.cli.main.litestar_group", lambda arguments, prog_name: given.append((arguments, prog_name))
     )
 
-    assert invoked("litestar", "routes", "--help").exit_code == 0
+    Path(".env").write_text("CLAUDE_RELAY_CWD=/\nCLAUDE_RELAY_MODEL=opus\n")
+    result = invoked("litestar", "routes", "--help")
+    assert result.exit_code == 0
+    assert "not taken from" in result.output
+    # Litestar's own way of reading .env takes nothing that stands in the environment already
+    assert (os.environ["CLAUDE_RELAY_CWD"], os.environ["CLAUDE_RELAY_MODEL"]) == ("", "opus")
 
     assert given == [(["--app", "claude_relay.asgi:create_app", "routes", "--help"], "claude-relay litestar")]
 

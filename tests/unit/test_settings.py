@@ -7,9 +7,20 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from claude_relay.errors import SettingsError
-from claude_relay.settings import Settings, environment, export, is_exposed, keyring, load, options, publish
+from claude_relay.settings import Settings, options
+from claude_relay.settings_loading import (
+    distrust_directory,
+    environment,
+    export,
+    is_exposed,
+    keyring,
+    load,
+    publish,
+    resolve,
+)
 
 NAMES = [option.name for option in options()]
 
@@ -20,7 +31,9 @@ def dotenv(tmp_path: Path) -> Path:
 
 
 def loaded(dotenv: Path, flags: dict[str, object] | None = None, **environ: str) -> Settings:
-    return load(flags, environ, dotenv)
+    """Load with a file that the operator named, if it is there."""
+    named = {"env_file": str(dotenv)} if dotenv.exists() else {}
+    return replace(load({**named, **(flags or {})}, environ, dotenv), env_file=None)
 
 
 def test_without_anything_the_defaults_hold(dotenv: Path) -> None:
@@ -94,6 +107,7 @@ BAD: list[tuple[str, object, str]] = [
     ("allow_origin", "https://app.example/", "without a path"),
     ("trusted_proxy", "proxy.example", "10.0.0.0/8"),
     ("trusted_proxy", "10.0.0.1/8", "10.0.0.0/8"),
+    ("trusted_proxy", "Unix", "--uds"),
     ("reload", "maybe", "bool"),
     ("drain_timeout", "-1", ">= 0"),
     ("drain_timeout", "soon", "int"),
@@ -161,6 +175,8 @@ def every_setting(tmp_path: Path) -> dict[str, Any]:
         **numbers,
         "host": "127.0.0.1",
         "port": 9000,
+        "uds": str(tmp_path / "relay.sock"),
+        "env_file": str(key_file),
         "api_keys": ("alice=correct-horse", "battery-staple"),
         "api_key_file": str(key_file),
         "allow_origin": ("https://app.example", "*"),
@@ -182,19 +198,20 @@ def every_setting(tmp_path: Path) -> dict[str, Any]:
 def test_what_is_exported_loads_again_one_by_one(tmp_path: Path, dotenv: Path, name: str) -> None:
     settings = Settings(**{name: every_setting(tmp_path)[name]})
 
-    assert loaded(dotenv, None, **export(settings)) == settings != Settings()
+    assert load(None, export(settings), dotenv) == replace(settings, env_file=os.devnull) != Settings()
 
 
 def test_what_is_exported_loads_again_all_at_once(tmp_path: Path, dotenv: Path) -> None:
     settings = Settings(**every_setting(tmp_path))
 
-    assert loaded(dotenv, None, **export(settings)) == settings
+    assert load(None, export(settings), dotenv) == replace(settings, env_file=os.devnull)
 
 
 def test_an_export_holds_against_a_file_that_says_otherwise(dotenv: Path) -> None:
-    dotenv.write_text("CLAUDE_RELAY_PORT=1\nCLAUDE_RELAY_RELOAD=true\n")
+    dotenv.write_text("CLAUDE_RELAY_PORT=1\nCLAUDE_RELAY_WARM=7\n")
 
-    assert loaded(dotenv, None, **export(Settings())) == Settings()
+    assert load(None, export(Settings()), dotenv) == Settings(env_file=os.devnull)
+    assert load(None, {**export(Settings()), "CLAUDE_RELAY_ENV_FILE": str(dotenv)}).port == 8082
 
 
 def test_settings_do_not_change_once_made() -> None:
@@ -208,6 +225,18 @@ def test_published_variables_are_seen_by_later_processes(monkeypatch: pytest.Mon
     publish({"CLAUDE_RELAY_PORT": "1"})
 
     assert environment() == {"CLAUDE_RELAY_PORT": "1"}
+
+
+@pytest.mark.parametrize("own", [{}, {"PYTHONSAFEPATH": "x"}])
+def test_what_workers_need_for_their_start_is_not_part_of_the_environment_that_an_agent_gets(
+    monkeypatch: pytest.MonkeyPatch, own: dict[str, str]
+) -> None:
+    monkeypatch.setattr(os, "environ", dict(own))
+
+    distrust_directory()
+
+    assert os.environ["PYTHONSAFEPATH"]
+    assert {name: value for name, value in environment().items() if not name.startswith("CLAUDE_RELAY_")} == own
 
 
 def test_the_environment_is_handed_out_as_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,6 +270,105 @@ def test_settings_that_take_few_values_name_them() -> None:
 
 def test_all_settings_are_plain_json() -> None:
     assert msgspec.json.decode(msgspec.json.encode(Settings()), type=Settings) == Settings()
+
+
+# --- files that nobody named -----------------------------------------------------------------------------------------
+
+MAY_NOT = {
+    # who gets in
+    *("host", "uds", "api_keys", "api_key_file", "allow_origin", "trusted_proxy"),
+    # what is executed, and where
+    *("claude_path", "cwd", "reload", "env_file"),
+    # with which permissions: an alias may make an agent of what the operator calls a plain model
+    *("permission_mode", "alias"),
+    # whether what keeps callers apart is tried
+    "self_test",
+}
+
+
+def test_every_setting_says_whether_a_file_that_nobody_named_may_set_it() -> None:
+    assert {option.name for option in options() if option.restricted} == MAY_NOT
+    for field in msgspec.structs.fields(Settings):
+        info = msgspec.inspect.type_info(field.type)
+        assert isinstance(info, msgspec.inspect.Metadata)
+        assert isinstance((info.extra or {}).get("restricted"), bool), field.name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_that_nobody_named_sets_what_is_harmless_and_nothing_else(
+    tmp_path: Path, dotenv: Path, name: str
+) -> None:
+    value = every_setting(tmp_path)[name]
+    (variable,) = (option.variable for option in options() if option.name == name)
+    dotenv.write_text(f"{variable}={export(Settings(**{name: value}))[variable]}\n" if name != "env_file" else "A=1\n")
+
+    found = resolve(None, {}, dotenv)
+
+    assert getattr(found.settings, name) == (getattr(Settings(), name) if name in MAY_NOT else value)
+    if name != "env_file":
+        assert [option.name for option in (found.refused if name in MAY_NOT else found.taken)] == [name]
+        assert (found.refusal is not None) is (name in MAY_NOT)
+        named = resolve({"env_file": str(dotenv)}, {}, tmp_path / "another")
+        assert getattr(named.settings, name) == value
+        assert resolve(None, {"CLAUDE_RELAY_ENV_FILE": str(dotenv)}).settings == named.settings.__class__(
+            **{name: value, "env_file": str(dotenv)}
+        )
+
+
+def test_what_was_set_otherwise_is_neither_taken_nor_refused(dotenv: Path) -> None:
+    dotenv.write_text("CLAUDE_RELAY_HOST=192.0.2.1\nCLAUDE_RELAY_PORT=1\nCLAUDE_RELAY_CWD=/\nCLAUDE_RELAY_WARM=\n")
+
+    found = resolve({"host": "127.0.0.1"}, {"CLAUDE_RELAY_PORT": "2", "CLAUDE_RELAY_CWD": ""}, dotenv)
+
+    assert (found.settings.host, found.settings.port, found.settings.cwd) == ("127.0.0.1", 2, None)
+    assert (found.taken, found.refused, found.file, found.refusal) == ((), (), None, None)
+
+
+def test_compose_hands_its_file_over_as_environment_so_everything_is_taken(dotenv: Path) -> None:
+    dotenv.write_text("CLAUDE_RELAY_API_KEYS=theirs=not-a-good-key\n")
+
+    assert load(None, {"CLAUDE_RELAY_API_KEYS": "me=correct-horse"}, dotenv).api_keys == ("me=correct-horse",)
+
+
+def test_a_file_cannot_name_another(tmp_path: Path, dotenv: Path) -> None:
+    other = tmp_path / "other"
+    other.write_text("CLAUDE_RELAY_CWD=/\n")
+    dotenv.write_text(f"CLAUDE_RELAY_ENV_FILE={other}\n")
+
+    assert load(None, {}, dotenv).cwd is None
+    assert load({"env_file": str(dotenv)}, {}).cwd is None
+
+
+def test_a_file_that_nobody_named_learns_nothing_of_the_environment(
+    dotenv: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOMEBODYS_SECRET", SECRET)
+    dotenv.write_text("CLAUDE_RELAY_MODEL=x${SOMEBODYS_SECRET}\n")
+
+    assert load(None, {}, dotenv).model == "x${SOMEBODYS_SECRET}"
+    assert load({"env_file": str(dotenv)}, {}).model == f"x{SECRET}"
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(dotenv: Path) -> None:
+    dotenv.write_bytes(b"\xef\xbb\xbfCLAUDE_RELAY_PORT=1\n")
+
+    assert load(None, {}, dotenv).port == 1
+
+
+def test_a_pipe_that_lies_there_is_not_waited_for(dotenv: Path) -> None:
+    os.mkfifo(dotenv)
+
+    assert load(None, {}, dotenv) == Settings()
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", None])
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "settings"
+    if content is not None:
+        file.write_bytes(content)
+
+    with pytest.raises(SettingsError, match=r"CLAUDE_RELAY_ENV_FILE \(--env-file\).*cannot be read"):
+        load({"env_file": str(file)}, {})
 
 
 # --- aliases ---------------------------------------------------------------------------------------------------------
@@ -406,6 +534,7 @@ def user(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
         ({"host": "localhost"}, True),
         ({"host": "::1"}, True),
         ({"api_keys": ("correct-horse",)}, True),
+        ({"uds": "relay.sock"}, True),
     ],
 )
 def test_an_agent_may_do_anything_only_for_callers_that_the_operator_knows(

@@ -58,7 +58,8 @@ class ChatController(WireController):
     ) -> Response[ChatCompletion]:
         """Ask Claude Code. With `stream: true` the answer comes as server-sent events."""
         unknown = parameters.unknown_fields(await request.body())
-        question = inbound.understand(data, _defaults(settings), unknown, caller_of(request).identity)
+        caller = caller_of(request)
+        question = inbound.understand(data, _defaults(settings), unknown, caller.identity, caller.account)
         show = _presentation(data, settings)
         journal.note(model=show.model[:_LONGEST_NAME], personality=question.run.personality, stream=bool(data.stream))
         asked = await while_connected(request, lambda: answers.opened(runner, question.run, show.answers))

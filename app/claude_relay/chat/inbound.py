@@ -54,6 +54,7 @@ def understand(
     defaults: Defaults,
     unknown: frozenset[str] = frozenset(),
     caller: str = "",
+    account: str = "",
 ) -> Question:
     """Return the neutral request, and what of the client's wishes it leaves out.
 
@@ -62,6 +63,7 @@ def understand(
         defaults: The operator's choices.
         unknown: Fields of the body that are no parameters.
         caller: Who asks.
+        account: Whose use it is.
 
     Raises:
         InvalidRequestError: The request asks for what the relay cannot do.
@@ -99,6 +101,7 @@ def understand(
         tools,
         ToolChoice() if personality == "agent" else functions.choice(request, tools),
         caller,
+        account,
     )
     return Question(run, tuple(dict.fromkeys(ignored)))
 

@@ -61,9 +61,9 @@ class GovernedRunner:
             RateLimitError: There are too many requests.
             RelayError: The run fails.
         """
-        self._allowances.use(request.caller)
+        self._allowances.use(request.account)
         async with (
-            self._admission.admitted(request.caller) as waited,
+            self._admission.admitted(request.account) as waited,
             aclosing(self._runner.run(request)) as events,
             aclosing(watched(events, self._deadlines)) as timely,
         ):

@@ -174,6 +174,7 @@ class RunRequest(Struct, frozen=True):
         tools: The client's tools.
         tool_choice: What the model may do with them.
         caller: Who asks; requests of different callers never share a process.
+        account: Whose use this is; the operator's limits count by it. All requests of a caller have the same.
     """
 
     model: str
@@ -186,6 +187,7 @@ class RunRequest(Struct, frozen=True):
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice = ToolChoice()
     caller: str = ""
+    account: str = ""
 
     @property
     def answers_by_tool(self) -> bool:

@@ -6,13 +6,16 @@
 import hashlib
 from collections.abc import Mapping
 from http import HTTPMethod
+from typing import TypeGuard
 
 from msgspec import Struct
 
-from claude_relay import addresses, settings
+from claude_relay import addresses
 from claude_relay.addresses import Authority, Network, Origin
 from claude_relay.errors import ForeignPageError, UnknownCallerError, UnsupportedMediaTypeError
 from claude_relay.keys import Key, owner
+from claude_relay.settings import Settings
+from claude_relay.settings_loading import keyring
 
 _SEND_KEY = "Send it as 'Authorization: Bearer KEY', which is what an SDK does with its api_key."
 _HOW_TO = (
@@ -50,10 +53,13 @@ class Caller(Struct, frozen=True):
     Attributes:
         identity: The same for the same caller, and never a key; callers of different identities share nothing.
         name: What a log may call them: the name of their key, or ``local``.
+        account: Whose use counts as one, for limits; unlike the identity of a program that needs no key, nothing that
+            it sends makes it another.
     """
 
     identity: str
     name: str
+    account: str
 
 
 class Policy(Struct, frozen=True):
@@ -65,6 +71,7 @@ class Policy(Struct, frozen=True):
         any_origin: Whether every web page may.
         hosts: Names of this machine, beside those that every machine has.
         proxies: Proxies that are believed when they tell who calls.
+        unix_proxy: Whether a proxy that connects by a Unix socket is believed.
         open_paths: Paths that answer everybody.
     """
 
@@ -73,6 +80,7 @@ class Policy(Struct, frozen=True):
     any_origin: bool = False
     hosts: frozenset[str] = frozenset()
     proxies: tuple[Network, ...] = ()
+    unix_proxy: bool = False
     open_paths: frozenset[str] = frozenset()
 
 
@@ -82,9 +90,10 @@ class Knock(Struct, frozen=True):
     Attributes:
         method: The HTTP method.
         path: The path, without slashes at its end.
-        peer: The address at the other end of the connection; None if there is none.
+        peer: The address at the other end of the connection, ``unix`` for a Unix socket; None if there is none.
         headers: By their names in lower case; the values of one that was sent twice, with commas between them.
         is_proxied: Whether anything ever came through a proxy on its connection, this request included.
+        user: The number of the user whose program is at the other end, if it is on this machine and the system tells.
     """
 
     method: str
@@ -92,9 +101,10 @@ class Knock(Struct, frozen=True):
     peer: str | None
     headers: Mapping[str, str]
     is_proxied: bool = False
+    user: int | None = None
 
 
-def policy_of(chosen: settings.Settings, hostname: str, open_paths: frozenset[str]) -> Policy:
+def policy_of(chosen: Settings, hostname: str, open_paths: frozenset[str]) -> Policy:
     """Return whom the operator lets in.
 
     Args:
@@ -109,13 +119,14 @@ def policy_of(chosen: settings.Settings, hostname: str, open_paths: frozenset[st
     name = hostname.lower().removesuffix(".")
     short = name.partition(".")[0]
     return Policy(
-        keys=settings.keyring(chosen),
+        keys=keyring(chosen),
         origins=origins,
         any_origin="*" in chosen.allow_origin,
         hosts=frozenset({name, short, f"{short}.local"} - {"", ".local"})
         | {page.at.host for page in origins}
         | _MACHINE,
         proxies=tuple(filter(None, map(addresses.network, chosen.trusted_proxy))),
+        unix_proxy=addresses.UNIX in chosen.trusted_proxy,
         open_paths=open_paths,
     )
 
@@ -150,32 +161,70 @@ def came_through_a_proxy(headers: Mapping[str, str]) -> bool:
 
 
 def client_of(knock: Knock, policy: Policy) -> str | None:
-    """Return the address that a request comes from, or None if that is hidden by a proxy nobody trusts.
+    """Return the address that a request comes from, or None if nobody who is trusted tells.
 
-    Each proxy adds its client's address at the end, so what stands before the last unknown address may be made up.
+    Each proxy adds its client's address at the end. So the client is the first from the end that is no trusted proxy,
+    and what stands before it may be made up; if all are trusted proxies it is the first one. A loopback address
+    means the machine of the proxy that tells it, which is this machine only if the whole way was.
     """
-    if not (knock.is_proxied or came_through_a_proxy(knock.headers)):
+    if not _is_proxied(knock):
         return knock.peer
-    if knock.peer is None or not addresses.is_within(knock.peer, policy.proxies):
+    if not _is_trusted(knock.peer, policy):
         return None
-    hops = [_without_port(hop.strip()) for hop in knock.headers.get("x-forwarded-for", "").split(",")]
-    return next((hop for hop in reversed(hops) if not addresses.is_within(hop, policy.proxies)), hops[0]) or None
+    client = knock.peer
+    for element in reversed(knock.headers.get("x-forwarded-for", "").split(",")):
+        found = addresses.hop(element)
+        if found is None:
+            return None
+        if found.is_loopback and not addresses.is_here(client):
+            return client
+        client = str(found)
+        if not addresses.is_within(client, policy.proxies):
+            return client
+    return client
+
+
+def source_of(knock: Knock, policy: Policy) -> str:
+    """Return where wrong keys are counted: the client's address, and on this machine its user.
+
+    Clients behind a proxy that nobody trusts count as one, and so do the addresses that one host usually has.
+    """
+    network = addresses.client_network(client_of(knock, policy) or knock.peer or "")
+    return network if knock.user is None or _is_proxied(knock) else f"user {knock.user}"
+
+
+def credentials(knock: Knock) -> list[str]:
+    """Return all that a request sends as a key."""
+    scheme, _, token = knock.headers.get("authorization", "").partition(" ")
+    bearer = token.strip() if scheme.lower() == "bearer" else ""
+    return [key for key in (bearer, knock.headers.get("x-api-key", ""), knock.headers.get("api-key", "")) if key]
+
+
+def _is_proxied(knock: Knock) -> bool:
+    return knock.is_proxied or came_through_a_proxy(knock.headers)
+
+
+def _is_trusted(peer: str | None, policy: Policy) -> TypeGuard[str]:
+    if peer == addresses.UNIX:
+        return policy.unix_proxy
+    return peer is not None and addresses.is_within(peer, policy.proxies)
 
 
 def _key_holder(knock: Knock, policy: Policy) -> Caller:
-    sent = _credentials(knock)
+    sent = credentials(knock)
     name = owner(policy.keys, [key.encode("latin-1") for key in sent])
     if name is None:
         what = "The API key is none of this relay's." if sent else "This relay wants an API key."
         raise UnknownCallerError(f"{what} {_SEND_KEY}")
-    return Caller(name, name)
+    return Caller(name, name, name)
 
 
 def _local_program(knock: Knock, policy: Policy) -> Caller:
     _require_this_machine(knock, policy)
     _require_own_name(knock, policy)
     _require_own_page(knock, policy)
-    return Caller(_fingerprint(knock), "local")
+    account = _account(knock)
+    return Caller(f"{account}/{_fingerprint(knock)}", "local", account)
 
 
 def _require_this_machine(knock: Knock, policy: Policy) -> None:
@@ -186,7 +235,7 @@ def _require_this_machine(knock: Knock, policy: Policy) -> None:
             f"without an API key only those are served. {_HOW_TO} Or name the proxy with --trusted-proxy.",
             code="local_only",
         )
-    if not addresses.is_loopback(client):
+    if not addresses.is_here(client):
         raise UnknownCallerError(
             f"Without an API key only programs of this machine are served, at its address localhost. {_HOW_TO}",
             code="local_only",
@@ -240,10 +289,10 @@ def _is_this_machine(host: str, policy: Policy) -> bool:
     return addresses.is_local(host) or host in policy.hosts or host in {"0.0.0.0", "::"}  # noqa: S104 - a name, no bind
 
 
-def _credentials(knock: Knock) -> list[str]:
-    scheme, _, token = knock.headers.get("authorization", "").partition(" ")
-    bearer = token.strip() if scheme.lower() == "bearer" else ""
-    return [key for key in (bearer, knock.headers.get("x-api-key", ""), knock.headers.get("api-key", "")) if key]
+def _account(knock: Knock) -> str:
+    """Programs of one user of this machine count as one: what they send, and how many they are, is theirs to choose."""
+    known = knock.user is not None and not _is_proxied(knock)
+    return f"local:{knock.user}" if known else "local"
 
 
 def _fingerprint(knock: Knock) -> str:
@@ -259,8 +308,3 @@ def _has_body(knock: Knock) -> bool:
 
 def _media_type(knock: Knock) -> str:
     return knock.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-def _without_port(hop: str) -> str:
-    named = addresses.authority(hop)
-    return hop if named is None else named.host

@@ -2,7 +2,6 @@
 
 import resource
 from collections import Counter
-from ipaddress import IPv6Address, ip_network
 
 from msgspec import Struct
 
@@ -16,8 +15,6 @@ _SHARE = 2
 """One of so many file descriptors may be a connection: processes need theirs, and one of so many connections may be
 of one address: others need theirs."""
 _MOST = 10_000
-_PREFIX = 64
-"""Bits of an IPv6 address that are one client's network: within it, a client takes what address it likes."""
 _AGAIN = 1.0
 
 
@@ -93,10 +90,13 @@ class Connections:
         """Return what a connection counts for, or None if for nothing but the total."""
         if self.limits is None or peer is None:
             return None
-        found = addresses.address(peer.partition("%")[0])
-        if found is None or found.is_loopback or addresses.is_within(str(found), self.limits.exempt):
+        if (
+            addresses.address(peer) is None
+            or addresses.is_loopback(peer)
+            or addresses.is_within(peer, self.limits.exempt)
+        ):
             return None
-        return str(ip_network((found, _PREFIX), strict=False)) if isinstance(found, IPv6Address) else str(found)
+        return addresses.client_network(peer)
 
 
 def limits_of(total: int, per_address: int, exempt: tuple[addresses.Network, ...]) -> Limits:

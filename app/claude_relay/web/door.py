@@ -1,5 +1,6 @@
 """The one door: every request is asked who it is before anything else is done with it, and before its body is read."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,12 +8,15 @@ from litestar import Litestar, Request
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
+from claude_relay import addresses
 from claude_relay.errors import RelayError, UnknownCallerError
-from claude_relay.web import auth, errors, journal
-from claude_relay.web.auth import Caller, Knock, Policy, client_of, is_open, judge
+from claude_relay.web import auth, errors, journal, peers
+from claude_relay.web.auth import Caller, Knock, Policy, client_of, credentials, is_open, judge, source_of
 from claude_relay.web.connections import EXTENSION, Connection
+from claude_relay.web.throttle import KeyThrottle
 
 _CALLER = "claude_relay_caller"
+_log = logging.getLogger(__name__)
 
 
 def close(app: Litestar, policy: Policy) -> Litestar:
@@ -21,6 +25,7 @@ def close(app: Litestar, policy: Policy) -> Litestar:
     Middleware of Litestar's own does not see paths that do not exist, so this stands before its router.
     """
     inside = app.asgi_handler
+    throttle = KeyThrottle()
     readable = app.cors_config.simple_headers if app.cors_config else {}
 
     async def door(scope: Scope, receive: Receive, send: Send) -> None:
@@ -28,11 +33,11 @@ def close(app: Litestar, policy: Policy) -> Litestar:
             await send({"type": "websocket.close", "code": 1008, "reason": "There are no websockets here."})
             return
         knock = knock_of(scope)
-        if client := client_of(knock, policy):
+        if client := client_of(knock, policy) or knock.peer:
             # for the log of the server: who really calls, where a trusted proxy tells
-            scope["client"] = (client, 0) if client != knock.peer else scope["client"]
+            scope["client"] = (client, scope["client"][1] if scope["client"] and client == knock.peer else 0)
         try:
-            caller = scope["state"][_CALLER] = judge(knock, policy)
+            caller = scope["state"][_CALLER] = _authenticated(knock, policy, throttle)
             journal.note(caller=caller.name)
         except RelayError as refusal:
             if not is_open(knock, policy):
@@ -51,8 +56,27 @@ def knock_of(scope: HTTPScope) -> Knock:
         name, text = raw.decode("latin-1").lower(), value.decode("latin-1")
         headers[name] = f"{headers[name]}, {text}" if name in headers else text
     client = scope["client"]
-    proxied = _is_proxied(scope, headers)
-    return Knock(scope["method"], "/" + scope["path"].strip("/"), client[0] if client else None, headers, proxied)
+    peer = _address(client[0]) if client else None
+    user = peers.user_of(client, scope.get("server"))
+    path = "/" + scope["path"].strip("/")
+    return Knock(scope["method"], path, peer, headers, _is_proxied(scope, headers), user)
+
+
+def _address(text: str) -> str:
+    """Return an address as it is usually written, so that the same one is the same text everywhere."""
+    return str(addresses.address(text) or text)
+
+
+def _authenticated(knock: Knock, policy: Policy, throttle: KeyThrottle) -> Caller:
+    """Return who calls; wrong keys are counted, and too many of them refused unseen."""
+    sent, source = credentials(knock) if policy.keys else [], source_of(knock, policy)
+    throttle.require_patience(source, sent)
+    try:
+        return judge(knock, policy)
+    except UnknownCallerError:
+        if wait := throttle.failed(source, sent):
+            _log.warning("wrong API keys came from %s: none of its keys is looked at for %g seconds", source, wait)
+        raise
 
 
 def _is_proxied(scope: HTTPScope, headers: Mapping[str, str]) -> bool:

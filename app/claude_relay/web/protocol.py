@@ -15,6 +15,7 @@ from claude_relay.errors import RelayError, RequestTimeoutError
 from claude_relay.web.connections import EXTENSION, Connection, Connections
 from claude_relay.web.exchange import Exchange, refusal
 from claude_relay.web.framing import LONGEST_HEAD, Event, Head, Mark, RequestReader
+from claude_relay.web.peers import unix_client
 
 LONGEST_WAIT = 60.0
 """Seconds that a request's head may take to come, and after it each piece of its body."""
@@ -85,7 +86,8 @@ class BoundedProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for a request, or tell that this is a connection too many."""
         self.transport = transport
-        self._client, self._host = get_remote_addr(transport), get_local_addr(transport)
+        self._client = unix_client(transport) or get_remote_addr(transport)
+        self._host = get_local_addr(transport)
         self._address = self._client[0] if self._client else None
         self._server.connections.add(self)  # type: ignore[arg-type] # it has what is asked of it
         if (error := self._connections.add(self._address)) is not None:

@@ -68,17 +68,17 @@ class Watched(EchoRunner):
             self.running -= 1
 
 
-def asking(text: str, caller: str = "ann") -> RunRequest:
-    return RunRequestFactory.build(turns=conversation(text), caller=caller)
+def asking(text: str, account: str = "ann") -> RunRequest:
+    return RunRequestFactory.build(turns=conversation(text), account=account)
 
 
-async def asked(runner: ClaudeRunner, text: str = "hi", caller: str = "ann") -> list[Event]:
-    return [event async for event in runner.run(asking(text, caller))]
+async def asked(runner: ClaudeRunner, text: str = "hi", account: str = "ann") -> list[Event]:
+    return [event async for event in runner.run(asking(text, account))]
 
 
-async def refused(runner: ClaudeRunner, text: str = "hi", caller: str = "ann") -> RelayError:
+async def refused(runner: ClaudeRunner, text: str = "hi", account: str = "ann") -> RelayError:
     with pytest.raises(RelayError) as raised:
-        await asked(runner, text, caller)
+        await asked(runner, text, account)
     return raised.value
 
 
@@ -170,7 +170,7 @@ async def test_who_waits_too_long_is_told_too() -> None:
 async def test_a_callers_own_limit_is_no_other_callers() -> None:
     inner = Watched()
     runner = under(inner, Settings(max_concurrent=9, max_per_caller=1))
-    answers = [asked(runner, "!echo delay=1\nhi", caller) for caller in ("ann", "ann", "ann", "bob")]
+    answers = [asked(runner, "!echo delay=1\nhi", account) for account in ("ann", "ann", "ann", "bob")]
 
     await asyncio.gather(*answers)
 
@@ -260,7 +260,19 @@ async def test_a_caller_may_ask_so_many_times_in_a_minute_and_others_too() -> No
     error = await refused(runner)
 
     assert (error.status, error.code) == (429, "rate_limit_exceeded")
-    await asked(runner, caller="bob")
+    await asked(runner, account="bob")
+
+
+async def test_a_caller_that_calls_itself_by_another_name_has_the_same_limits() -> None:
+    runner = under(Watched(), Settings(max_per_minute=2))
+
+    for name in ("one", "two"):
+        async for _ in runner.run(RunRequestFactory.build(caller=name, account="local:1000")):
+            pass
+    with pytest.raises(RelayError) as raised:
+        await anext(runner.run(RunRequestFactory.build(caller="three", account="local:1000")))
+
+    assert raised.value.status == 429
 
 
 async def test_who_has_spent_what_a_day_allows_is_refused_and_others_are_not() -> None:
@@ -274,7 +286,7 @@ async def test_who_has_spent_what_a_day_allows_is_refused_and_others_are_not() -
     error = await refused(runner)
 
     assert isinstance(error, QuotaError)
-    await asked(runner, caller="bob")
+    await asked(runner, account="bob")
 
 
 async def test_without_limits_of_its_own_a_caller_meets_none() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from claude_relay.errors import ForeignPageError, RelayError, UnknownCallerError, UnsupportedMediaTypeError
 from claude_relay.settings import Settings
-from claude_relay.web.auth import Caller, Knock, Policy, client_of, is_open, judge, policy_of
+from claude_relay.web.auth import Caller, Knock, Policy, client_of, is_open, judge, policy_of, source_of
 
 OPEN = frozenset({"/health"})
 JSON = {"content-type": "application/json", "content-length": "2"}
@@ -67,9 +67,22 @@ def test_programs_that_send_different_keys_are_different_callers_and_no_key_is_p
 
     assert len({caller.identity for caller in callers}) == len(sent)
     assert callers == [judge(knock(**headers), NOBODY) for headers in sent]
-    assert callers[0] == Caller("", "local")
+    assert callers[0] == Caller("local/", "local", "local")
     assert not any("one" in caller.identity or "two" in caller.identity for caller in callers)
-    assert {caller.name for caller in callers} == {"local"}
+    assert {caller.name for caller in callers} == {caller.account for caller in callers} == {"local"}
+
+
+def test_what_a_program_sends_changes_nothing_of_whose_use_it_is_and_its_user_does() -> None:
+    def called(user: int | None, key: str = "x", **headers: str) -> Caller:
+        return judge(Knock("GET", "/", "127.0.0.1", {"x-api-key": key, **headers}, user=user), TRUSTING)
+
+    assert [called(1000, key).account for key in ("one", "two")] == ["local:1000"] * 2
+    assert called(0).account == "local:0"
+    # the same word from another user is another caller
+    assert called(1000).identity != called(1001).identity
+    # a proxy's user is not the client's, nor what came on its connection
+    assert judge(Knock("GET", "/", "127.0.0.1", {"x-forwarded-for": "::1"}, True, 33), TRUSTING).account == "local"
+    assert called(33, **{"x-forwarded-for": "127.0.0.1"}).account == "local"
 
 
 @pytest.mark.parametrize(
@@ -243,12 +256,29 @@ TRUSTING = policy(trusted_proxy=("127.0.0.1", "10.0.0.0/8"))
         ("127.0.0.1", {"x-forwarded-for": "192.0.2.7"}, "192.0.2.7"),
         ("127.0.0.1", {"x-forwarded-for": "127.0.0.1, 192.0.2.7"}, "192.0.2.7"),
         ("127.0.0.1", {"x-forwarded-for": "192.0.2.7, 10.1.1.1"}, "192.0.2.7"),
-        ("10.9.9.9", {"x-forwarded-for": "127.0.0.1"}, "127.0.0.1"),
-        ("10.9.9.9", {"x-forwarded-for": "127.0.0.1, 10.1.1.1"}, "127.0.0.1"),
-        ("10.9.9.9", {"x-forwarded-for": "::1"}, "::1"),
+        # another machine's own address is that machine
+        ("10.9.9.9", {"x-forwarded-for": "127.0.0.1"}, "10.9.9.9"),
+        ("10.9.9.9", {"x-forwarded-for": "127.0.0.1, 10.1.1.1"}, "10.1.1.1"),
+        ("10.9.9.9", {"x-forwarded-for": "192.0.2.7, 127.0.0.1"}, "10.9.9.9"),
+        ("127.0.0.1", {"x-forwarded-for": "127.0.0.1, 10.1.1.1"}, "10.1.1.1"),
+        ("127.0.0.1", {"x-forwarded-for": "192.0.2.7, 127.0.0.1"}, "192.0.2.7"),
+        ("127.0.0.1", {"x-forwarded-for": "127.0.0.1, 127.0.0.1"}, "127.0.0.1"),
+        ("127.0.0.1", {"x-forwarded-for": "127.5.5.5"}, "127.5.5.5"),
+        *(
+            ("10.9.9.9", {"x-forwarded-for": hop}, "10.9.9.9")
+            for hop in ("::1", "[::1]:80", "::ffff:127.0.0.1", "::1%lo")
+        ),
+        # all of them proxies: the first one that is known
+        ("10.9.9.9", {"x-forwarded-for": "10.2.2.2, 10.1.1.1"}, "10.2.2.2"),
+        ("::ffff:10.9.9.9", {"x-forwarded-for": "::ffff:192.0.2.7"}, "192.0.2.7"),
+        ("10.9.9.9", {"x-forwarded-for": "192.0.2.7, fe80::1%eth0"}, "fe80::1"),
         ("10.9.9.9", {"x-forwarded-for": "192.0.2.7:5555"}, "192.0.2.7"),
         ("10.9.9.9", {"x-forwarded-for": "[2001:db8::1]:80"}, "2001:db8::1"),
-        ("10.9.9.9", {"x-forwarded-for": "nonsense"}, "nonsense"),
+        *(
+            ("10.9.9.9", {"x-forwarded-for": f"127.0.0.1, 192.0.2.7, {hop}"}, None)
+            for hop in ("nonsense", "unknown", "_hidden", "", "localhost", "for=1.2.3.4")
+        ),
+        ("127.0.0.1", {"x-forwarded-for": "unknown"}, None),
         ("10.9.9.9", {"x-forwarded-for": ""}, None),
         ("10.9.9.9", {"x-forwarded-for": "127.0.0.1,"}, None),
         ("10.9.9.9", {"x-real-ip": "127.0.0.1"}, None),
@@ -262,6 +292,77 @@ def test_a_trusted_proxy_tells_who_calls_and_no_other_does(
     peer: str | None, headers: dict[str, str], client: str | None
 ) -> None:
     assert client_of(Knock("GET", "/v1/models", peer, headers), TRUSTING) == client
+
+
+LOOPBACK_HOPS = ["127.0.0.1", "127.9.9.9:80", "::1", "[::1]:80", "::ffff:127.0.0.1", "[::ffff:7f00:1]"]
+
+
+@pytest.mark.parametrize("hop", LOOPBACK_HOPS)
+@pytest.mark.parametrize("way", ["{}", "{}, 10.1.1.1", "{}, {}", "192.0.2.7, {}", "{}, 127.0.0.1, 10.1.1.1", "{},"])
+@pytest.mark.parametrize("peer", ["10.9.9.9", "::ffff:10.9.9.9", "fd00::9"])
+def test_no_proxy_on_another_machine_makes_anybody_a_program_of_this_one(peer: str, way: str, hop: str) -> None:
+    trusting = policy(trusted_proxy=("127.0.0.0/8", "::1", "10.0.0.0/8", "fd00::/8"))
+
+    assert verdict(knock(peer, x_forwarded_for=way.format(hop, hop), host="localhost"), trusting) == "local_only"
+
+
+# --- unix sockets ----------------------------------------------------------------------------------------------------
+
+
+def test_a_program_that_can_open_the_unix_socket_is_one_of_this_machine() -> None:
+    asked = Knock("GET", "/v1/models", "unix", {"host": "localhost"}, user=1000)
+
+    assert judge(asked, NOBODY).account == "local:1000"
+    assert verdict(asked, KEYED) == "invalid_api_key"
+
+
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ({"host": "evil.example"}, "host_not_allowed"),
+        ({"host": "localhost", "origin": "https://evil.example"}, "origin_not_allowed"),
+        ({"host": "localhost", "x-forwarded-for": "127.0.0.1"}, "local_only"),
+    ],
+)
+def test_what_a_proxy_before_a_unix_socket_passes_on_is_judged_as_elsewhere(headers: dict[str, str], code: str) -> None:
+    assert verdict(Knock("GET", "/v1/models", "unix", headers), NOBODY) == code
+
+
+@pytest.mark.parametrize(
+    ("way", "client"), [("127.0.0.1", "127.0.0.1"), ("192.0.2.7", "192.0.2.7"), ("unix:", None), ("", None)]
+)
+def test_a_proxy_that_connects_by_the_unix_socket_may_be_trusted(way: str, client: str | None) -> None:
+    asked = knock("unix", x_forwarded_for=way)
+
+    assert client_of(asked, policy(trusted_proxy=("unix",))) == client
+    assert client_of(asked, policy(trusted_proxy=("127.0.0.1",))) is None
+
+
+# --- where guesses come from -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("peer", "headers", "user", "source"),
+    [
+        ("192.0.2.7", {}, None, "192.0.2.7"),
+        ("2001:db8::7", {}, None, "2001:db8::/64"),
+        ("127.0.0.1", {}, None, "loopback"),
+        ("127.0.0.1", {}, 1000, "user 1000"),
+        ("unix", {}, 1000, "user 1000"),
+        ("127.0.0.1", {"x-forwarded-for": "192.0.2.7"}, 33, "192.0.2.7"),
+        ("10.9.9.9", {"x-forwarded-for": "192.0.2.7"}, None, "192.0.2.7"),
+        # nobody trusts this proxy: it is all that is known
+        ("198.51.100.1", {"x-forwarded-for": "192.0.2.7"}, None, "198.51.100.1"),
+        (None, {}, None, ""),
+    ],
+)
+def test_wrong_keys_are_counted_where_they_come_from(
+    peer: str | None, headers: dict[str, str], user: int | None, source: str
+) -> None:
+    assert source_of(Knock("GET", "/", peer, headers, user=user), TRUSTING) == source
+
+
+# --- proxies and programs --------------------------------------------------------------------------------------------
 
 
 def test_a_program_of_this_machine_may_come_through_a_trusted_proxy_and_a_stranger_may_not() -> None:
@@ -305,7 +406,7 @@ def test_who_has_a_key_may_call_from_anywhere_by_the_keys_name(peer: str | None,
     proxied = {"x-forwarded-for": "203.0.113.9"}
 
     for more in ({}, anywhere, proxied):
-        assert judge(Knock("GET", "/v1/models", peer, {**headers, **more}), KEYED) == Caller("alice", "alice")
+        assert judge(Knock("GET", "/v1/models", peer, {**headers, **more}), KEYED) == Caller("alice", "alice", "alice")
 
 
 @pytest.mark.parametrize("headers", WRONG)
@@ -321,7 +422,7 @@ def test_nobody_else_may_not_even_a_program_of_this_machine(peer: str, headers: 
 
 
 def test_each_key_is_a_caller_of_its_own() -> None:
-    assert judge(knock(x_api_key="battery-staple"), KEYED) == Caller("key-2", "key-2")
+    assert judge(knock(x_api_key="battery-staple"), KEYED) == Caller("key-2", "key-2", "key-2")
 
 
 # --- bodies of web pages ---------------------------------------------------------------------------------------------

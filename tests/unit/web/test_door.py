@@ -1,5 +1,7 @@
 """A handler that is reached without the door serves nobody, and the door sees every path."""
 
+import os
+import socket
 from collections.abc import Iterator
 from ipaddress import ip_network
 from typing import Any
@@ -10,7 +12,7 @@ from litestar.testing import TestClient
 
 from claude_relay.keys import Entry, understand
 from claude_relay.web import door
-from claude_relay.web.auth import Policy
+from claude_relay.web.auth import Knock, Policy
 from claude_relay.web.door import admitted, caller_of, knock_of
 from claude_relay.web.plugin import WebPlugin
 from tests.callers import ELSEWHERE, calling
@@ -92,3 +94,23 @@ def test_the_log_of_the_server_tells_who_called_the_proxy() -> None:
             client.get("/who", headers={**ALICE, "x-forwarded-for": "203.0.113.9"})
 
     assert seen == [(ELSEWHERE, 50000), ("203.0.113.9", 0)]
+
+
+def shown(**ends: Any) -> Knock:
+    scope: Any = {"method": "GET", "path": "/", "headers": [], **ends}
+    return knock_of(scope)
+
+
+def test_an_address_is_the_same_text_however_it_comes() -> None:
+    assert shown(client=("::ffff:127.0.0.1", 1)).peer == "127.0.0.1"
+    assert shown(client=("2001:DB8:0::1", 1)).peer == "2001:db8::1"
+    assert shown(client=("unix", 1000)).peer == "unix"
+
+
+def test_the_user_of_a_program_of_this_machine_is_part_of_what_is_asked() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+        here = server.getsockname()
+
+        assert shown(client=client.getsockname(), server=here).user == os.getuid()
+        assert shown(client=("unix", 1000), server=("/run/relay.sock", None)).user == 1000
+        assert shown(client=("192.0.2.7", 1), server=here).user is None

@@ -30,6 +30,7 @@ class Binding(Struct, frozen=True):
         system: The caller's instructions.
         tools: The client's tools it knows.
         tool_schema: The schema its tool for answers was given, as JSON.
+        account: Whose use its work is.
     """
 
     caller: str
@@ -37,12 +38,13 @@ class Binding(Struct, frozen=True):
     system: str | None
     tools: tuple[Tool, ...]
     tool_schema: bytes | None
+    account: str = ""
 
     @classmethod
     def of(cls, request: RunRequest) -> "Binding":
         """Return what a process must be bound to if it is to answer a request."""
         schema = msgspec.json.encode(request.output.schema) if request.output and request.answers_by_tool else None
-        return cls(request.caller, request.personality, request.system, request.tools, schema)
+        return cls(request.caller, request.personality, request.system, request.tools, schema, request.account)
 
 
 class Conversation(Struct, frozen=True):

@@ -414,7 +414,7 @@ class Session:
         # a billionth of a dollar is exact enough, and what binary fractions add looks odd
         self.cost, self._spent = round(total - self._spent, 9), total
         if self._spend and self.binding:
-            self._spend(self.binding.caller, self.cost)
+            self._spend(self.binding.account, self.cost)
 
     async def _close_fence(self) -> None:
         """Have the CLI refuse to ask anything more in this turn."""

@@ -111,7 +111,7 @@ async def test_closing_a_run_interrupts_the_cli_and_ends_it_and_its_cost_is_told
     runner = make("works")
     await runner.start()
 
-    run = await open_run(runner, RunRequestFactory.build(caller="ann"))
+    run = await open_run(runner, RunRequestFactory.build(account="ann"))
     await run.aclose()
     await runner.stop()
 

@@ -302,7 +302,7 @@ def test_a_process_is_empty_if_every_count_is_there_and_zero(usage: dict[str, An
 async def test_a_turns_cost_is_what_the_total_has_grown_by_and_is_told_at_once(cli: FakeCli) -> None:
     session = await cli.session()
     for text in ("one", "two"):
-        await answered(session, asking("Q", "A", text, caller="ann"))
+        await answered(session, asking("Q", "A", text, account="ann"))
         assert session.cost == 0.5
 
     assert cli.spent == [("ann", 0.5)] * 2
