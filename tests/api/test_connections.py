@@ -28,6 +28,9 @@ from tests.framing import BODIES, OFFERS, as_h11_reads, connections, message
 from tests.serving import Place, serving
 
 
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
 class Tagging:
     """An application whose answer to a request is the request.
 
@@ -126,6 +129,9 @@ def said(connection: socket.socket) -> bytes:
 
 def answers(data: bytes) -> list[tuple[int, bytes]]:
     """Return the answers of a connection: status and body."""
+    # whoever is told to go on and does not gets no answer
+    while data.endswith(CONTINUE):
+        data = data.removesuffix(CONTINUE)
     source, found = _Source(data), []
     while source.file.tell() < len(data):
         response = http.client.HTTPResponse(source)  # type: ignore[arg-type] # all that it needs of a socket
