@@ -7,8 +7,9 @@ from types import FrameType
 
 def _end(number: int, _: FrameType | None) -> None:
     """End as the signal does where nobody handles it, without a traceback, after what waits to be logged."""
-    if (logging := sys.modules.get("logging")) is not None:
-        logging.shutdown()
+    # it may be only just being imported
+    if (flush := getattr(sys.modules.get("logging"), "shutdown", None)) is not None:
+        flush()
     signal.signal(number, signal.SIG_DFL)
     signal.raise_signal(number)
 

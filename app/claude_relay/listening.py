@@ -137,19 +137,21 @@ def _removed(path: Path, ours: os.stat_result) -> Iterator[None]:
             if os.path.samestat(path.lstat(), ours):
                 path.unlink()
 
-    def remove_and_die(number: int, _: FrameType | None) -> None:
+    def remove_and_go_on(number: int, _: FrameType | None) -> None:
         remove()
-        signal.signal(number, signal.SIG_DFL)
+        signal.signal(number, before[signal.Signals(number)])
         signal.raise_signal(number)
 
-    deadly = [number for number in _DEADLY if signal.getsignal(number) is signal.SIG_DFL]
+    before = {number: signal.getsignal(number) for number in _DEADLY}
+    # who starts a program may want it to ignore a signal, as nohup does
+    deadly = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
     for number in deadly:
-        signal.signal(number, remove_and_die)
+        signal.signal(number, remove_and_go_on)
     try:
         yield
     finally:
         for number in deadly:
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, before[number])
         remove()
 
 

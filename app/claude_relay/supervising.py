@@ -1,6 +1,7 @@
 """uvicorn's supervisor of several workers, as the relay wants it."""
 
 import signal
+from multiprocessing import resource_tracker
 
 from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors.multiprocess import Process
@@ -21,6 +22,8 @@ def prepare() -> None:
 
 def _start(worker: Process) -> None:
     """Start a worker with the signal held back; what a process is started with, it has at first."""
+    # begun with the first process, it lets the signal through again
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPT)
     try:
         worker.process.start()

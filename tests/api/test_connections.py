@@ -27,7 +27,6 @@ from tests.api.sockets import answer, connected, listening
 from tests.framing import BODIES, OFFERS, as_h11_reads, connections, message
 from tests.serving import Place, serving
 
-
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
