@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -196,6 +197,24 @@ def test_idle_processes_that_hang_are_found_before_their_client_has_waited_long(
     assert time.monotonic() - began < 5, "they are not waited for one after the other"
     running.wait_until(lambda: not set(clis(home)) & set(hanging))
     assert running.processes()["unresponsive"] == 5
+
+
+@pytest.mark.parametrize("personality", ["chat", "agent"])
+def test_a_shortage_of_descriptors_costs_no_answer_that_has_begun(
+    home: Path, upstream: FakeUpstream, claude_path: str, personality: str
+) -> None:
+    environ = clean_environment(home, upstream)
+    upstream.replies(SLOW)
+    options = ("--personality", personality, "--warm", "0", "--no-self-test")
+    with served_by_command(home, environ, claude_path, *options) as (running, server):
+        answer = asked(running)
+        before = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (1, before[1]))
+
+        assert (answer.whole().text, answer.frames[-1]) == ("one two three", "[DONE]")
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, before)
+        running.wait_until(lambda: running.chat("again").status_code == 200)
+    assert b"Traceback" not in (home / "output").read_bytes()
 
 
 @pytest.mark.parametrize("stopped", ["cli", "upstream"])

@@ -10,7 +10,7 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from claude_relay.engine.claude import orphans
 from claude_relay.engine.claude.orphans import Mark
@@ -26,6 +26,8 @@ _STDERR_LINES = 20
 _PATIENCE = 0.4
 """Seconds a child gets for each step of its end: after its input closed, then after SIGTERM."""
 _numbers = itertools.count(1)
+
+T = TypeVar("T")
 
 Sweep = Callable[[int], None]
 """Removes what a process has left, by its id."""
@@ -125,7 +127,7 @@ class ChildProcess:
         It is asked first: closed input lets the CLI end its own tools and servers. Then it is made to.
         """
         self.dismissed = True
-        relatives = [] if self._alone else await asyncio.to_thread(orphans.family, self.pid)
+        relatives = [] if self._alone else await self._aside(orphans.family, self.pid) or []
         stdin = self._process.stdin
         assert stdin is not None  # noqa: S101 - spawned with a pipe
         stdin.close()
@@ -136,14 +138,22 @@ class ChildProcess:
         if not await self._ended():
             _log.error("claude[%d] does not end", self.pid)
         if not self._alone or self.returncode != 0:
-            ended = await asyncio.to_thread(orphans.end_remains, self._mark, relatives)
+            ended = await self._aside(orphans.end_remains, self._mark, relatives) or 0
             _log.log(logging.INFO if ended else logging.DEBUG, "claude[%d] left %d processes", self.pid, ended)
         if self._sweep is not None:
-            await asyncio.to_thread(self._sweep, self.pid)
+            await self._aside(self._sweep, self.pid)
         await self._discard_output()
         await asyncio.wait({self._drain}, timeout=_PATIENCE)
         self._drain.cancel()
         await asyncio.gather(self._drain, return_exceptions=True)
+
+    async def _aside(self, work: Callable[..., T], *args: Any) -> T | None:
+        """Look at the system in a thread; where it is short of descriptors or threads, the child ends all the same."""
+        try:
+            return await asyncio.to_thread(work, *args)
+        except (OSError, RuntimeError) as error:
+            _log.warning("claude[%d]: what it left could not be looked for: %s", self.pid, error)
+        return None
 
     async def _discard_output(self) -> None:
         """Read what nobody wanted: until then its pipe stays open. A reader who is at it already does the same."""
