@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
+from msgspec.structs import replace
+
 from claude_relay.chat.outbound import Indexed
 from claude_relay.engine.runner import ClaudeRunner, Run, open_run
 from claude_relay.engine.vocabulary import Begun, Event, RunEnd, RunRequest
@@ -92,7 +94,8 @@ async def opened(runner: ClaudeRunner, request: RunRequest, count: int) -> Answe
     Raises:
         RelayError: A run failed before its first event; the others are stopped.
     """
-    answers = Answers([asyncio.create_task(open_run(runner, request)) for _ in range(count)])
+    requests = [replace(request, charge=0 if index else count) for index in range(count)]
+    answers = Answers([asyncio.create_task(open_run(runner, each)) for each in requests])
     try:
         await answers.begin()
     except BaseException:

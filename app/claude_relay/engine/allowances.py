@@ -45,8 +45,12 @@ class Allowances:
         self._spent: defaultdict[str, float] = defaultdict(float)
         self._day = 0.0
 
-    def use(self, caller: str) -> None:
-        """Count a run that is about to begin.
+    def use(self, caller: str, charge: int = 1) -> None:
+        """Count runs that are about to begin: all of them, or none.
+
+        Args:
+            caller: Whose they are.
+            charge: How many.
 
         Raises:
             QuotaError: The caller has spent what a day allows.
@@ -55,7 +59,13 @@ class Allowances:
         now = self._clock()
         self._require_money(caller, now)
         if self._allowance.requests_per_minute:
-            self._require_pace(caller, now)
+            self._require_pace(caller, now, charge)
+
+    def refund(self, caller: str, charge: int = 1) -> None:
+        """Take back that runs were counted: they were refused, or given up, before they began."""
+        begun = self._begun.get(caller, deque())
+        for _ in range(min(charge, len(begun))):
+            begun.pop()
 
     def spend(self, caller: str, usd: float) -> None:
         """Count what something has cost."""
@@ -78,15 +88,14 @@ class Allowances:
             self._day = now // _DAY * _DAY
             self._spent.clear()
 
-    def _require_pace(self, caller: str, now: float) -> None:
+    def _require_pace(self, caller: str, now: float, charge: int) -> None:
         self._forget_all_but(now)
-        begun = self._begun[caller]
-        if len(begun) >= self._allowance.requests_per_minute:
-            raise RateLimitError(
-                f"You may send {self._allowance.requests_per_minute} requests in a minute.",
-                retry_after=begun[0] + _MINUTE - now,
-            )
-        begun.append(now)
+        begun, most = self._begun[caller], self._allowance.requests_per_minute
+        if (excess := len(begun) + charge - most) > 0:
+            # of more than a minute allows at all, not even a minute makes room
+            until = begun[min(excess, len(begun)) - 1] if begun else now
+            raise RateLimitError(f"You may send {most} requests in a minute.", retry_after=until + _MINUTE - now)
+        begun.extend([now] * charge)
 
     def _forget_all_but(self, now: float) -> None:
         """Forget what is older than a minute, and what is yet to come because the clock was set back."""

@@ -61,18 +61,20 @@ class GovernedRunner:
             RateLimitError: There are too many requests.
             RelayError: The run fails.
         """
-        self._allowances.use(request.account)
-        async with (
-            self._admission.admitted(request.account) as waited,
-            aclosing(self._runner.run(request)) as events,
-            aclosing(watched(events, self._deadlines)) as timely,
-        ):
-            async for event in timely:
-                match event:
-                    case Begun(how):
-                        yield Begun(how, waited)
-                    case _:
-                        yield event
+        self._allowances.use(request.account, request.charge)
+        has_begun = False
+        try:
+            async with (
+                self._admission.admitted(request.account) as waited,
+                aclosing(self._runner.run(request)) as events,
+                aclosing(watched(events, self._deadlines)) as timely,
+            ):
+                async for event in timely:
+                    has_begun = True
+                    yield Begun(event.how, waited) if isinstance(event, Begun) else event
+        finally:
+            if not has_begun:
+                self._allowances.refund(request.account, request.charge)
 
 
 def governed(runner: ClaudeRunner, settings: Settings, allowances: Allowances) -> GovernedRunner:

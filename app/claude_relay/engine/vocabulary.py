@@ -175,6 +175,7 @@ class RunRequest(Struct, frozen=True):
         tool_choice: What the model may do with them.
         caller: Who asks; requests of different callers never share a process.
         account: Whose use this is; the operator's limits count by it. All requests of a caller have the same.
+        charge: How many requests it counts as in those limits; several answers to one question are counted together.
     """
 
     model: str
@@ -188,6 +189,7 @@ class RunRequest(Struct, frozen=True):
     tool_choice: ToolChoice = ToolChoice()
     caller: str = ""
     account: str = ""
+    charge: int = 1
 
     @property
     def answers_by_tool(self) -> bool:

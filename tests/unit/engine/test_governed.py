@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from claude_relay.chat.answers import opened
 from claude_relay.engine import admission
 from claude_relay.engine.allowances import allowances
 from claude_relay.engine.echo import EchoRunner
@@ -261,6 +262,28 @@ async def test_a_caller_may_ask_so_many_times_in_a_minute_and_others_too() -> No
 
     assert (error.status, error.code) == (429, "rate_limit_exceeded")
     await asked(runner, account="bob")
+
+
+async def test_what_a_full_line_refuses_is_not_counted() -> None:
+    runner = under(Watched(), Settings(max_per_minute=2, max_concurrent=1, max_queue=0))
+    working = asyncio.create_task(asked(runner, "!echo delay=5\nhi"))
+    await asyncio.sleep(1)
+
+    for _ in range(5):
+        assert (await refused(runner)).code == "queue_full"
+    await working
+    await asked(runner)
+
+    assert (await refused(runner)).code == "rate_limit_exceeded"
+
+
+async def test_of_several_answers_to_one_question_that_are_too_many_none_is_counted() -> None:
+    runner = under(Watched(), Settings(max_per_minute=2))
+
+    with pytest.raises(RateLimitError):
+        await opened(runner, asking("hi"), 3)
+
+    assert [len(await asked(runner)) for _ in range(2)] == [3, 3]
 
 
 async def test_a_caller_that_calls_itself_by_another_name_has_the_same_limits() -> None:
