@@ -189,9 +189,7 @@ class Session:
         self.cut = False
         self._fence = Fence.around(request) if self.fences else Fence()
         self._own = _user_lines((*plan.past, plan.question))
-        # answered at once, whatever else there is to do for the request: a sign of life
-        asked = self._control("get_binary_version")
-        lines = [asked, *self._initial(request), *self._changes(request, plan, goes_on=goes_on)]
+        lines = [*self._sign_of_life(), *self._initial(request), *self._changes(request, plan, goes_on=goes_on)]
         for batch in plan.past:
             await self._write(*lines, *batch)
             await self._hear()
@@ -279,6 +277,11 @@ class Session:
         with contextlib.suppress(UpstreamError, TimeoutError):
             async with asyncio.timeout(_PATIENCE):
                 await self._write(self._control("interrupt"))
+
+    def _sign_of_life(self) -> list[wire.Outgoing]:
+        """Ask for what is answered at once, unless the CLI says of each line by itself that it has come."""
+        tells = self.tied_turns and self.binding is not None
+        return [] if tells else [self._control("get_binary_version")]
 
     def _initial(self, request: RunRequest) -> list[wire.Outgoing]:
         """The first ``initialize`` of a process is the only one that counts."""
