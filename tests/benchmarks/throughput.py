@@ -198,7 +198,7 @@ async def _direct(installation: Installation, upstream: FakeUpstream, home: Path
             await session.ready()
         elif session.held != Conversation.of(request.turns[:-1]):
             session.held = None
-            await session._write(wire.boundary())
+            await session._channel.write(wire.boundary())
         translator = Translator(None, [tool.name for tool in request.tools])
         said: list[Event] = []
         await session.ask(request, history.native)

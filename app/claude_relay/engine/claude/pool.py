@@ -11,11 +11,11 @@ from typing import Any
 
 from msgspec import Struct
 
+from claude_relay.engine.claude.control import ProcessGoneError
 from claude_relay.engine.claude.conversation import Binding, Conversation
 from claude_relay.engine.claude.session import (
     REPLY_TIMEOUT,
     How,
-    ProcessGoneError,
     Session,
     UnresponsiveError,
     UnsolicitedTurnError,

@@ -12,12 +12,13 @@ import psutil
 from msgspec.structs import replace
 
 from claude_relay.engine.claude import command, history, orphans, private, process
+from claude_relay.engine.claude.control import ProcessGoneError
 from claude_relay.engine.claude.conversation import Conversation, answered
 from claude_relay.engine.claude.discovery import REMEDY, Finder, Installation
 from claude_relay.engine.claude.fallback import without_refused
 from claude_relay.engine.claude.pool import Limits, Pool
 from claude_relay.engine.claude.selftest import examine
-from claude_relay.engine.claude.session import ProcessGoneError, Session, UnresponsiveError
+from claude_relay.engine.claude.session import Session, UnresponsiveError
 from claude_relay.engine.claude.translate import Translator
 from claude_relay.engine.finishing import Finisher
 from claude_relay.engine.resources import find

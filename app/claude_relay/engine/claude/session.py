@@ -2,16 +2,15 @@
 
 import asyncio
 import contextlib
-import itertools
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 from msgspec.structs import replace
 
-from claude_relay.engine.claude import configuration, history, tools, wire
-from claude_relay.engine.claude.causes import causes
+from claude_relay.engine.claude import configuration, history, wire
+from claude_relay.engine.claude.control import ControlChannel, ProcessGoneError
 from claude_relay.engine.claude.conversation import Binding, Conversation
 from claude_relay.engine.claude.fence import Fence
 from claude_relay.engine.claude.process import ChildProcess
@@ -28,22 +27,8 @@ REPLY_TIMEOUT = 0.5
 """Seconds within which a process that was idle answers a control request; one that does not hangs."""
 _GRACE = 0.05
 """Seconds for what has come already to be read."""
-_MOST_NOISE = 100
-"""Lines in a row that may be no JSON; somebody's hook may print a few."""
-
 How = Literal["reused", "reset", "spared", "started"]
 """How a request got its process: with its conversation in it, emptied, ready, or started for it."""
-
-
-class ProcessGoneError(UpstreamError):
-    """The process has ended, and nobody asked it to.
-
-    Attributes:
-        last_words: What it said last, for the operator.
-    """
-
-    last_words = ""
-    default_code = "claude_exited"
 
 
 class UnresponsiveError(ProcessGoneError):
@@ -58,8 +43,6 @@ class UnsolicitedTurnError(ProcessGoneError):
 
 class Session:
     """A child process, and what is known of it.
-
-    Lines are read by whoever waits for them, so there is never more than one reader and no queue in between.
 
     Args:
         process: The child, just started.
@@ -114,13 +97,12 @@ class Session:
         self._spend = spend
         self._spent = 0.0
         self._own: frozenset[str] = frozenset()
+        self._in_own_turn = False
         self._watching: asyncio.Task[None] | None = None
         self._probe: str | None = None
         self._responded = asyncio.Event()
         self._fence = Fence()
-        self._request: RunRequest | None = None
-        self._end_logged = False
-        self._ids = (f"relay-{number}" for number in itertools.count(1))
+        self._channel = ControlChannel(process)
 
     @property
     def alive(self) -> bool:
@@ -138,7 +120,7 @@ class Session:
         Raises:
             UpstreamError: It ended instead.
         """
-        await self._write(self._control("get_binary_version"))
+        await self._channel.write(self._channel.request("get_binary_version"))
         while not isinstance(await self._next(), wire.ControlResponse):
             pass
 
@@ -157,12 +139,12 @@ class Session:
 
     async def responds(self, within: float) -> bool:
         """Whether the watched process answers within some seconds, or is wanted by somebody meanwhile."""
-        asked = self._control("get_binary_version")
+        asked = self._channel.request("get_binary_version")
         self._probe = asked.request_id
         self._responded.clear()
         with contextlib.suppress(UpstreamError):
             async with self._answering(within):
-                await self._write(asked)
+                await self._channel.write(asked)
                 await self._responded.wait()
         return self.fault is None
 
@@ -185,19 +167,20 @@ class Session:
         if goes_on and self.personality == "agent" and not self.tied_turns:
             await self._require_quiet()
         plan = hand_over(replace(request, turns=request.turns[-1:]) if goes_on else request, self.texts)
-        self._request, self.held = request, None
+        self.held = None
         self.cut = False
+        self._channel.tools = request.tools
         self._fence = Fence.around(request) if self.fences else Fence()
         self._own = _user_lines((*plan.past, plan.question))
         lines = [*self._sign_of_life(), *self._initial(request), *self._changes(request, plan, goes_on=goes_on)]
         for batch in plan.past:
-            await self._write(*lines, *batch)
+            await self._channel.write(*lines, *batch)
             await self._hear()
             await self._turn_over()
             lines = []
         self.asking, self.cost = True, None
         self.turns += 1
-        await self._write(*lines, *plan.question)
+        await self._channel.write(*lines, *plan.question)
         await self._hear()
 
     async def reset(self) -> bool:
@@ -207,10 +190,10 @@ class Session:
         """
         await self._stop_watching()
         self.held = None
-        wanted = self._control("get_context_usage", detail="summary")
+        wanted = self._channel.request("get_context_usage", detail="summary")
         with contextlib.suppress(UpstreamError, msgspec.DecodeError):
             async with self._answering():
-                await self._write(wire.boundary(), wanted)
+                await self._channel.write(wire.boundary(), wanted)
                 reply = await self._reply_to(wanted.request_id)
                 return reply.subtype == "success" and _is_empty(wire.context_usage(reply.response))
         return False
@@ -276,19 +259,20 @@ class Session:
         """Ask the CLI to stop its work, upstream and in tools; nothing happens if it is gone already."""
         with contextlib.suppress(UpstreamError, TimeoutError):
             async with asyncio.timeout(_PATIENCE):
-                await self._write(self._control("interrupt"))
+                await self._channel.write(self._channel.request("interrupt"))
 
     def _sign_of_life(self) -> list[wire.Outgoing]:
         """Ask for what is answered at once, unless the CLI says of each line by itself that it has come."""
         tells = self.tied_turns and self.binding is not None
-        return [] if tells else [self._control("get_binary_version")]
+        return [] if tells else [self._channel.request("get_binary_version")]
 
     def _initial(self, request: RunRequest) -> list[wire.Outgoing]:
         """The first ``initialize`` of a process is the only one that counts."""
         if self.binding is not None:
             return []
         self.binding = Binding.of(request)
-        return [self._control("initialize", **configuration.initial(request))]
+        self._channel.is_bound = True
+        return [self._channel.request("initialize", **configuration.initial(request))]
 
     def _changes(self, request: RunRequest, plan: history.Plan, *, goes_on: bool) -> list[wire.Outgoing]:
         """Only what differs from what is set already is set: it costs the CLI some 20 ms."""
@@ -296,50 +280,30 @@ class Session:
         if wanted == self._settings:
             return []
         self._settings = wanted
-        change = self._control("apply_flag_settings", settings=wanted)
+        change = self._channel.request("apply_flag_settings", settings=wanted)
         # a boundary hides what a change of model leaves in the conversation, and with it the conversation
         return [change] if goes_on else [change, wire.boundary()]
 
-    def _control(self, subtype: str, **fields: Any) -> wire.ControlLine:
-        return wire.control(next(self._ids), subtype, **fields)
-
     async def _next(self) -> wire.Line:
-        while True:
-            match line := await self._read():
-                case wire.ControlRequest(request_id, question):
-                    await self._write(self._answer(request_id, question))
-                case wire.System() | wire.Result():
-                    self._require_own_turn(line)
-                    return line
-                case _:
-                    return line
-
-    def _require_own_turn(self, line: wire.System | wire.Result) -> None:
-        """Every turn must be for lines of ours: others may speak to the process, and an agent's tasks wake it."""
-        if not self.tied_turns:
-            return
-        uuids = line.user_message_uuids
-        match line:
-            case wire.System("init") | wire.System("status", status="requesting"):
-                own = bool(uuids) and self._own.issuperset(uuids)
-            case _:
-                own = self._own.issuperset(uuids)
-        if not own:
+        line = await self._channel.read()
+        if self.tied_turns and not self._is_own(line):
             # a turn goes on, so that whoever ends the process interrupts it first
             self.asking = True
             raise self._failed(UnsolicitedTurnError("Claude Code took a turn that nobody asked for."))
+        return line
 
-    def _answer(self, request_id: str, question: wire.ControlQuestion) -> wire.Outgoing:
-        """The CLI waits for an answer to whatever it asks, so everything gets one."""
-        ours = self._request.tools if self._request else ()
-        match question.subtype:
-            case "mcp_message":
-                return wire.answer(request_id, tools.mcp_reply(question.message, ours))
-            case "hook_callback":
-                return wire.answer(request_id, tools.hook_reply(question.input.tool_name, ours))
-            case unknown:
-                _log.warning("claude[%d] asked for %r, which is unknown", self.process.pid, unknown)
-                return wire.refusal(request_id, f"claude-relay does not know {unknown!r}")
+    def _is_own(self, line: wire.Line) -> bool:
+        """Every turn must be for lines of ours: others may speak to the process, and an agent's tasks wake it."""
+        match line:
+            case wire.System("init", user_message_uuids=uuids):
+                self._in_own_turn = bool(uuids) and self._own.issuperset(uuids)
+                return self._in_own_turn
+            case wire.System("status", status="requesting", user_message_uuids=uuids):
+                return self._in_own_turn and self._own.issuperset(uuids)
+            case wire.Result(user_message_uuids=uuids):
+                own, self._in_own_turn = self._in_own_turn and self._own.issuperset(uuids), False
+                return own
+        return True
 
     async def _reply_to(self, request_id: str) -> wire.ControlReply:
         while True:
@@ -349,9 +313,9 @@ class Session:
 
     async def _require_quiet(self) -> None:
         """Where the CLI does not tie its turns to lines: see whether an agent said anything since its last answer."""
-        asked = self._control("get_binary_version")
+        asked = self._channel.request("get_binary_version")
         async with self._answering():
-            await self._write(asked)
+            await self._channel.write(asked)
             while True:
                 match await self._next():
                     case wire.ControlResponse(reply) if reply.request_id == asked.request_id:
@@ -422,43 +386,14 @@ class Session:
     async def _close_fence(self) -> None:
         """Have the CLI refuse to ask anything more in this turn."""
         self._settings = configuration.fenced(self._settings)
-        closing = self._control("apply_flag_settings", settings={"env": configuration.FENCE})
+        closing = self._channel.request("apply_flag_settings", settings={"env": configuration.FENCE})
         self._fence.closing = closing.request_id
-        await self._write(closing)
+        await self._channel.write(closing)
 
     async def _turn_over(self) -> wire.Result:
         while not isinstance(line := await self.receive(), wire.Result):
             pass
         return line
-
-    async def _write(self, *lines: wire.Outgoing) -> None:
-        try:
-            await self.process.write(wire.encode(lines))
-        except ConnectionError:
-            raise await self._gone() from None
-
-    async def _read(self) -> wire.Line:
-        for _ in range(_MOST_NOISE):
-            raw = await self.process.read_line()
-            if raw is None:
-                raise await self._gone()
-            try:
-                return wire.decode(raw)
-            except msgspec.DecodeError:
-                _log.warning("claude[%d] wrote %d bytes that are no JSON line", self.process.pid, len(raw))
-        raise UpstreamError("Claude Code writes what cannot be read.", code="claude_unreadable")
-
-    async def _gone(self) -> ProcessGoneError:
-        last_words = await self.process.last_words()
-        # once it was given a request, it may repeat that
-        said = (last_words or "-") if self.binding is None else causes(last_words)
-        pid, code = self.process.pid, self.process.returncode
-        if not self.process.dismissed and not self._end_logged:
-            _log.error("claude[%d] ended unexpectedly, with code %s; it last said: %s", pid, code, said)
-            self._end_logged = True
-        gone = ProcessGoneError("Claude Code ended before its answer was complete; the relay's log tells more.")
-        gone.last_words = said
-        return gone
 
 
 def _user_lines(batches: Iterable[history.Batch]) -> frozenset[str]:

@@ -426,9 +426,10 @@ async def test_a_process_that_ends_while_it_waits_is_given_up_at_once(make: Make
 @pytest.mark.parametrize("asks", [("Q1", "A1", "Q2"), ("new",)], ids=["a conversation", "another one"])
 async def test_processes_that_hang_are_found_at_once_however_many_they_are(make: Make, asks: tuple[str, ...]) -> None:
     pool = make()
-    sessions = [await answered(pool, asking(text)) for text in ("Q1", *"abcdefg")]
-    for session in sessions:
-        pool.give_back(session, Conversation.of(conversation(*session_texts(session), "A1")))
+    texts = ("Q1", *"abcdefg")
+    sessions = [await answered(pool, asking(text)) for text in texts]
+    for session, text in zip(sessions, texts, strict=True):
+        pool.give_back(session, Conversation.of(conversation(text, "A1")))
         os.kill(session.process.pid, signal.SIGSTOP)
     began = time.monotonic()
 
@@ -445,12 +446,6 @@ async def test_processes_that_hang_are_found_at_once_however_many_they_are(make:
     assert session.how == "started"
     assert time.monotonic() - began < 8 * REPLY_TIMEOUT / 2, "they are not waited for one after the other"
     assert (pool.counts.living, pool.counts.unresponsive) == (0, 8)
-
-
-def session_texts(session: Session) -> tuple[str, ...]:
-    request = session._request
-    assert request is not None
-    return tuple(piece.text for turn in request.turns for piece in turn.content if isinstance(piece, Text))
 
 
 async def test_who_is_wanted_while_it_is_probed_answers_its_question(make: Make) -> None:

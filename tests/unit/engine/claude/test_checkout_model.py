@@ -18,9 +18,10 @@ from msgspec.structs import replace
 
 from claude_relay.engine.claude import history
 from claude_relay.engine.claude import pool as pool_module
+from claude_relay.engine.claude.control import ProcessGoneError
 from claude_relay.engine.claude.conversation import Conversation, answered
 from claude_relay.engine.claude.pool import Limits, Pool
-from claude_relay.engine.claude.session import ProcessGoneError, Session
+from claude_relay.engine.claude.session import Session
 from claude_relay.engine.claude.tools import definition
 from claude_relay.engine.claude.translate import Translator
 from claude_relay.engine.vocabulary import (

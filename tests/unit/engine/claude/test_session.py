@@ -8,9 +8,9 @@ import pytest
 
 from claude_relay.engine.claude import configuration, wire
 from claude_relay.engine.claude import session as session_module
-from claude_relay.engine.claude.conversation import Binding
+from claude_relay.engine.claude.control import ProcessGoneError
 from claude_relay.engine.claude.history import native
-from claude_relay.engine.claude.session import ProcessGoneError, Session
+from claude_relay.engine.claude.session import Session
 from claude_relay.engine.vocabulary import JsonOutput, RunRequest, Sampling, Tool
 from claude_relay.errors import UpstreamError
 from claude_relay.settings import Personality
@@ -238,7 +238,7 @@ async def test_the_end_of_a_process_is_logged_once_and_not_at_all_where_the_rela
 
 async def test_a_process_that_was_given_a_request_is_not_quoted(cli: FakeCli, caplog: pytest.LogCaptureFixture) -> None:
     session = await cli.session("exits")
-    session.binding = Binding.of(hello())
+    session._channel.is_bound = True
     await until_ended(session.process)
 
     with pytest.raises(ProcessGoneError) as raised:

@@ -9,9 +9,10 @@ import pytest
 
 from claude_relay.engine.claude import configuration, history, wire
 from claude_relay.engine.claude import session as session_module
+from claude_relay.engine.claude.control import ProcessGoneError
 from claude_relay.engine.claude.conversation import Conversation
 from claude_relay.engine.claude.history import native
-from claude_relay.engine.claude.session import ProcessGoneError, Session, UnsolicitedTurnError
+from claude_relay.engine.claude.session import Session, UnsolicitedTurnError
 from claude_relay.engine.vocabulary import RunRequest, Sampling, Text, Tool, ToolCall, ToolResult, Turn
 from tests.unit.engine.claude.composer import OWN_TOOL, Composer, Reply
 from tests.unit.engine.claude.fakes import FakeCli, until_ended

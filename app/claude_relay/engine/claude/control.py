@@ -1,0 +1,114 @@
+"""The line to one Claude Code process: lines are written and read, and what the CLI asks of the relay is answered.
+
+Lines are read by whoever waits for them, so there is never more than one reader and no queue in between.
+"""
+
+import itertools
+import logging
+from collections.abc import Collection
+from typing import Any
+
+import msgspec
+
+from claude_relay.engine.claude import tools, wire
+from claude_relay.engine.claude.causes import causes
+from claude_relay.engine.claude.process import ChildProcess
+from claude_relay.engine.vocabulary import Tool
+from claude_relay.errors import UpstreamError
+
+_log = logging.getLogger(__name__)
+
+_MOST_NOISE = 100
+"""Lines in a row that may be no JSON; somebody's hook may print a few."""
+
+
+class ProcessGoneError(UpstreamError):
+    """The process has ended, and nobody asked it to.
+
+    Attributes:
+        last_words: What it said last, for the operator.
+    """
+
+    last_words = ""
+    default_code = "claude_exited"
+
+
+class ControlChannel:
+    """Speaks with a process.
+
+    Args:
+        process: The child.
+
+    Attributes:
+        tools: The client's tools of the present request; calls of them are left to the client.
+        is_bound: Whether it was told anything of a client's, which it may then repeat.
+    """
+
+    def __init__(self, process: ChildProcess) -> None:
+        self.tools: Collection[Tool] = ()
+        self.is_bound = False
+        self._process = process
+        self._end_logged = False
+        self._ids = (f"relay-{number}" for number in itertools.count(1))
+
+    def request(self, subtype: str, **fields: Any) -> wire.ControlLine:
+        """Return a control request with an id of its own."""
+        return wire.control(next(self._ids), subtype, **fields)
+
+    async def write(self, *lines: wire.Outgoing) -> None:
+        """Write lines.
+
+        Raises:
+            ProcessGoneError: The process no longer reads.
+        """
+        try:
+            await self._process.write(wire.encode(lines))
+        except ConnectionError:
+            raise await self._gone() from None
+
+    async def read(self) -> wire.Line:
+        """Return the next line that is no question of the CLI's; those are answered.
+
+        Raises:
+            ProcessGoneError: The process has ended.
+            UpstreamError: It writes what cannot be read.
+        """
+        while True:
+            match line := await self._line():
+                case wire.ControlRequest(request_id, question):
+                    await self.write(self._answer(request_id, question))
+                case _:
+                    return line
+
+    async def _line(self) -> wire.Line:
+        for _ in range(_MOST_NOISE):
+            raw = await self._process.read_line()
+            if raw is None:
+                raise await self._gone()
+            try:
+                return wire.decode(raw)
+            except msgspec.DecodeError:
+                _log.warning("claude[%d] wrote %d bytes that are no JSON line", self._process.pid, len(raw))
+        raise UpstreamError("Claude Code writes what cannot be read.", code="claude_unreadable")
+
+    def _answer(self, request_id: str, question: wire.ControlQuestion) -> wire.Outgoing:
+        """The CLI waits for an answer to whatever it asks, so everything gets one."""
+        match question.subtype:
+            case "mcp_message":
+                return wire.answer(request_id, tools.mcp_reply(question.message, self.tools))
+            case "hook_callback":
+                return wire.answer(request_id, tools.hook_reply(question.input.tool_name, self.tools))
+            case unknown:
+                _log.warning("claude[%d] asked for %r, which is unknown", self._process.pid, unknown)
+                return wire.refusal(request_id, f"claude-relay does not know {unknown!r}")
+
+    async def _gone(self) -> ProcessGoneError:
+        last_words = await self._process.last_words()
+        said = causes(last_words) if self.is_bound else last_words or "-"
+        pid, code = self._process.pid, self._process.returncode
+        if not self._process.dismissed and not self._end_logged:
+            _log.error("claude[%d] ended unexpectedly, with code %s; it last said: %s", pid, code, said)
+            self._end_logged = True
+        gone = ProcessGoneError("Claude Code ended before its answer was complete; the relay's log tells more.")
+        gone.last_words = said
+        return gone
