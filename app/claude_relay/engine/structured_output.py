@@ -1,0 +1,407 @@
+"""JSON schemas of answers: what a client may send, what it means for Claude Code's tool, and whether an answer fits."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
+from typing import Any, Protocol
+from urllib.parse import unquote, urldefrag, urljoin
+
+import jsonschema_rs
+import msgspec
+
+from claude_relay.engine.vocabulary import JsonOutput
+from claude_relay.errors import UpstreamError
+
+MAX_PROPERTIES = 5_000
+"""Properties in a schema, all objects together; OpenAI's own limit."""
+MAX_DEPTH = 64
+"""Schemas inside schemas; OpenAI allows 10 levels of objects."""
+MAX_ENUM_VALUES = 5_000
+"""Values of ``enum`` in a schema, all together; OpenAI allows 1,000."""
+MAX_NAMES = 120_000
+"""Characters of all names of properties and definitions and all texts in ``enum`` and ``const``; OpenAI's own limit."""
+MAX_SUBSCHEMAS = 10_000
+"""Schemas inside a schema, all together."""
+MAX_VALUES = 50_000
+"""JSON values of any kind in a schema."""
+MAX_CHARACTERS = 1_000_000
+"""Characters of all texts and names in a schema, its descriptions too."""
+MAX_COST = 2_000_000
+"""Subschemas times characters up to which an answer is certainly checked within a few milliseconds."""
+
+_TOOL_FIELD = "value"
+"""Where a schema that is no object stands inside the one that the CLI's tool takes."""
+_ROOT = "urn:schema"
+"""What a schema is called that does not name itself."""
+_DRAFTS = {
+    "http://json-schema.org/draft-04/schema",
+    "http://json-schema.org/draft-06/schema",
+    "http://json-schema.org/draft-07/schema",
+    "https://json-schema.org/draft/2019-09/schema",
+    "https://json-schema.org/draft/2020-12/schema",
+}
+_NAMED_BY_ID = {"http://json-schema.org/draft-04/schema", "http://json-schema.org/draft-04/schema#"}
+_MAPS = {"properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies"}
+"""Keywords whose value has schemas under names that are free."""
+_DATA = {"const", "enum", "default", "examples"}
+"""Keywords whose value is no schema, whatever it looks like."""
+_SAME_PLACE = {"$ref", "allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas"}
+"""Keywords whose schemas are held against the very value that the schema itself is held against."""
+_COSTLY = {
+    "pattern",
+    "patternProperties",
+    "multipleOf",
+    "unevaluatedProperties",
+    "unevaluatedItems",
+    "$dynamicRef",
+    "$recursiveRef",
+}
+"""Keywords whose cost does not follow from the number of schemas."""
+
+
+class SchemaError(ValueError):
+    """A schema cannot be used; the text says why."""
+
+
+class _Subschema(msgspec.Struct, frozen=True):
+    """A schema inside a schema.
+
+    Attributes:
+        schema: Its keywords.
+        base: The URI that its references are relative to.
+        depth: How many schemas it stands in.
+        inner: The schemas in it, each with the keyword it stands under.
+    """
+
+    schema: dict[str, Any]
+    base: str
+    depth: int
+    inner: list[tuple[str, dict[str, Any]]]
+
+
+# --- what a client may send ------------------------------------------------------------------------------------------
+
+
+def examine(schema: dict[str, Any]) -> None:
+    """Check a schema before anything is asked. Nothing is looked up for it, on the network or on disk.
+
+    Raises:
+        SchemaError: It is beyond a limit, is no JSON schema, or refers to what is not in it.
+    """
+    _limit_size(schema)
+    _limit_schemas(schema)
+    try:
+        jsonschema_rs.meta.validate(_of_known_draft(schema))
+    except jsonschema_rs.ValidationError as error:
+        raise SchemaError(_described(error)) from None
+    except ValueError as error:
+        raise SchemaError(str(error)) from None
+    subschemas = list(_walk(schema))
+    graph = _references(subschemas, _SAME_PLACE)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError:
+        raise SchemaError("a reference leads back to itself, so it says nothing") from None
+
+
+def _limit_size(schema: dict[str, Any]) -> None:
+    """Count everything, whether it means anything or not, and stop as soon as it is too much."""
+    values = characters = 0
+    rest: list[Any] = [schema]
+    while rest:
+        match value := rest.pop():
+            case dict():
+                values += len(value)
+                rest.extend(value)
+                rest.extend(value.values())
+            case list():
+                values += len(value)
+                rest.extend(value)
+            case str():
+                characters += len(value)
+        _require(values, MAX_VALUES, "JSON values")
+        _require(characters, MAX_CHARACTERS, "characters")
+
+
+def _limit_schemas(schema: dict[str, Any]) -> None:
+    properties = enums = names = 0
+    for count, found in enumerate(_walk(schema), 1):
+        _require(count, MAX_SUBSCHEMAS, "schemas inside it")
+        _require(found.depth, MAX_DEPTH, "levels of nesting")
+        for keyword, value in found.schema.items():
+            if keyword in _MAPS and isinstance(value, dict):
+                names += sum(map(len, value))
+            if keyword == "properties" and isinstance(value, dict):
+                properties += len(value)
+            elif keyword == "enum" and isinstance(value, list):
+                enums += len(value)
+                names += sum(len(text) for text in value if isinstance(text, str))
+            elif keyword == "const" and isinstance(value, str):
+                names += len(value)
+        _require(properties, MAX_PROPERTIES, "properties in total")
+        _require(enums, MAX_ENUM_VALUES, "enum values in total")
+        _require(
+            names, MAX_NAMES, "characters in the names of properties and definitions and the texts of enum and const"
+        )
+
+
+def _require(count: int, most: int, what: str) -> None:
+    if count > most:
+        raise SchemaError(f"it has more than {most:,} {what}")
+
+
+def _of_known_draft(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema without a dialect that nobody knows: the library would ask the network for it."""
+    dialect = schema.get("$schema")
+    if isinstance(dialect, str) and dialect.rstrip("#") not in _DRAFTS:
+        return {name: value for name, value in schema.items() if name != "$schema"}
+    return schema
+
+
+def _walk(schema: dict[str, Any]) -> Iterator[_Subschema]:
+    """Yield a schema and all schemas in it, each before what it has inside."""
+    naming = "id" if schema.get("$schema") in _NAMED_BY_ID else "$id"
+    rest = [(schema, _ROOT, 0)]
+    while rest:
+        current, base, depth = rest.pop()
+        name = current.get(naming)
+        if isinstance(name, str) and not name.startswith("#"):
+            base = _joined(base, name)
+        inner = list(_inner(current))
+        yield _Subschema(current, base, depth, inner)
+        rest.extend((item, base, depth + 1) for _, item in inner)
+
+
+def _inner(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for keyword, value in schema.items():
+        if keyword in _DATA:
+            continue
+        items: list[Any]
+        if isinstance(value, dict):
+            items = list(value.values()) if keyword in _MAPS else [value]
+        else:
+            items = value if isinstance(value, list) else []
+        yield from ((keyword, item) for item in items if isinstance(item, dict))
+
+
+def _joined(base: str, reference: str) -> str:
+    """Return what a reference means; the URN of a nameless schema has only places inside itself."""
+    if reference.startswith("#"):
+        return urldefrag(base).url + reference
+    try:
+        return urljoin(base, reference)
+    except ValueError:
+        raise SchemaError(f"{_short(reference)} is no URI") from None
+
+
+def _references(subschemas: list[_Subschema], keywords: set[str] | None = None) -> dict[int, list[int]]:
+    """Return which schema uses which, by identity, through some keywords or all.
+
+    Raises:
+        SchemaError: A reference leads nowhere.
+    """
+    places = _places(subschemas)
+    graph: dict[int, list[int]] = {}
+    for found in subschemas:
+        used = [id(item) for keyword, item in found.inner if keywords is None or keyword in keywords]
+        reference = found.schema.get("$ref")
+        if isinstance(reference, str):
+            used.append(id(_target(places, found.base, reference)))
+        graph[id(found.schema)] = used
+    return graph
+
+
+def _places(subschemas: list[_Subschema]) -> dict[str, Any]:
+    """Return what a reference can name: whole schemas by their URI, and anchors in them."""
+    places: dict[str, Any] = {_ROOT: subschemas[0].schema}
+    for found in subschemas:
+        places.setdefault(urldefrag(found.base).url, found.schema)
+        for keyword in ("$anchor", "$dynamicAnchor"):
+            if isinstance(anchor := found.schema.get(keyword), str):
+                places[f"{urldefrag(found.base).url}#{anchor}"] = found.schema
+        for keyword in ("$id", "id"):
+            # the older drafts' way to write an anchor
+            if isinstance(name := found.schema.get(keyword), str) and name.startswith("#"):
+                places[urldefrag(found.base).url + name] = found.schema
+    return places
+
+
+def _target(places: Mapping[str, Any], base: str, reference: str) -> Any:
+    uri = _joined(base, reference)
+    if uri in places:
+        return places[uri]
+    document, fragment = urldefrag(uri)
+    place = places.get(document)
+    if place is not None and (not fragment or fragment.startswith("/")):
+        for step in unquote(fragment).split("/")[1:]:
+            place = _stepped(place, step.replace("~1", "/").replace("~0", "~"))
+        if isinstance(place, dict | bool):
+            return place
+    raise SchemaError(f"nothing inside the schema is called {_short(reference)}")
+
+
+def _stepped(place: Any, step: str) -> Any:
+    if isinstance(place, dict):
+        return place.get(step)
+    if isinstance(place, list) and step.isdecimal() and len(step) < len(str(MAX_VALUES)) and int(step) < len(place):
+        return place[int(step)]
+    return None
+
+
+# --- whether an answer fits ------------------------------------------------------------------------------------------
+
+
+def is_quick(schema: dict[str, Any], text: str) -> bool:
+    """Whether it is certain that ``fits`` takes no more than some milliseconds."""
+    size = _written_out(schema)
+    return size is not None and size * len(text) <= MAX_COST
+
+
+def _written_out(schema: dict[str, Any]) -> int | None:
+    """Return how large a schema is with all its references written out, or None when there is no telling."""
+    sizes: dict[int, int] = {}
+    try:
+        subschemas = list(_walk(schema))
+        for found in subschemas:
+            if not _COSTLY.isdisjoint(found.schema):
+                return None
+            sizes[id(found.schema)] = 1 + sum(_size(value) for value in found.schema.values())
+        graph = _references(subschemas)
+        for place in TopologicalSorter(graph).static_order():
+            if place not in sizes:
+                return None
+            sizes[place] += sum(sizes[used] for used in graph[place])
+    except (CycleError, SchemaError):
+        return None
+    return sizes[id(schema)]
+
+
+def _size(value: Any) -> int:
+    """Lists of texts are looked up, others compared one by one, with all that is in them."""
+    if isinstance(value, list):
+        return sum(1 if isinstance(item, str | dict) else len(msgspec.json.encode(item)) for item in value) or 1
+    return 1
+
+
+class Validator(Protocol):
+    """What holds values against a schema."""
+
+    def is_valid(self, instance: Any) -> bool:
+        """Whether a value fits."""
+        ...
+
+    def validate(self, instance: Any) -> None:
+        """Raise ``jsonschema_rs.ValidationError`` when a value does not fit."""
+        ...
+
+
+def validator(schema: dict[str, Any]) -> Validator | None:
+    """Return what checks against a schema of whatever draft, or None if it uses patterns that nobody here knows.
+
+    Patterns are matched in linear time, except those with look-around or back references.
+    """
+    engines: tuple[Callable[[], Any], ...] = (jsonschema_rs.RegexOptions, jsonschema_rs.FancyRegexOptions)
+    for engine in engines:
+        try:
+            return jsonschema_rs.validator_for(
+                _of_known_draft(schema), validate_formats=False, offline=True, pattern_options=engine()
+            )
+        except ValueError:
+            continue
+    return None
+
+
+def parsed(text: str) -> Any:
+    """Return the JSON of an answer.
+
+    Raises:
+        UpstreamError: It is none.
+    """
+    try:
+        return json.loads(text, parse_constant=_no_json)
+    except (ValueError, RecursionError) as error:
+        raise unfit(f"it is no JSON ({error})") from None
+
+
+def fits(schema: dict[str, Any], value: Any) -> bool:
+    """Whether a value fits a schema. This can take any time; ``is_quick`` tells."""
+    checker = validator(schema)
+    return checker is None or checker.is_valid(value)
+
+
+def misfit(schema: dict[str, Any], value: Any) -> str | None:
+    """Return where and why a value does not fit. This can take any time."""
+    checker = validator(schema)
+    if checker is not None:
+        try:
+            checker.validate(value)
+        except jsonschema_rs.ValidationError as error:
+            return _described(error)
+    return None
+
+
+def unfit(why: str) -> UpstreamError:
+    """Return the error for an answer that is not the JSON it had to be."""
+    return UpstreamError(
+        f"The model did not answer with JSON that fits the schema: {why}.", code="invalid_structured_output"
+    )
+
+
+def _no_json(constant: str) -> float:
+    raise ValueError(f"{constant} is none of its numbers")
+
+
+def _described(error: jsonschema_rs.ValidationError) -> str:
+    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.instance_path)
+    message = "the text does not match its pattern" if error.kind.name == "pattern" else error.message
+    return f"{_cut('$' + path, 200)}: {_cut(message, 200)}"
+
+
+def _short(text: str) -> str:
+    return repr(_cut(text, 100))
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+# --- what it means for the CLI's tool --------------------------------------------------------------------------------
+
+
+def tool_schema(output: JsonOutput) -> dict[str, Any]:
+    """Return the schema for the CLI's tool, whose input can only be an object."""
+    if _is_object(output.schema):
+        return output.schema
+    definitions = {name: output.schema[name] for name in ("$defs", "definitions") if name in output.schema}
+    inner = {name: value for name, value in output.schema.items() if name not in {"$defs", "definitions", "$schema"}}
+    return {
+        "type": "object",
+        "properties": {_TOOL_FIELD: _rerooted(inner)},
+        "required": [_TOOL_FIELD],
+        "additionalProperties": False,
+        **{name: _rerooted(value) for name, value in definitions.items()},
+    }
+
+
+def tool_answer(output: JsonOutput, given: Any) -> Any:
+    """Return the answer inside what the CLI's tool was given."""
+    return given if _is_object(output.schema) or not isinstance(given, dict) else given.get(_TOOL_FIELD)
+
+
+def _is_object(schema: dict[str, Any]) -> bool:
+    return schema.get("type") == "object"
+
+
+def _rerooted(schema: Any) -> Any:
+    """Let references to the root follow the schema to where it stands now."""
+    if isinstance(schema, dict):
+        moved = {name: _rerooted(value) for name, value in schema.items()}
+        reference = schema.get("$ref")
+        if isinstance(reference, str) and _points_into_root(reference):
+            moved["$ref"] = f"#/properties/{_TOOL_FIELD}{reference[1:]}"
+        return moved
+    return [_rerooted(item) for item in schema] if isinstance(schema, list) else schema
+
+
+def _points_into_root(reference: str) -> bool:
+    return reference == "#" or (reference.startswith("#/") and not reference.startswith(("#/$defs/", "#/definitions/")))
