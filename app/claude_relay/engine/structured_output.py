@@ -1,7 +1,7 @@
 """JSON schemas of answers: what a client may send, what it means for Claude Code's tool, and whether an answer fits."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Protocol
 from urllib.parse import unquote, urldefrag, urljoin
@@ -20,14 +20,20 @@ MAX_ENUM_VALUES = 5_000
 """Values of ``enum`` in a schema, all together; OpenAI allows 1,000."""
 MAX_NAMES = 120_000
 """Characters of all names of properties and definitions and all texts in ``enum`` and ``const``; OpenAI's own limit."""
-MAX_SUBSCHEMAS = 10_000
+MAX_SUBSCHEMAS = 16_000
 """Schemas inside a schema, all together."""
-MAX_VALUES = 50_000
-"""JSON values of any kind in a schema."""
-MAX_CHARACTERS = 1_000_000
-"""Characters of all texts and names in a schema, its descriptions too."""
+MAX_REFERENCES = 2_000
+"""Different references (``$ref``) in a schema."""
+MAX_EXPANSION = 100_000
+"""Schemas that one value is held against, when references are written out."""
+MAX_SIZE = 1_000_000
+"""Characters of a schema beside these names: descriptions, examples, lists."""
 MAX_COST = 2_000_000
-"""Subschemas times characters up to which an answer is certainly checked within a few milliseconds."""
+"""Size of a schema, its references written out, times characters of an answer: up to here a check is a matter of ms."""
+MAX_QUICK_SUBSCHEMAS = 1_000
+"""Schemas inside a schema up to which it is looked at how long a check takes."""
+MAX_QUICK_CHARACTERS = 250_000
+"""Characters of an answer up to which the same is done."""
 
 _TOOL_FIELD = "value"
 """Where a schema that is no object stands inside the one that the CLI's tool takes."""
@@ -43,6 +49,7 @@ _DRAFTS = {
 _NAMED_BY_ID = {"http://json-schema.org/draft-04/schema", "http://json-schema.org/draft-04/schema#"}
 _MAPS = {"properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies"}
 """Keywords whose value has schemas under names that are free."""
+_ANCHORS = {"$anchor", "$dynamicAnchor", "$id", "id"}
 _DATA = {"const", "enum", "default", "examples"}
 """Keywords whose value is no schema, whatever it looks like."""
 _SAME_PLACE = {"$ref", "allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas"}
@@ -63,7 +70,7 @@ class SchemaError(ValueError):
     """A schema cannot be used; the text says why."""
 
 
-class _Subschema(msgspec.Struct, frozen=True):
+class _Subschema(msgspec.Struct, frozen=True, gc=False):
     """A schema inside a schema.
 
     Attributes:
@@ -88,61 +95,52 @@ def examine(schema: dict[str, Any]) -> None:
     Raises:
         SchemaError: It is beyond a limit, is no JSON schema, or refers to what is not in it.
     """
-    _limit_size(schema)
-    _limit_schemas(schema)
+    subschemas = _walk(schema, MAX_SUBSCHEMAS)
+    _limit(subschemas)
     try:
         jsonschema_rs.meta.validate(_of_known_draft(schema))
     except jsonschema_rs.ValidationError as error:
         raise SchemaError(_described(error)) from None
     except ValueError as error:
         raise SchemaError(str(error)) from None
-    subschemas = list(_walk(schema))
-    graph = _references(subschemas, _SAME_PLACE)
-    try:
-        TopologicalSorter(graph).prepare()
-    except CycleError:
-        raise SchemaError("a reference leads back to itself, so it says nothing") from None
+    if any("$ref" in found.schema for found in subschemas):
+        _limit_expansion(_references(subschemas, _SAME_PLACE))
 
 
-def _limit_size(schema: dict[str, Any]) -> None:
-    """Count everything, whether it means anything or not, and stop as soon as it is too much."""
-    values = characters = 0
-    rest: list[Any] = [schema]
-    while rest:
-        match value := rest.pop():
-            case dict():
-                values += len(value)
-                rest.extend(value)
-                rest.extend(value.values())
-            case list():
-                values += len(value)
-                rest.extend(value)
-            case str():
-                characters += len(value)
-        _require(values, MAX_VALUES, "JSON values")
-        _require(characters, MAX_CHARACTERS, "characters")
-
-
-def _limit_schemas(schema: dict[str, Any]) -> None:
-    properties = enums = names = 0
-    for count, found in enumerate(_walk(schema), 1):
-        _require(count, MAX_SUBSCHEMAS, "schemas inside it")
-        _require(found.depth, MAX_DEPTH, "levels of nesting")
+def _limit(subschemas: list[_Subschema]) -> None:
+    properties = enums = names = size = 0
+    for found in subschemas:
         for keyword, value in found.schema.items():
             if keyword in _MAPS and isinstance(value, dict):
                 names += sum(map(len, value))
-            if keyword == "properties" and isinstance(value, dict):
-                properties += len(value)
+                properties += len(value) if keyword == "properties" else 0
             elif keyword == "enum" and isinstance(value, list):
                 enums += len(value)
                 names += sum(len(text) for text in value if isinstance(text, str))
             elif keyword == "const" and isinstance(value, str):
                 names += len(value)
+            elif isinstance(value, str):
+                size += len(value)
+            if keyword in _DATA or isinstance(value, list):
+                size += len(msgspec.json.encode(value))
         _require(properties, MAX_PROPERTIES, "properties in total")
+        _require(found.depth, MAX_DEPTH, "levels of nesting")
         _require(enums, MAX_ENUM_VALUES, "enum values in total")
         _require(
             names, MAX_NAMES, "characters in the names of properties and definitions and the texts of enum and const"
         )
+        _require(size, MAX_SIZE, "characters beside these names")
+
+
+def _limit_expansion(graph: dict[int, list[int]]) -> None:
+    """Count the schemas that one value is held against, with all references written out."""
+    counts: dict[int, int] = {}
+    try:
+        for place in TopologicalSorter(graph).static_order():
+            counts[place] = 1 + sum(counts[used] for used in graph.get(place, ()))
+            _require(counts[place], MAX_EXPANSION, "schemas for one value when its references are written out")
+    except CycleError:
+        raise SchemaError("a reference leads back to itself, so it says nothing") from None
 
 
 def _require(count: int, most: int, what: str) -> None:
@@ -158,56 +156,71 @@ def _of_known_draft(schema: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
-def _walk(schema: dict[str, Any]) -> Iterator[_Subschema]:
-    """Yield a schema and all schemas in it, each before what it has inside."""
+def _walk(schema: dict[str, Any], most: int) -> list[_Subschema]:
+    """Return a schema and all schemas in it, each before what it has inside.
+
+    Raises:
+        SchemaError: They are more than this.
+    """
     naming = "id" if schema.get("$schema") in _NAMED_BY_ID else "$id"
+    found: list[_Subschema] = []
     rest = [(schema, _ROOT, 0)]
     while rest:
         current, base, depth = rest.pop()
         name = current.get(naming)
         if isinstance(name, str) and not name.startswith("#"):
-            base = _joined(base, name)
-        inner = list(_inner(current))
-        yield _Subschema(current, base, depth, inner)
-        rest.extend((item, base, depth + 1) for _, item in inner)
+            base = urldefrag(_joined(base, name)).url
+        inner = _inner(current, most)
+        found.append(_Subschema(current, base, depth, inner))
+        _require(len(found) + len(rest) + len(inner), most, "schemas inside it")
+        rest += [(item, base, depth + 1) for _, item in inner]
+    return found
 
 
-def _inner(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _inner(schema: dict[str, Any], most: int) -> list[tuple[str, dict[str, Any]]]:
+    inner: list[tuple[str, dict[str, Any]]] = []
+    _require(len(schema), most, "keywords in one schema")
     for keyword, value in schema.items():
-        if keyword in _DATA:
+        if keyword in _DATA or not isinstance(value, dict | list):
             continue
-        items: list[Any]
-        if isinstance(value, dict):
-            items = list(value.values()) if keyword in _MAPS else [value]
+        if isinstance(value, list) or keyword in _MAPS:
+            _require(len(value), most, f"entries in {_short(keyword)}")
+            items = value if isinstance(value, list) else value.values()
+            inner += [(keyword, item) for item in items if isinstance(item, dict)]
         else:
-            items = value if isinstance(value, list) else []
-        yield from ((keyword, item) for item in items if isinstance(item, dict))
+            inner.append((keyword, value))
+    return inner
 
 
 def _joined(base: str, reference: str) -> str:
-    """Return what a reference means; the URN of a nameless schema has only places inside itself."""
+    """Return the URI that a reference means."""
     if reference.startswith("#"):
-        return urldefrag(base).url + reference
+        return base + reference
     try:
         return urljoin(base, reference)
     except ValueError:
         raise SchemaError(f"{_short(reference)} is no URI") from None
 
 
-def _references(subschemas: list[_Subschema], keywords: set[str] | None = None) -> dict[int, list[int]]:
-    """Return which schema uses which, by identity, through some keywords or all.
+def _references(subschemas: list[_Subschema], keywords: set[str]) -> dict[int, list[int]]:
+    """Return which schema uses which, by identity: through its references and some of its keywords.
 
     Raises:
-        SchemaError: A reference leads nowhere.
+        SchemaError: A reference leads nowhere, or there are too many.
     """
     places = _places(subschemas)
+    targets: dict[str, int] = {}
     graph: dict[int, list[int]] = {}
     for found in subschemas:
-        used = [id(item) for keyword, item in found.inner if keywords is None or keyword in keywords]
-        reference = found.schema.get("$ref")
-        if isinstance(reference, str):
-            used.append(id(_target(places, found.base, reference)))
-        graph[id(found.schema)] = used
+        used = [id(item) for keyword, item in found.inner if keyword in keywords]
+        if isinstance(reference := found.schema.get("$ref"), str):
+            uri = _joined(found.base, reference)
+            if uri not in targets:
+                targets[uri] = id(_target(places, uri, reference))
+                _require(len(targets), MAX_REFERENCES, "different references")
+            used.append(targets[uri])
+        if used:
+            graph[id(found.schema)] = used
     return graph
 
 
@@ -215,24 +228,20 @@ def _places(subschemas: list[_Subschema]) -> dict[str, Any]:
     """Return what a reference can name: whole schemas by their URI, and anchors in them."""
     places: dict[str, Any] = {_ROOT: subschemas[0].schema}
     for found in subschemas:
-        places.setdefault(urldefrag(found.base).url, found.schema)
-        for keyword in ("$anchor", "$dynamicAnchor"):
-            if isinstance(anchor := found.schema.get(keyword), str):
-                places[f"{urldefrag(found.base).url}#{anchor}"] = found.schema
-        for keyword in ("$id", "id"):
-            # the older drafts' way to write an anchor
-            if isinstance(name := found.schema.get(keyword), str) and name.startswith("#"):
-                places[urldefrag(found.base).url + name] = found.schema
+        places.setdefault(found.base, found.schema)
+        for keyword in _ANCHORS & found.schema.keys():
+            if isinstance(anchor := found.schema[keyword], str):
+                # drafts 4 to 7 write an anchor as a name that begins with "#"
+                places[f"{found.base}#{anchor.removeprefix('#')}"] = found.schema
     return places
 
 
-def _target(places: Mapping[str, Any], base: str, reference: str) -> Any:
-    uri = _joined(base, reference)
+def _target(places: Mapping[str, Any], uri: str, reference: str) -> Any:
     if uri in places:
         return places[uri]
-    document, fragment = urldefrag(uri)
+    document, _, fragment = uri.partition("#")
     place = places.get(document)
-    if place is not None and (not fragment or fragment.startswith("/")):
+    if not fragment or fragment.startswith("/"):
         for step in unquote(fragment).split("/")[1:]:
             place = _stepped(place, step.replace("~1", "/").replace("~0", "~"))
         if isinstance(place, dict | bool):
@@ -243,7 +252,7 @@ def _target(places: Mapping[str, Any], base: str, reference: str) -> Any:
 def _stepped(place: Any, step: str) -> Any:
     if isinstance(place, dict):
         return place.get(step)
-    if isinstance(place, list) and step.isdecimal() and len(step) < len(str(MAX_VALUES)) and int(step) < len(place):
+    if isinstance(place, list) and step.isdecimal() and len(step) <= len(str(len(place))) and int(step) < len(place):
         return place[int(step)]
     return None
 
@@ -253,27 +262,29 @@ def _stepped(place: Any, step: str) -> Any:
 
 def is_quick(schema: dict[str, Any], text: str) -> bool:
     """Whether it is certain that ``fits`` takes no more than some milliseconds."""
+    if len(text) > MAX_QUICK_CHARACTERS:
+        return False
     size = _written_out(schema)
     return size is not None and size * len(text) <= MAX_COST
 
 
 def _written_out(schema: dict[str, Any]) -> int | None:
-    """Return how large a schema is with all its references written out, or None when there is no telling."""
-    sizes: dict[int, int] = {}
+    """Return how large a schema is with all its references written out, or None when that is much or has no end."""
     try:
-        subschemas = list(_walk(schema))
-        for found in subschemas:
-            if not _COSTLY.isdisjoint(found.schema):
-                return None
-            sizes[id(found.schema)] = 1 + sum(_size(value) for value in found.schema.values())
-        graph = _references(subschemas)
-        for place in TopologicalSorter(graph).static_order():
-            if place not in sizes:
-                return None
-            sizes[place] += sum(sizes[used] for used in graph[place])
-    except (CycleError, SchemaError):
+        subschemas = _walk(schema, MAX_QUICK_SUBSCHEMAS)
+    except SchemaError:
         return None
-    return sizes[id(schema)]
+    if any(_COSTLY & found.schema.keys() for found in subschemas):
+        return None
+    sizes = {id(found.schema): sum(_size(value) for value in found.schema.values()) for found in subschemas}
+    graph = _references(subschemas, {keyword for found in subschemas for keyword, _ in found.inner})
+    try:
+        for place in TopologicalSorter(graph).static_order():
+            # a reference to what is no schema by its place is a matter of its own
+            sizes[place] = sizes.get(place, MAX_COST) + sum(sizes[used] for used in graph.get(place, ()))
+    except CycleError:
+        return None
+    return 1 + sizes[id(schema)]
 
 
 def _size(value: Any) -> int:
@@ -319,8 +330,10 @@ def parsed(text: str) -> Any:
     """
     try:
         return json.loads(text, parse_constant=_no_json)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise unfit(f"it is no JSON ({error})") from None
+    except RecursionError:
+        raise unfit("it is no JSON that anybody can read: it is nested too deeply") from None
 
 
 def fits(schema: dict[str, Any], value: Any) -> bool:
