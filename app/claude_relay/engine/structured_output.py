@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from graphlib import CycleError, TopologicalSorter
+from itertools import starmap
 from typing import Any, Protocol
 from urllib.parse import unquote, urldefrag, urljoin
 
@@ -183,6 +184,8 @@ def _inner(schema: dict[str, Any], most: int) -> list[tuple[str, dict[str, Any]]
     for keyword, value in schema.items():
         if keyword in _DATA or not isinstance(value, dict | list):
             continue
+        if keyword == "properties":
+            _require(len(value), MAX_PROPERTIES, "properties in total")
         if isinstance(value, list) or keyword in _MAPS:
             _require(len(value), most, f"entries in {_short(keyword)}")
             items = value if isinstance(value, list) else value.values()
@@ -272,26 +275,27 @@ def _written_out(schema: dict[str, Any]) -> int | None:
     """Return how large a schema is with all its references written out, or None when that is much or has no end."""
     try:
         subschemas = _walk(schema, MAX_QUICK_SUBSCHEMAS)
+        graph = _references(subschemas, {keyword for found in subschemas for keyword, _ in found.inner})
     except SchemaError:
         return None
     if any(_COSTLY & found.schema.keys() for found in subschemas):
         return None
-    sizes = {id(found.schema): sum(_size(value) for value in found.schema.values()) for found in subschemas}
-    graph = _references(subschemas, {keyword for found in subschemas for keyword, _ in found.inner})
+    sizes = {id(found.schema): 1 + sum(starmap(_size, found.schema.items())) for found in subschemas}
     try:
         for place in TopologicalSorter(graph).static_order():
-            # a reference to what is no schema by its place is a matter of its own
+            # what only a reference makes a schema was not walked through
             sizes[place] = sizes.get(place, MAX_COST) + sum(sizes[used] for used in graph.get(place, ()))
     except CycleError:
         return None
-    return 1 + sizes[id(schema)]
+    return sizes[id(schema)]
 
 
-def _size(value: Any) -> int:
-    """Lists of texts are looked up, others compared one by one, with all that is in them."""
-    if isinstance(value, list):
-        return sum(1 if isinstance(item, str | dict) else len(msgspec.json.encode(item)) for item in value) or 1
-    return 1
+def _size(keyword: str, value: Any) -> int:
+    """Texts are looked up at once, other data is compared one by one, with all that is in it."""
+    if keyword in _DATA and not isinstance(value, str):
+        is_texts = isinstance(value, list) and all(isinstance(item, str) for item in value)
+        return len(value) if is_texts else len(msgspec.json.encode(value))
+    return 1 + len(value) if isinstance(value, list) else 1
 
 
 class Validator(Protocol):
