@@ -59,7 +59,11 @@ async def check(text: str, output: JsonOutput, seconds: int = CPU_SECONDS) -> No
         _log.warning("an answer was not checked against its schema: %s", error)
         return
     if not said:
-        raise structured_output.unfit(f"it could not be checked within {seconds} seconds")
+        raise UpstreamError(
+            "The model's answer could not be checked against the schema: "
+            f"that takes more than {seconds} s of computing, or more than {_MEMORY >> 30} GB of memory.",
+            code="invalid_structured_output",
+        )
     if problem := msgspec.json.decode(said[-1], type=str | None):
         raise UpstreamError(problem, code="invalid_structured_output")
 

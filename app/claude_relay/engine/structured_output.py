@@ -40,14 +40,15 @@ _TOOL_FIELD = "value"
 """Where a schema that is no object stands inside the one that the CLI's tool takes."""
 _ROOT = "urn:schema"
 """What a schema is called that does not name itself."""
+_DRAFT_4 = "http://json-schema.org/draft-04/schema"
+"""The one whose schemas are named by ``id``."""
 _DRAFTS = {
-    "http://json-schema.org/draft-04/schema",
+    _DRAFT_4,
     "http://json-schema.org/draft-06/schema",
     "http://json-schema.org/draft-07/schema",
     "https://json-schema.org/draft/2019-09/schema",
     "https://json-schema.org/draft/2020-12/schema",
 }
-_NAMED_BY_ID = {"http://json-schema.org/draft-04/schema", "http://json-schema.org/draft-04/schema#"}
 _MAPS = {"properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies"}
 """Keywords whose value has schemas under names that are free."""
 _ANCHORS = {"$anchor", "$dynamicAnchor", "$id", "id"}
@@ -149,12 +150,17 @@ def _require(count: int, most: int, what: str) -> None:
         raise SchemaError(f"it has more than {most:,} {what}")
 
 
+def _dialect(schema: dict[str, Any]) -> str | None:
+    dialect = schema.get("$schema")
+    return dialect.rstrip("#") if isinstance(dialect, str) else None
+
+
 def _of_known_draft(schema: dict[str, Any]) -> dict[str, Any]:
     """Return a schema without a dialect that nobody knows: the library would ask the network for it."""
-    dialect = schema.get("$schema")
-    if isinstance(dialect, str) and dialect.rstrip("#") not in _DRAFTS:
-        return {name: value for name, value in schema.items() if name != "$schema"}
-    return schema
+    dialect = _dialect(schema)
+    if dialect is None or dialect in _DRAFTS:
+        return schema
+    return {name: value for name, value in schema.items() if name != "$schema"}
 
 
 def _walk(schema: dict[str, Any], most: int) -> list[_Subschema]:
@@ -163,7 +169,7 @@ def _walk(schema: dict[str, Any], most: int) -> list[_Subschema]:
     Raises:
         SchemaError: They are more than this.
     """
-    naming = "id" if schema.get("$schema") in _NAMED_BY_ID else "$id"
+    naming = "id" if _dialect(schema) == _DRAFT_4 else "$id"
     found: list[_Subschema] = []
     rest = [(schema, _ROOT, 0)]
     while rest:
@@ -333,11 +339,16 @@ def parsed(text: str) -> Any:
         UpstreamError: It is none.
     """
     try:
-        return json.loads(text, parse_constant=_no_json)
+        value = json.loads(text, parse_constant=_no_json)
+        if "\\ud" in text or "\\uD" in text:
+            # half a character is JSON, but nothing that a validator takes
+            whole = json.dumps(value, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+            value = json.loads(whole)
     except ValueError as error:
         raise unfit(f"it is no JSON ({error})") from None
     except RecursionError:
-        raise unfit("it is no JSON that anybody can read: it is nested too deeply") from None
+        raise unfit("it is no JSON that can be read, since it is nested too deeply") from None
+    return value
 
 
 def fits(schema: dict[str, Any], value: Any) -> bool:
