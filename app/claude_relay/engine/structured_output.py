@@ -29,7 +29,7 @@ MAX_EXPANSION = 100_000
 """Schemas that one value is held against, when references are written out."""
 MAX_SIZE = 1_000_000
 """Characters of a schema beside these names: descriptions, examples, lists."""
-MAX_COST = 2_000_000
+MAX_COST = 1_000_000
 """Size of a schema, its references written out, times characters of an answer: up to here a check is a matter of ms."""
 MAX_QUICK_SUBSCHEMAS = 1_000
 """Schemas inside a schema up to which it is looked at how long a check takes."""
@@ -60,12 +60,15 @@ _COSTLY = {
     "pattern",
     "patternProperties",
     "multipleOf",
+    "uniqueItems",
     "unevaluatedProperties",
     "unevaluatedItems",
     "$dynamicRef",
     "$recursiveRef",
 }
 """Keywords whose cost does not follow from the number of schemas."""
+_MACHINE_WORD = 64
+"""Bits of an integer up to which comparing it costs nothing to speak of."""
 
 
 class SchemaError(ValueError):
@@ -301,7 +304,18 @@ def _size(keyword: str, value: Any) -> int:
     if keyword in _DATA and not isinstance(value, str):
         is_texts = isinstance(value, list) and all(isinstance(item, str) for item in value)
         return len(value) if is_texts else len(msgspec.json.encode(value))
+    if isinstance(value, int) and value.bit_length() > _MACHINE_WORD:
+        return MAX_COST
     return 1 + len(value) if isinstance(value, list) else 1
+
+
+class _Annotation:
+    """A keyword that says something and demands nothing."""
+
+    def __init__(self, *_: Any) -> None: ...
+
+    def validate(self, instance: Any) -> None:
+        """Take anything."""
 
 
 class Validator(Protocol):
@@ -325,7 +339,11 @@ def validator(schema: dict[str, Any]) -> Validator | None:
     for engine in engines:
         try:
             return jsonschema_rs.validator_for(
-                _of_known_draft(schema), validate_formats=False, offline=True, pattern_options=engine()
+                _of_known_draft(schema),
+                validate_formats=False,
+                offline=True,
+                pattern_options=engine(),
+                keywords={"contentEncoding": _Annotation, "contentMediaType": _Annotation},
             )
         except ValueError:
             continue
