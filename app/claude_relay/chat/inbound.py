@@ -7,7 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from claude_relay.chat import conversation, functions, parameters, schemas
-from claude_relay.engine.structured_output import SchemaError, examine
+from claude_relay.engine.json_schema import SchemaError, examine
 from claude_relay.engine.vocabulary import Effort, JsonOutput, RunRequest, Sampling, Text, ToolChoice, Turn
 from claude_relay.errors import InvalidRequestError
 from claude_relay.settings import Personality
