@@ -25,6 +25,8 @@ MAX_EXPANSION = 100_000
 """Schemas that one value is held against, when references are written out."""
 MAX_SIZE = 1_000_000
 """Characters of a schema beside these names: descriptions, examples, lists."""
+MAX_URI = 2_000
+"""Characters of the URI of a schema (``$id``), which each reference in it begins with."""
 
 UNTOLD = 1_000_000
 """The size of what cannot be told."""
@@ -189,6 +191,7 @@ def _walk(schema: dict[str, Any], most: int) -> list[_Subschema]:
         name = current.get(naming)
         if isinstance(name, str) and not name.startswith("#"):
             base = urldefrag(_joined(base, name)).url
+            _require(len(base), MAX_URI, f"characters in a URI ({_short(naming)})")
         inner = _inner(current, most)
         found.append(_Subschema(current, base, depth, inner))
         _require(len(found) + len(rest) + len(inner), most, "schemas inside it")

@@ -114,6 +114,7 @@ BEYOND = {
         lambda n: {"$defs": {f"d{i}": {} for i in range(n)}, "anyOf": [{"$ref": f"#/$defs/d{i}"} for i in range(n)]},
         json_schema.MAX_REFERENCES,
     ),
+    "a name": (lambda n: {"$id": "urn:" + "a" * (n - 4)}, json_schema.MAX_URI),
     "a description": (lambda n: {"description": "d" * n}, json_schema.MAX_SIZE),
 }
 
@@ -156,6 +157,8 @@ HEAVY: dict[str, Callable[[int], Schema]] = {
     },
     "patterns": lambda n: {"allOf": [{"pattern": rf"^(\p{{L}}{{1,100}}){i}$"} for i in range(n)]},
     "nesting": nested,
+    "long names": lambda n: {"$id": "http://a.example/" + "a" * n, "anyOf": [{"$ref": "#/not"}] * n, "not": {}},
+    "names in names": lambda n: {"anyOf": [{"$id": "a/" * 900, "not": {"$id": "b/" * 900}, "$ref": "c"}] * n},
     "long references": lambda n: {"anyOf": [{"$ref": "#" + "/anyOf/0" * (i % 1000)} for i in range(n)]},
 }
 
