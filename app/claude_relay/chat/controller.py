@@ -1,8 +1,10 @@
 """The route of ``/chat/completions``."""
 
+import asyncio
 import re
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -58,7 +60,7 @@ class ChatController(WireController):
     ) -> Response[ChatCompletion]:
         """Ask Claude Code. With `stream: true` the answer comes as server-sent events."""
         unknown = parameters.unknown_fields(await request.body())
-        question = inbound.understand(data, _defaults(settings), unknown, caller_of(request).identity)
+        question = await _understood(data, _defaults(settings), unknown, caller_of(request).identity)
         show = _presentation(data, settings)
         journal.note(model=show.model[:_LONGEST_NAME], personality=question.run.personality, stream=bool(data.stream))
         asked = await while_connected(request, lambda: answers.opened(runner, question.run, show.answers))
@@ -71,6 +73,14 @@ class ChatController(WireController):
         finally:
             await _closed(show, asked)
         return Response(answer, headers=headers)
+
+
+async def _understood(
+    data: ChatCompletionRequest, defaults: inbound.Defaults, unknown: frozenset[str], caller: str
+) -> inbound.Question:
+    """A large schema takes its time, all of it in Python, which lets the loop have its turns from a thread."""
+    read = partial(inbound.understand, data, defaults, unknown, caller)
+    return await asyncio.to_thread(read) if isinstance(data.response_format, JsonSchemaFormat) else read()
 
 
 async def _frames(show: outbound.Presentation, asked: answers.Answers) -> AsyncIterator[bytes]:

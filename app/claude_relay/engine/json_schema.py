@@ -17,7 +17,7 @@ MAX_ENUM_VALUES = 5_000
 """Values of ``enum`` in a schema, all together; OpenAI allows 1,000."""
 MAX_NAMES = 120_000
 """Characters of all names of properties and definitions and all texts in ``enum`` and ``const``; OpenAI's own limit."""
-MAX_SUBSCHEMAS = 16_000
+MAX_SUBSCHEMAS = 20_000
 """Schemas inside a schema, all together."""
 MAX_REFERENCES = 2_000
 """Different references (``$ref``) in a schema."""
