@@ -99,6 +99,74 @@ def test_what_cannot_be_served_is_a_400_that_says_so_briefly(client: Client, con
     assert post(client, HELLO).status_code == 200
 
 
+def schema_asked(schema: object) -> bytes:
+    """Return a request for an answer in a form."""
+    form = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
+    return json.dumps({"messages": [{"role": "user", "content": "hi"}], "response_format": form}).encode()
+
+
+def chained(length: int, keyword: str) -> dict[str, Any]:
+    """Return a schema whose definitions refer each twice to the next."""
+    definitions = {f"d{i}": {keyword: [{"$ref": f"#/$defs/d{i + 1}"}] * 2} for i in range(length)}
+    return {"$ref": "#/$defs/d0", "$defs": {**definitions, f"d{length}": {"type": "string"}}}
+
+
+NO_SCHEMA: dict[str, tuple[dict[str, Any], str]] = {
+    "200,000 properties": ({"properties": {f"p{i}": {"type": "string"} for i in range(200_000)}}, "5,000 properties"),
+    "5,001 properties": ({"properties": {f"p{i}": {} for i in range(5_001)}}, "5,000 properties"),
+    "5,001 enum values": ({"enum": list(range(5_001))}, "5,000 enum values"),
+    "long names": ({"properties": {"p" * 120_001: {}}}, "120,000 characters"),
+    "references that double in allOf": (chained(300, "allOf"), "100,000 schemas"),
+    "references that double in anyOf": (chained(300, "anyOf"), "100,000 schemas"),
+    "3,000 references": (chained(3_000, "oneOf"), "2,000 different references"),
+    "a reference to itself": ({"$ref": "#"}, "back to itself"),
+    "a dialect that is a number": ({"$schema": 5}, "$.$schema"),
+    "a dialect that is a list": ({"$schema": []}, "$.$schema"),
+    "a name that is a number": ({"$id": 5}, "$.$id"),
+    "a name that is no URI": ({"$id": "http://[a"}, "is no URI"),
+    "a reference that is a number": ({"$ref": 5}, "$.$ref"),
+    "a reference to nowhere": ({"$ref": "#/$defs/a"}, "#/$defs/a"),
+}
+
+
+@pytest.mark.parametrize(("schema", "words"), NO_SCHEMA.values(), ids=NO_SCHEMA.keys())
+def test_a_schema_that_cannot_be_used_is_a_400_that_names_the_limit_or_the_place(
+    client: Client, schema: dict[str, Any], words: str
+) -> None:
+    error = assert_error(post(client, schema_asked(schema)))
+
+    assert error["param"] == "response_format.json_schema.schema"
+    assert error["code"] == "invalid_json_schema"
+    assert words in (error["message"] or "")
+    assert len(error["message"] or "") < 500
+
+
+ANSWERED: dict[str, tuple[dict[str, Any], int]] = {
+    "a pattern that fits": ({"type": "string", "pattern": "^(h|i)+$"}, 200),
+    "a pattern that backtracks": ({"type": "string", "pattern": "^(h+i+)+!$"}, 502),
+    "a pattern with look-ahead": ({"type": "string", "pattern": "^(?=h)hi$"}, 200),
+    "a pattern that nobody knows": ({"type": "string", "pattern": "("}, 200),
+    "an unknown dialect": ({"$schema": "https://dialects.example/mine", "type": "string"}, 200),
+    "recursive": ({"anyOf": [{"items": {"$ref": "#"}, "type": "array"}, {"type": "string"}]}, 200),
+    "5,000 properties": ({"properties": {f"p{i}": {"type": "string"} for i in range(5_000)}}, 200),
+    "another type": ({"type": "integer"}, 502),
+}
+
+
+@pytest.mark.parametrize(("schema", "status"), ANSWERED.values(), ids=ANSWERED.keys())
+def test_an_answer_is_held_against_whatever_schema_was_taken(
+    client: Client, schema: dict[str, Any], status: int
+) -> None:
+    asked = json.loads(schema_asked(schema))
+    asked["messages"][0]["content"] = '"hi"'
+
+    response = post(client, json.dumps(asked).encode())
+
+    assert response.status_code == status, response.text
+    if status == 502:
+        assert assert_error(response, 502)["code"] == "invalid_structured_output"
+
+
 SERVED = {
     "a byte order mark": (b"\xef\xbb\xbf" + HELLO, "hi"),
     "a byte order mark and half a character": (b"\xef\xbb\xbf" + body(rb'"a\ud83d"'), "a\ufffd"),

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from jsonschema import Draft202012Validator
+from jsonschema_rs import Draft202012Validator
 
 from tests.live.bodies import conversation
 from tests.upstream import FakeUpstream, Message, Reply, Script, ToolUse, Usage, bad_request, text

@@ -1,8 +1,10 @@
 """The route of ``/chat/completions``."""
 
+import asyncio
 import re
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -16,6 +18,7 @@ from claude_relay.chat.schemas import ChatCompletion, ChatCompletionRequest, Jso
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.settings import Settings
 from claude_relay.web import journal, sse
+from claude_relay.web.auth import Caller
 from claude_relay.web.connection import while_connected
 from claude_relay.web.controller import WireController, failures
 from claude_relay.web.door import caller_of
@@ -58,8 +61,7 @@ class ChatController(WireController):
     ) -> Response[ChatCompletion]:
         """Ask Claude Code. With `stream: true` the answer comes as server-sent events."""
         unknown = parameters.unknown_fields(await request.body())
-        caller = caller_of(request)
-        question = inbound.understand(data, _defaults(settings), unknown, caller.identity, caller.account)
+        question = await _understood(data, _defaults(settings), unknown, caller_of(request))
         show = _presentation(data, settings)
         journal.note(model=show.model[:_LONGEST_NAME], personality=question.run.personality, stream=bool(data.stream))
         asked = await while_connected(request, lambda: answers.opened(runner, question.run, show.answers))
@@ -72,6 +74,14 @@ class ChatController(WireController):
         finally:
             await _closed(show, asked)
         return Response(answer, headers=headers)
+
+
+async def _understood(
+    data: ChatCompletionRequest, defaults: inbound.Defaults, unknown: frozenset[str], caller: Caller
+) -> inbound.Question:
+    """A large schema takes its time, all of it in Python, which lets the loop have its turns from a thread."""
+    read = partial(inbound.understand, data, defaults, unknown, caller.identity, caller.account)
+    return await asyncio.to_thread(read) if isinstance(data.response_format, JsonSchemaFormat) else read()
 
 
 async def _frames(show: outbound.Presentation, asked: answers.Answers) -> AsyncIterator[bytes]:

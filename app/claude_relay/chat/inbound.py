@@ -1,17 +1,13 @@
 """Chat request -> neutral request. Pure; what cannot be served is refused with the parameter's name."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from jsonschema import Draft202012Validator, FormatChecker, SchemaError
-from jsonschema.validators import validator_for
 from msgspec import Struct
 from msgspec.structs import replace
-from referencing import Registry
-from referencing.exceptions import Unresolvable
-from referencing.jsonschema import DRAFT202012
 
 from claude_relay.chat import conversation, functions, parameters, schemas
+from claude_relay.engine.json_schema import SchemaError, examine
 from claude_relay.engine.vocabulary import Effort, JsonOutput, RunRequest, Sampling, Text, ToolChoice, Turn
 from claude_relay.errors import InvalidRequestError
 from claude_relay.settings import Personality
@@ -195,30 +191,11 @@ def _output(request: schemas.ChatCompletionRequest, personality: Personality) ->
 
 
 def _valid(schema: dict[str, Any]) -> dict[str, Any]:
-    """Check a schema; it may refer to nothing outside itself, since nothing is looked up for a client."""
     param = "response_format.json_schema.schema"
     try:
-        kind: Any = validator_for(schema, default=Draft202012Validator)
-        kind.check_schema(schema, format_checker=FormatChecker(()))
-        root = Registry().resolver_with_root(DRAFT202012.create_resource(schema))
-        for reference in _references(schema):
-            root.lookup(reference)
+        examine(schema)
     except SchemaError as error:
-        problem = error.message
-    except Unresolvable as error:
-        problem = f"nothing inside the schema is called {error.ref!r}"
-    except RecursionError:
-        problem = "it is nested too deeply"
-    else:
-        return schema
-    raise InvalidRequestError(f"Invalid value for '{param}': {problem}.", param=param, code="invalid_json_schema")
-
-
-def _references(schema: Any) -> Iterator[str]:
-    if isinstance(schema, dict):
-        if isinstance(reference := schema.get("$ref"), str):
-            yield reference
-        schema = list(schema.values())
-    if isinstance(schema, list):
-        for item in schema:
-            yield from _references(item)
+        raise InvalidRequestError(
+            f"Invalid value for '{param}': {error}.", param=param, code="invalid_json_schema"
+        ) from None
+    return schema

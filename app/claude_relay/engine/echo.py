@@ -89,9 +89,11 @@ class EchoRunner:
         async with aclosing(self._spoken(request, prompt)) as events:
             async for said_ in events:
                 for event in finisher.feed(said_):
-                    yield event
                     if isinstance(event, RunEnd):
+                        await finisher.check(event)
+                        yield event
                         return
+                    yield event
 
     async def _spoken(self, request: RunRequest, prompt: Usage) -> AsyncGenerator[Event, None]:
         script, text = parse(said(request))

@@ -6,15 +6,12 @@ import msgspec
 
 from claude_relay.engine.claude import tools
 from claude_relay.engine.claude.history import Plan
-from claude_relay.engine.vocabulary import JsonOutput, RunRequest, ToolChoice
+from claude_relay.engine.structured_output import tool_schema
+from claude_relay.engine.vocabulary import RunRequest, ToolChoice
 from claude_relay.settings import Personality
 
 TITLE = "claude-relay"
 """What every process is called where other sessions of the same user list it."""
-_TOOL_FIELD = "value"
-"""Where a schema that is no object stands inside the one that the CLI's tool takes."""
-
-
 _LIMIT = "CLAUDE_CODE_BLOCKING_LIMIT_OVERRIDE"
 """Tokens of a prompt from which on the CLI, its compaction switched off, does not ask the upstream at all."""
 OPEN = "1000000000"
@@ -69,48 +66,9 @@ def fenced(settings: dict[str, Any]) -> dict[str, Any]:
     return {**settings, "env": {**settings["env"], **FENCE}}
 
 
-def tool_schema(output: JsonOutput) -> dict[str, Any]:
-    """Return the schema for the CLI's tool, whose input can only be an object."""
-    if _is_object(output.schema):
-        return output.schema
-    definitions = {name: output.schema[name] for name in ("$defs", "definitions") if name in output.schema}
-    inner = {name: value for name, value in output.schema.items() if name not in {"$defs", "definitions", "$schema"}}
-    return {
-        "type": "object",
-        "properties": {_TOOL_FIELD: _rerooted(inner)},
-        "required": [_TOOL_FIELD],
-        "additionalProperties": False,
-        **{name: _rerooted(value) for name, value in definitions.items()},
-    }
-
-
-def tool_answer(output: JsonOutput, given: Any) -> Any:
-    """Return the answer inside what the CLI's tool was given."""
-    return given if _is_object(output.schema) or not isinstance(given, dict) else given.get(_TOOL_FIELD)
-
-
 def _limit(personality: Personality) -> dict[str, str]:
     """Only ``chat`` is started without compaction, where the limit counts."""
     return {_LIMIT: OPEN} if personality == "chat" else {}
-
-
-def _is_object(schema: dict[str, Any]) -> bool:
-    return schema.get("type") == "object"
-
-
-def _rerooted(schema: Any) -> Any:
-    """Let references to the root follow the schema to where it stands now."""
-    if isinstance(schema, dict):
-        moved = {name: _rerooted(value) for name, value in schema.items()}
-        reference = schema.get("$ref")
-        if isinstance(reference, str) and _points_into_root(reference):
-            moved["$ref"] = f"#/properties/{_TOOL_FIELD}{reference[1:]}"
-        return moved
-    return [_rerooted(item) for item in schema] if isinstance(schema, list) else schema
-
-
-def _points_into_root(reference: str) -> bool:
-    return reference == "#" or (reference.startswith("#/") and not reference.startswith(("#/$defs/", "#/definitions/")))
 
 
 def _sampled(request: RunRequest) -> dict[str, Any]:

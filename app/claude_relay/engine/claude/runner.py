@@ -194,6 +194,7 @@ class ClaudeCodeRunner:
             for said in translator.feed(await session.receive()):
                 for event in finisher.feed(said):
                     if isinstance(event, RunEnd):
+                        await finisher.check(event)
                         await session.cut_short()
                         self._learn(request.model, translator.context_window)
                         yield replace(event, cost=session.cost)

@@ -10,9 +10,8 @@ import msgspec
 from claude_relay import errors
 from claude_relay.engine.claude import wire
 from claude_relay.engine.claude.causes import causes
-from claude_relay.engine.claude.configuration import tool_answer
 from claude_relay.engine.claude.tools import ANSWER
-from claude_relay.engine.finishing import unfit
+from claude_relay.engine.structured_output import tool_answer, unfit
 from claude_relay.engine.vocabulary import (
     Event,
     JsonOutput,

@@ -4,9 +4,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from jsonschema import Draft202012Validator
 
-from claude_relay.engine.claude.configuration import defaults, initial, settings, tool_answer, tool_schema
+from claude_relay.engine.claude.configuration import defaults, initial, settings
 from claude_relay.engine.claude.history import Plan
 from claude_relay.engine.vocabulary import Effort, JsonOutput, RunRequest, Sampling, Tool, ToolChoice
 from claude_relay.settings import Personality
@@ -128,102 +127,6 @@ def test_a_plan_adds_to_the_body() -> None:
     plan = Plan((), (), {"messages": [{"role": "user", "content": "äöü"}]})
 
     assert body(plan, sampling=Sampling(temperature=1.0)) == {"temperature": 1.0, **plan.body}
-
-
-# --- schemas for the tool --------------------------------------------------------------------------------------------
-
-
-def fits(schema: dict[str, Any], value: object) -> bool:
-    return bool(Draft202012Validator(schema).is_valid(value))
-
-
-@pytest.mark.parametrize("schema", [SCHEMA, {"type": "object"}, {**SCHEMA, "$defs": {"a": {}}, "$schema": "x"}])
-def test_an_object_is_the_tools_input_as_it_is(schema: dict[str, Any]) -> None:
-    output = JsonOutput(schema, constrained=False)
-
-    assert tool_schema(output) == schema
-    assert tool_answer(output, {"a": "b"}) == {"a": "b"}
-
-
-WRAPPED = [
-    pytest.param({"type": "array", "items": {"type": "integer"}}, [1, 2], ["a"], id="array"),
-    pytest.param({"type": "string"}, "a", 5, id="scalar"),
-    pytest.param({"type": ["object", "null"]}, None, 5, id="two types"),
-    pytest.param({"enum": ["a", "b"]}, "b", "c", id="enum"),
-    pytest.param({"anyOf": [{"type": "string"}, {"type": "integer"}]}, 5, None, id="union"),
-    pytest.param(
-        {"$ref": "#/$defs/Thing", "$defs": {"Thing": {"type": "object", "required": ["a"]}}},
-        {"a": 1},
-        {},
-        id="reference at the root",
-    ),
-    pytest.param(
-        {"type": "array", "items": {"$ref": "#/definitions/n"}, "definitions": {"n": {"type": "integer"}}},
-        [1],
-        ["a"],
-        id="older definitions",
-    ),
-    pytest.param(
-        {
-            "type": "array",
-            "items": {"$ref": "#/$defs/a"},
-            "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"type": "integer"}},
-        },
-        [1],
-        ["a"],
-        id="definitions that refer to each other",
-    ),
-    pytest.param(
-        {"type": "array", "items": {"anyOf": [{"type": "string"}, {"$ref": "#"}]}},
-        ["a", ["b", []]],
-        ["a", [5]],
-        id="recursive",
-    ),
-    pytest.param(
-        {"type": "array", "items": {"$ref": "#/$defs/a"}, "$defs": {"a": {"properties": {"again": {"$ref": "#"}}}}},
-        [{"again": []}],
-        [{"again": 5}],
-        id="recursive through a definition",
-    ),
-    pytest.param(
-        {"$schema": "https://json-schema.org/draft/2020-12/schema", "type": "integer"}, 5, "a", id="with a dialect"
-    ),
-    pytest.param(
-        {"type": "array", "items": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"$ref": "#/items"}}]}},
-        ["a", ["b"]],
-        [[5]],
-        id="reference into itself",
-    ),
-]
-
-
-@pytest.mark.parametrize(("schema", "good", "bad"), WRAPPED)
-def test_anything_else_stands_in_a_field_of_an_object_and_still_means_the_same(
-    schema: dict[str, Any], good: object, bad: object
-) -> None:
-    output = JsonOutput(schema, constrained=False)
-    wrapped = tool_schema(output)
-
-    Draft202012Validator.check_schema(wrapped)
-    assert wrapped["type"] == "object"
-    assert fits(wrapped, {"value": good})
-    assert not fits(wrapped, {"value": bad})
-    assert not fits(wrapped, {})
-    assert not fits(wrapped, {"value": good, "more": 1})
-    assert tool_answer(output, {"value": good}) == good
-
-
-def test_wrapping_leaves_the_callers_schema_as_it_was() -> None:
-    schema = {"type": "array", "items": {"$ref": "#"}}
-
-    tool_schema(JsonOutput(schema, constrained=False))
-
-    assert schema == {"type": "array", "items": {"$ref": "#"}}
-
-
-@pytest.mark.parametrize("given", [[1], "a", None, 5])
-def test_an_answer_that_is_not_in_its_field_is_taken_as_it_is(given: object) -> None:
-    assert tool_answer(JsonOutput({"type": "array"}, constrained=False), given) == given
 
 
 # --- tools of the client ---------------------------------------------------------------------------------------------
