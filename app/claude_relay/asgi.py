@@ -1,6 +1,7 @@
 """The composition root: the only place that knows both lists, of endpoint families and of runners."""
 
 import asyncio
+import gc
 import logging
 import socket
 
@@ -50,6 +51,19 @@ def create_app(settings: Settings | None = None, runner: ClaudeRunner | None = N
         on_shutdown=[engine.stop],
     )
     return journal.keep(door.close(head.serve(app), policy))
+
+
+def served() -> Litestar:
+    """Build the application of a process that does nothing else, as ``claude-relay serve`` does."""
+    app = create_app()
+    app.on_startup.append(_settle_memory)
+    return app
+
+
+def _settle_memory() -> None:
+    """Take what was loaded out of garbage collections: going over all of it takes as long as many requests."""
+    gc.collect()
+    gc.freeze()
 
 
 async def _watch_loop() -> None:

@@ -19,7 +19,7 @@ from claude_relay.settings import Option, Settings, options
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_APP = "claude_relay.asgi:create_app"
+_APP = "claude_relay.asgi:served"
 _GRACE = 2
 """Seconds for what is left when ``claude_relay.web.draining`` has ended all answers: clients that read nothing."""
 

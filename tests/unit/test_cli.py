@@ -290,7 +290,7 @@ def test_the_server_starts_with_what_was_chosen_and_its_workers_find_the_same(
 
     assert result.exit_code == 0
     (call,) = started
-    assert (call["app"], call["factory"]) == ("claude_relay.asgi:create_app", True)
+    assert (call["app"], call["factory"]) == ("claude_relay.asgi:served", True)
     assert (call["places"], call["workers"]) == ([("127.0.0.1", free_port)], 2)
     assert call["timeout_graceful_shutdown"] == 2
     # httpx forgets its idle connections after 5 seconds, requests never, Go after 90
@@ -340,7 +340,7 @@ def test_commands_of_litestar_run_on_this_application(monkeypatch: pytest.Monkey
     # Litestar's own way of reading .env takes nothing that stands in the environment already
     assert (os.environ["CLAUDE_RELAY_CWD"], os.environ["CLAUDE_RELAY_MODEL"]) == ("", "opus")
 
-    assert given == [(["--app", "claude_relay.asgi:create_app", "routes", "--help"], "claude-relay litestar")]
+    assert given == [(["--app", "claude_relay.asgi:served", "routes", "--help"], "claude-relay litestar")]
 
 
 def test_asking_for_help_does_not_pay_for_the_server() -> None:
