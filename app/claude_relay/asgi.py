@@ -22,6 +22,7 @@ from claude_relay.settings_loading import environment, resolve
 from claude_relay.web import auth, door, head, journal
 from claude_relay.web.draining import Draining
 from claude_relay.web.plugin import WebPlugin
+from claude_relay.web.watchdog import Watchdog
 
 _MEGABYTE = 1024 * 1024
 _log = logging.getLogger(__name__)
@@ -40,12 +41,21 @@ def create_app(settings: Settings | None = None, runner: ClaudeRunner | None = N
     settings = settings or _loaded()
     engine = runner or create_runner(settings)
     policy = auth.policy_of(settings, socket.gethostname(), OPEN)
+    watchdog = Watchdog()
     app = Litestar(
         request_max_body_size=settings.max_body_size * _MEGABYTE,
-        plugins=[WebPlugin(), Draining(settings.drain_timeout), ChatPlugin(), ModelsPlugin(), HealthPlugin()],
+        plugins=[
+            WebPlugin(),
+            watchdog,
+            Draining(settings.drain_timeout),
+            ChatPlugin(),
+            ModelsPlugin(),
+            HealthPlugin(),
+        ],
         dependencies={
             "runner": Provide(lambda: engine, sync_to_thread=False),
             "settings": Provide(lambda: settings, sync_to_thread=False),
+            "watchdog": Provide(lambda: watchdog, sync_to_thread=False),
         },
         on_startup=[_watch_loop, engine.start],
         on_shutdown=[engine.stop],

@@ -112,7 +112,6 @@ def chained(length: int, keyword: str) -> dict[str, Any]:
 
 
 NO_SCHEMA: dict[str, tuple[dict[str, Any], str]] = {
-    "200,000 properties": ({"properties": {f"p{i}": {"type": "string"} for i in range(200_000)}}, "5,000 properties"),
     "5,001 properties": ({"properties": {f"p{i}": {} for i in range(5_001)}}, "5,000 properties"),
     "5,001 enum values": ({"enum": list(range(5_001))}, "5,000 enum values"),
     "long names": ({"properties": {"p" * 120_001: {}}}, "120,000 characters"),
@@ -188,7 +187,7 @@ SERVED = {
     "a number next to zero": (body(fields=b',"temperature":1e-999'), "hi"),
     "a long fraction": (body(fields=b',"temperature":0.' + b"1" * 5000), "hi"),
     "a huge seed": (body(fields=b',"seed":' + b"9" * 30), "hi"),
-    "unknown fields": (body(fields=b"".join(b',"x%d":1' % number for number in range(20_000))), "hi"),
+    "unknown fields": (body(fields=b"".join(b',"x%d":1' % number for number in range(1_000))), "hi"),
     "a long text": (body(b'"%b"' % (b"x" * 4 * MEGABYTE)), "x" * 4 * MEGABYTE),
 }
 

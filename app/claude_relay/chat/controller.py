@@ -12,19 +12,38 @@ from litestar import Request, Response, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
-from claude_relay.chat import accounts, answers, functions, inbound, outbound, parameters
+from claude_relay.chat import accounts, answers, functions, inbound, limits, outbound, parameters
 from claude_relay.chat.operation import ChatOperation
 from claude_relay.chat.schemas import ChatCompletion, ChatCompletionRequest, JsonObjectFormat, JsonSchemaFormat
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.settings import Settings
 from claude_relay.web import journal, sse
-from claude_relay.web.auth import Caller
 from claude_relay.web.connection import while_connected
 from claude_relay.web.controller import WireController, failures
 from claude_relay.web.door import caller_of
+from claude_relay.web.dto import WireDTO
 
 _LONGEST_NAME = 64
+_UNKNOWN = "claude_relay_unknown_fields"
+_LARGE = 64 * 1024
+"""Bytes of a body from which on it is not understood between two turns of the loop."""
 _LONGEST_HEADER = 1024
+
+
+class ChatDTO(WireDTO[ChatCompletionRequest]):
+    """Decodes what can be decoded in a moment."""
+
+    def decode_bytes(self, value: bytes) -> Any:
+        """Decode a request body.
+
+        Raises:
+            InvalidRequestError: The body is no JSON, no chat request, or more than can be read in a moment.
+        """
+        unknown = limits.unknown_fields(value, parameters.KNOWN)
+        request: ChatCompletionRequest = super().decode_bytes(value)
+        limits.require_few(request)
+        self.asgi_connection.scope["state"][_UNKNOWN] = unknown
+        return request
 
 
 class ChatController(WireController):
@@ -32,6 +51,7 @@ class ChatController(WireController):
 
     path = "/chat/completions"
     tags = ("Chat",)
+    dto = ChatDTO
 
     @post(
         status_code=200,
@@ -60,8 +80,12 @@ class ChatController(WireController):
         settings: NamedDependency[Settings],
     ) -> Response[ChatCompletion]:
         """Ask Claude Code. With `stream: true` the answer comes as server-sent events."""
-        unknown = parameters.unknown_fields(await request.body())
-        question = await _understood(data, _defaults(settings), unknown, caller_of(request))
+        unknown: frozenset[str] = request.scope["state"][_UNKNOWN]
+        is_large = len(await request.body()) > _LARGE or isinstance(data.response_format, JsonSchemaFormat)
+        caller = caller_of(request)
+        read = partial(inbound.understand, data, _defaults(settings), unknown, caller.identity, caller.account)
+        # what is large takes its time, most of it in Python, which lets the loop have its turns from a thread
+        question = await asyncio.to_thread(read) if is_large else read()
         show = _presentation(data, settings)
         journal.note(model=show.model[:_LONGEST_NAME], personality=question.run.personality, stream=bool(data.stream))
         asked = await while_connected(request, lambda: answers.opened(runner, question.run, show.answers))
@@ -74,14 +98,6 @@ class ChatController(WireController):
         finally:
             await _closed(show, asked)
         return Response(answer, headers=headers)
-
-
-async def _understood(
-    data: ChatCompletionRequest, defaults: inbound.Defaults, unknown: frozenset[str], caller: Caller
-) -> inbound.Question:
-    """A large schema takes its time, all of it in Python, which lets the loop have its turns from a thread."""
-    read = partial(inbound.understand, data, defaults, unknown, caller.identity, caller.account)
-    return await asyncio.to_thread(read) if isinstance(data.response_format, JsonSchemaFormat) else read()
 
 
 async def _frames(show: outbound.Presentation, asked: answers.Answers) -> AsyncIterator[bytes]:

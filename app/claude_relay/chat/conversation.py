@@ -1,5 +1,6 @@
 """Messages -> a system prompt and turns. Pure."""
 
+import itertools
 from collections.abc import Collection, Iterable, Iterator
 
 from claude_relay.chat import schemas
@@ -7,6 +8,8 @@ from claude_relay.chat.content import function_call, pieces, tool_call
 from claude_relay.engine.vocabulary import Image, Piece, Role, Text, ToolCall, ToolResult, Turn
 from claude_relay.errors import InvalidRequestError
 
+_NAMED = 5
+"""Calls that an error names; there may be many."""
 _OPENING = Turn("user", (Text("."),))
 """A conversation begins with the user, but many clients begin with a greeting of the assistant."""
 
@@ -33,15 +36,14 @@ def turns(messages: Iterable[schemas.Message], texts: Collection[str] = ()) -> t
     Raises:
         InvalidRequestError: A message cannot be understood, or answers a call that was not made.
     """
-    joined: list[Turn] = []
+    joined: list[tuple[Role, list[Piece]]] = []
     for role, content in _said(messages, texts):
-        if joined and joined[-1].role == role:
-            joined[-1] = Turn(role, joined[-1].content + content)
+        if joined and joined[-1][0] == role:
+            joined[-1][1].extend(content)
         elif content:
-            joined.append(Turn(role, content))
-    if joined and joined[0].role == "assistant":
-        joined.insert(0, _OPENING)
-    return tuple(joined)
+            joined.append((role, list(content)))
+    made = tuple(Turn(role, tuple(content)) for role, content in joined)
+    return (_OPENING, *made) if made and made[0].role == "assistant" else made
 
 
 def passed_over(messages: Iterable[schemas.Message]) -> Iterator[str]:
@@ -86,7 +88,8 @@ def _require_results(waiting: dict[str, str], where: str) -> None:
     """Every call must have its result before the conversation goes on; the upstream would be told of an error."""
     if waiting:
         raise InvalidRequestError(
-            f"Invalid value for '{where}': calls of tools have no result before it: {', '.join(waiting)}.",
+            f"Invalid value for '{where}': {len(waiting)} calls of tools have no result before it, such as "
+            f"{', '.join(itertools.islice(waiting, _NAMED))}.",
             param=where,
             code="invalid_value",
         )

@@ -1,6 +1,6 @@
 """The client's functions and custom tools -> neutral tools, and what the model may do with them. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from msgspec import Struct
@@ -30,11 +30,12 @@ def offered(request: schemas.ChatCompletionRequest) -> tuple[Tool, ...]:
     field = "tools" if request.tools else "functions"
     tools = [_tool(tool, f"tools[{index}]") for index, tool in enumerate(request.tools or ())]
     tools = tools or [_function(definition) for definition in request.functions or ()]
-    names = [tool.name for tool in tools]
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            raise _invalid(f"there are two functions with the name {name!r}", f"{field}[{index}]")
-    allowed = [_known(chosen, tools) for chosen in _allowed(request)]
+    names: set[str] = set()
+    for index, tool in enumerate(tools):
+        if tool.name in names:
+            raise _invalid(f"there are two functions with the name {tool.name!r}", f"{field}[{index}]")
+        names.add(tool.name)
+    allowed = {_known(chosen, names) for chosen in _allowed(request)}
     return tuple(tool for tool in tools if not allowed or tool.name in allowed)
 
 
@@ -53,7 +54,7 @@ def choice(request: schemas.ChatCompletionRequest, tools: tuple[Tool, ...]) -> T
     if forbidden(request):
         return ToolChoice("none")
     if chosen := _named(request):
-        return ToolChoice("required", _known(chosen, tools), parallel)
+        return ToolChoice("required", _known(chosen, {tool.name for tool in tools}), parallel)
     return ToolChoice("required" if forced(request) else "auto", parallel=parallel)
 
 
@@ -157,8 +158,8 @@ def _chosen(tool: schemas.NamedToolChoice | schemas.NamedCustomToolChoice, where
     return _Chosen(tool.custom.name, f"{where}.custom.name")
 
 
-def _known(chosen: _Chosen, tools: Sequence[Tool]) -> str:
-    if all(tool.name != chosen.name for tool in tools):
+def _known(chosen: _Chosen, names: Collection[str]) -> str:
+    if chosen.name not in names:
         raise _invalid(f"no function has the name {chosen.name!r}", chosen.param)
     return chosen.name
 

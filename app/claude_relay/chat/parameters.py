@@ -3,13 +3,11 @@
 from collections.abc import Collection
 from typing import Any, Literal
 
-import msgspec
 from msgspec import Struct
 
 from claude_relay.chat.schemas import ChatCompletionRequest
 from claude_relay.errors import InvalidRequestError
 from claude_relay.settings import Personality
-from claude_relay.web.dto import lenient
 
 Fate = Literal["honoured", "ignored", "refused"]
 
@@ -120,14 +118,8 @@ def unsupported(request: ChatCompletionRequest, personality: Personality, unknow
     return (*names, *sorted(unknown))
 
 
-def unknown_fields(body: bytes) -> frozenset[str]:
-    """Return the fields of a request body that no parameter has the name of."""
-    fields = lenient(_fields, body)
-    return frozenset(fields) - _KNOWN
-
-
-_KNOWN = frozenset(parameter.name for parameter in PARAMETERS)
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+KNOWN = frozenset(parameter.name for parameter in PARAMETERS)
+"""The names of all parameters."""
 
 
 def _asks(value: object, parameter: Parameter) -> bool:

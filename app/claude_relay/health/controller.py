@@ -4,6 +4,7 @@ from typing import Any
 
 from litestar import Request, Response, get
 from litestar.di import NamedDependency
+from msgspec import structs
 from msgspec.structs import replace
 
 from claude_relay import logs
@@ -13,6 +14,7 @@ from claude_relay.health.schemas import Health
 from claude_relay.web import draining
 from claude_relay.web.controller import WireController
 from claude_relay.web.door import admitted
+from claude_relay.web.watchdog import Watchdog
 
 
 class HealthController(WireController):
@@ -28,7 +30,10 @@ class HealthController(WireController):
         opt={draining.ANSWERS: True},
     )
     async def get_health(
-        self, request: Request[Any, Any, Any], runner: NamedDependency[ClaudeRunner]
+        self,
+        request: Request[Any, Any, Any],
+        runner: NamedDependency[ClaudeRunner],
+        watchdog: NamedDependency[Watchdog],
     ) -> Response[Health]:
         """Tell whether requests can be served. The HTTP status is 200 as long as the relay itself runs.
 
@@ -36,7 +41,8 @@ class HealthController(WireController):
         call otherwise are told the `status` alone.
         """
         found = runner.health()
-        found = replace(found, detail={**found.detail, "log_lines_lost": logs.lost()})
+        server = {"event_loop": structs.asdict(watchdog.health), "log_lines_lost": logs.lost()}
+        found = replace(found, detail={**found.detail, **server})
         health = outbound.hinted(found) if admitted(request) is None else outbound.reported(runner.name, found)
         if draining.begun(request):
             return Response(replace(health, status="draining"), status_code=503)

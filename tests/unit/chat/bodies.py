@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 
 from claude_relay.chat.inbound import Defaults, Question, understand
-from claude_relay.chat.parameters import unknown_fields
+from claude_relay.chat.limits import unknown_fields
+from claude_relay.chat.parameters import KNOWN
 from claude_relay.chat.schemas import ChatCompletionRequest, Message
 from claude_relay.settings import Personality
 from claude_relay.web.dto import decode
@@ -35,4 +36,4 @@ def defaults(
 def understood(personality: Personality = "chat", /, *, strict: bool = False, **fields: Any) -> Question:
     """Return what a request comes to."""
     body = msgspec.json.encode({"messages": HELLO, **fields})
-    return understand(decode(_requests, body), defaults(personality, strict=strict), unknown_fields(body))
+    return understand(decode(_requests, body), defaults(personality, strict=strict), unknown_fields(body, KNOWN))

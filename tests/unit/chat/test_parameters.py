@@ -7,7 +7,8 @@ import pytest
 from openai.types.chat.completion_create_params import CompletionCreateParamsBase
 
 from claude_relay.chat import controller
-from claude_relay.chat.parameters import PARAMETERS, Fate, Parameter, unknown_fields
+from claude_relay.chat.limits import unknown_fields
+from claude_relay.chat.parameters import KNOWN, PARAMETERS, Fate, Parameter
 from claude_relay.chat.schemas import ChatCompletionRequest
 from claude_relay.errors import InvalidRequestError
 from claude_relay.settings import Personality, Settings
@@ -181,7 +182,7 @@ def test_a_strict_relay_refuses_fields_that_nobody_knows() -> None:
 def test_unknown_fields_are_those_at_the_top_of_the_body() -> None:
     body = {"messages": [{**HELLO[0], "inner": 1}], "extra": {"seed": 1}, "model": "x", "top_k": 1}
 
-    assert unknown_fields(msgspec.json.encode(body)) == {"extra"}
+    assert unknown_fields(msgspec.json.encode(body), KNOWN) == {"extra"}
 
 
 @pytest.mark.parametrize("parameter", PARAMETERS, ids=lambda parameter: parameter.name)
