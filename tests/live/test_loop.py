@@ -1,0 +1,177 @@
+"""No request keeps the server from the others: a stream goes on beside whatever is asked, and a signal is heard."""
+
+import itertools
+import json
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+import pytest
+
+from tests.live.relay import Relay, clean_environment, served_by_command
+from tests.upstream import FakeUpstream
+
+LONGEST_GAP = 0.1
+"""Seconds that a delta may be late, beyond what it is on this machine when nobody else asks."""
+USER = {"role": "user", "content": "hi"}
+LONG = {"role": "user", "content": "x " * 5_000}
+
+
+def asks(*messages: dict[str, Any], **fields: Any) -> bytes:
+    return json.dumps({"model": "echo", "messages": messages or [USER], **fields}).encode()
+
+
+def structured(schema: dict[str, Any], answer: str) -> bytes:
+    form = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
+    return asks({"role": "user", "content": answer}, response_format=form)
+
+
+def part(**fields: Any) -> bytes:
+    return asks({"role": "user", "content": [fields, {"type": "text", "text": "hi"}]})
+
+
+def image(url: str) -> bytes:
+    return part(type="image_url", image_url={"url": url})
+
+
+def file(data: str) -> bytes:
+    return part(type="file", file={"file_data": f"data:text/plain;base64,{data}"})
+
+
+def chained(number: int, kind: str) -> dict[str, Any]:
+    """Return a schema whose references double at each of so many steps."""
+    steps = {f"d{n}": {kind: [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(number)}
+    return {"$ref": "#/$defs/d0", "$defs": {**steps, f"d{number}": {"type": "string"}}}
+
+
+def calls(number: int) -> bytes:
+    made = [{"id": f"c{n}", "type": "function", "function": {"name": "t", "arguments": "{}"}} for n in range(number)]
+    results = [{"role": "tool", "tool_call_id": f"c{n}", "content": "r"} for n in range(number)]
+    return asks(USER, {"role": "assistant", "tool_calls": made}, *results)
+
+
+def functions(number: int) -> list[dict[str, Any]]:
+    return [
+        {"type": "function", "function": {"name": f"t{n}", "parameters": {"type": "object"}}} for n in range(number)
+    ]
+
+
+BODIES = {
+    "a pattern that backtracks": lambda: structured({"type": "string", "pattern": "^(a+)+$"}, f'"{"a" * 30_000}!"'),
+    "references that double": lambda: structured(chained(900, "anyOf"), '"a"'),
+    "references that double, allowed": lambda: structured(chained(14, "allOf"), '"a"'),
+    "200,000 properties": lambda: structured({"properties": {f"p{n}": {} for n in range(200_000)}}, "{}"),
+    "5,000 properties": lambda: structured({"properties": {f"p{n}": {} for n in range(5_000)}}, "{}"),
+    "10,000 stop sequences": lambda: asks(stop=[f"x{n}" for n in range(10_000)]),
+    "64 stop sequences": lambda: asks(LONG, stop=["x" * 998 + f"{n:02}" for n in range(64)]),
+    "60,000 messages": lambda: asks(*[USER] * 60_000),
+    "20,000 messages": lambda: asks(*[USER] * 19_999),
+    "50,000 parts": lambda: asks({"role": "user", "content": [{"type": "text", "text": "x"}] * 49_000}),
+    "a data URL of escapes": lambda: image("data:image/png," + "%41" * 4_000_000),
+    "30 MB of blanks in base64": lambda: image("data:image/png;base64," + " " * 30_000_000 + "AAAA"),
+    "an image of 20 MB": lambda: image("data:image/png;base64," + "A" * 28_000_000),
+    "a text file of 20 MB": lambda: file("QUFB" * 7_000_000),
+    "a million unknown fields": lambda: asks(**{f"f{n}": 1 for n in range(1_000_000)}),
+    "20,000 tools": lambda: asks(tools=functions(20_000)),
+    "1,000 tools": lambda: asks(tools=functions(1_000)),
+    "40,000 calls in one turn": lambda: calls(40_000),
+    "1,000 calls in one turn": lambda: calls(1_000),
+    "30 MB of brackets": lambda: b'{"messages":' + b"[" * 15_000_000 + b"]" * 15_000_000 + b"}",
+    "half characters": lambda: asks().replace(b"hi", b"\\ud800" * 5_000_000),
+    "half a million labels": lambda: asks(metadata={f"k{n}": "v" for n in range(500_000)}),
+}
+
+
+@pytest.fixture(scope="module")
+def server(
+    tmp_path_factory: pytest.TempPathFactory, shared_upstream: FakeUpstream, claude_path: str
+) -> Iterator[tuple[Relay, "subprocess.Popen[bytes]"]]:
+    home = tmp_path_factory.mktemp("loop")
+    environ = clean_environment(home, shared_upstream)
+    with served_by_command(home, environ, claude_path, "--runner", "echo") as running:
+        yield running
+
+
+class Stream:
+    """A stream of a delta every 20 ms, read in the background until it is left."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._came: list[float] = []
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._read)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        Relay.wait_until(lambda: len(self._came) > 5, 20)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join(20)
+
+    def gap(self, since: float) -> float:
+        """Return the longest time between two deltas since a moment, in seconds."""
+        times = [moment for moment in self._came if moment >= since]
+        return max((later - earlier for earlier, later in itertools.pairwise(times)), default=0.0)
+
+    def _read(self) -> None:
+        script = {"role": "user", "content": "!echo interval=0.02 repeat=10000\nword"}
+        body = {"model": "echo", "messages": [script], "stream": True}
+        with httpx.stream("POST", f"{self._url}/v1/chat/completions", json=body, timeout=30) as response:
+            for _ in response.iter_lines():
+                self._came.append(time.monotonic())
+                if self._over.is_set():
+                    return
+
+
+@pytest.mark.parametrize("make", BODIES.values(), ids=BODIES.keys())
+def test_a_stream_goes_on_beside_whatever_is_asked(server: tuple[Relay, Any], make: Any) -> None:
+    body = make()
+    gaps = []
+    with Stream(server[0].url) as stream, httpx.Client(base_url=server[0].url, timeout=60) as client:
+        time.sleep(0.3)
+        usual = stream.gap(0)
+        # a shared machine has pauses of its own, which do not come again
+        for _ in range(3):
+            began = time.monotonic()
+            response = client.post("/v1/chat/completions", content=body, headers={"content-type": "application/json"})
+            time.sleep(0.1)
+            gaps.append(stream.gap(began))
+            assert response.status_code in {200, 400, 413, 502}, response.text[:200]
+            if gaps[-1] < usual + LONGEST_GAP:
+                return
+    pytest.fail(f"nothing came for {min(gaps):.3f} seconds, answered with {response.status_code} {response.text[:100]}")
+
+
+def test_a_signal_is_heard_while_the_hardest_is_asked(home: Path, upstream: FakeUpstream, claude_path: str) -> None:
+    hard = BODIES["a pattern that backtracks"]()
+    environ = clean_environment(home, upstream)
+    with (
+        served_by_command(home, environ, claude_path, "--runner", "echo") as (running, server),
+        ThreadPoolExecutor(4) as pool,
+    ):
+        asked = [
+            pool.submit(httpx.post, f"{running.url}/v1/chat/completions", content=hard, timeout=30) for _ in range(4)
+        ]
+        time.sleep(0.1)
+        server.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        running.wait_until(lambda: _is_draining(running), 5)
+        heard = time.monotonic() - began
+        for answer in asked:
+            answer.exception(20)
+    assert heard < 1
+
+
+def _is_draining(running: Relay) -> bool:
+    try:
+        return running.http.get("/health").status_code == 503
+    except httpx.TransportError:
+        return True
