@@ -59,7 +59,7 @@ PARAMETERS = (
     _wording("temperature", f"Above 1 counts as 1. Without a `reasoning_effort` it switches thinking off. {_BENDS}"),
     _wording("top_p", "As `temperature`."),
     _wording("top_k", "As `temperature`; not OpenAI's, but many clients send it."),
-    _honoured("stop", "Any number of sequences, white space too; none is ever shown."),
+    _honoured("stop", "Up to 64 sequences of 1,000 characters, white space too; none is ever shown."),
     _honoured("reasoning_effort", "`none` switches thinking off; `minimal` counts as `low`."),
     _honoured("response_format", "`json_schema` and `json_object`: bare JSON that was checked against the schema."),
     _honoured("tools", "Functions and custom tools of the client, in `agent` beside Claude Code's own."),
