@@ -21,6 +21,10 @@ _INSIDE = re.compile(rf"(?:{_PIECE}|{_FIRST_HALF})*")
 """What stands inside a JSON string of which nothing more will come."""
 
 
+_LONGEST_REST = 1_000
+"""Characters that stand before the text, or wait for more of an escape; many times what they can be."""
+
+
 class Arguments(Protocol):
     """Reads the arguments of one call, as they come."""
 
@@ -53,9 +57,14 @@ class InputText:
     def __init__(self) -> None:
         self._opened = False
         self._raw = ""
+        self._unread: list[str] = []
 
     def feed(self, piece: str) -> str:
         """Return the text that is complete."""
+        if self._unread or len(self._raw) > _LONGEST_REST:
+            # it is not what it should be, or has come to its end: looking at it again and again is of no use
+            self._unread.append(piece)
+            return ""
         self._raw += piece
         if not self._opened:
             opening = _OPENING.match(self._raw)
@@ -67,6 +76,7 @@ class InputText:
 
     def rest(self) -> str:
         """Return what waited for more; arguments that are not what they should be are told as they are."""
+        self._raw += "".join(self._unread)
         return self._taken(_INSIDE) if self._opened else self._raw
 
     def _taken(self, wanted: re.Pattern[str]) -> str:

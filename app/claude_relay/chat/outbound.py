@@ -78,7 +78,8 @@ class _Progress:
     def __init__(self, show: Presentation) -> None:
         self._show = show
         self._spoke = False
-        self._held = ""
+        self._held: list[str] = []
+        self._is_json: bool | None = None
         self._calls = StreamedCalls(show.texts, legacy=show.legacy)
 
     def deltas(self, event: Event) -> Iterator[schemas.ChoiceDelta]:
@@ -89,19 +90,21 @@ class _Progress:
         yield from self._calls.deltas(event)
         match event:
             case RunEnd("refusal") if self._show.structured or not self._spoke:
-                yield schemas.ChoiceDelta(refusal=self._held or _DECLINED)
+                yield schemas.ChoiceDelta(refusal="".join(self._held) or _DECLINED)
             case RunEnd() if self._held:
-                yield schemas.ChoiceDelta(content=self._held)
+                yield schemas.ChoiceDelta(content="".join(self._held))
             case _ if thought := self._show.thought(event):
                 yield schemas.ChoiceDelta(reasoning_content=thought)
 
     def _said(self, text: str) -> Iterator[schemas.ChoiceDelta]:
         """Words where JSON is expected may turn out to be a refusal, so they are kept until the end."""
-        self._held += text
-        if self._spoke or not self._show.structured or _JSON.match(self._held):
+        self._held.append(text)
+        if self._is_json is None and not text.isspace():
+            self._is_json = bool(_JSON.match(text))
+        if self._spoke or not self._show.structured or self._is_json:
             self._spoke = True
-            yield schemas.ChoiceDelta(content=self._held)
-            self._held = ""
+            yield schemas.ChoiceDelta(content="".join(self._held))
+            self._held.clear()
 
 
 async def chunks(show: Presentation, events: AsyncIterator[Indexed]) -> AsyncIterator[schemas.ChatCompletionChunk]:

@@ -6,8 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from claude_relay.chat import limits, parameters
+from claude_relay.chat import limits, outbound, parameters
+from claude_relay.chat.arguments import InputText
 from claude_relay.chat.schemas import ChatCompletionRequest
+from claude_relay.engine.vocabulary import TextDelta
 from claude_relay.errors import InvalidRequestError
 from claude_relay.web.dto import decode
 from tests.unit.chat.bodies import HELLO, understood
@@ -117,3 +119,33 @@ def test_ten_times_as_much_takes_some_ten_times_as_long(make: Any) -> None:
     seconds(1)
     least = min(seconds(1) for _ in range(3))
     assert seconds(10) < 60 * least + 0.05
+
+
+@pytest.mark.parametrize(
+    ("pieces", "told"),
+    [
+        (["    "] * 50_000, "    " * 50_000),
+        (['{"other":"', *["abcd"] * 50_000], '{"other":"' + "abcd" * 50_000),
+        (['{"input":"a" ', *["abcd"] * 50_000], "a"),
+    ],
+    ids=["blanks", "another argument", "after its end"],
+)
+def test_arguments_that_are_no_text_are_not_looked_at_again_and_again(pieces: list[str], told: str) -> None:
+    reader = InputText()
+    began = time.process_time()
+
+    said = "".join(map(reader.feed, pieces)) + reader.rest()
+
+    assert said == told
+    assert time.process_time() - began < 2
+
+
+def test_blanks_before_a_structured_answer_are_not_looked_at_again_and_again() -> None:
+    progress = outbound._Progress(outbound.Presentation("chatcmpl-1", 0, "sonnet", structured=True))
+    began = time.process_time()
+
+    deltas = [delta for _ in range(50_000) for delta in progress.deltas(TextDelta("    "))]
+    deltas += progress.deltas(TextDelta('{"a":1}'))
+
+    assert "".join(str(delta.content) for delta in deltas) == "    " * 50_000 + '{"a":1}'
+    assert time.process_time() - began < 2
