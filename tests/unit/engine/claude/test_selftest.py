@@ -114,7 +114,7 @@ async def found(monkeypatch: pytest.MonkeyPatch, defect: str) -> Findings:
         yield selftest._Bench(upstream, spawn)
 
     monkeypatch.setattr(selftest, "_bench", bench)
-    monkeypatch.setattr(selftest, "_TIMEOUT", 0.2)
+    monkeypatch.setattr(selftest, "_TIMEOUT", 1.0)
     return await examine(InstallationFactory.build(), {})
 
 
