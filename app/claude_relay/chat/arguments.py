@@ -11,9 +11,9 @@ from typing import Any, Protocol
 FIELD = "input"
 """The one argument of a tool that takes text; OpenAI's name for the text."""
 
-_OPENING = re.compile(rf'\s*\{{\s*"{FIELD}"\s*:\s*"')
+_OPENING = re.compile(rf'\s*+\{{\s*+"{FIELD}"\s*+:\s*+"')
 _HEX = "[0-9a-fA-F]"
-_PIECE = rf'[^"\\]|\\[^u]|\\u(?![dD][89abAB]){_HEX}{{4}}'
+_PIECE = rf'[^"\\]++|\\[^u]|\\u(?![dD][89abAB]){_HEX}{{4}}'
 _FIRST_HALF = rf"\\u[dD][89abAB]{_HEX}{{2}}"
 _READY = re.compile(rf"(?:{_PIECE}|{_FIRST_HALF}(?:\\u{_HEX}{{4}}|(?=[^\\]|\\[^u])))*")
 """What stands inside a JSON string and will not change, whatever comes: no half escape, no half of a pair."""
@@ -97,4 +97,8 @@ def _unescaped(text: str) -> str:
         found = str(json.loads(f'"{text}"', strict=False))
     except ValueError:
         return text
-    return found.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    try:
+        found.encode()
+    except UnicodeEncodeError:
+        return found.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return found

@@ -12,8 +12,9 @@ from litestar import Request, Response, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
-from claude_relay.chat import accounts, answers, functions, inbound, limits, outbound, parameters
+from claude_relay.chat import accounts, answers, functions, inbound, limits, outbound
 from claude_relay.chat.operation import ChatOperation
+from claude_relay.chat.reading import Body, read
 from claude_relay.chat.schemas import ChatCompletion, ChatCompletionRequest, JsonObjectFormat, JsonSchemaFormat
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.settings import Settings
@@ -24,26 +25,25 @@ from claude_relay.web.door import caller_of
 from claude_relay.web.dto import WireDTO
 
 _LONGEST_NAME = 64
-_UNKNOWN = "claude_relay_unknown_fields"
-_LARGE = 64 * 1024
-"""Bytes of a body from which on it is not understood between two turns of the loop."""
-_LONGEST_HEADER = 1024
+_BODY = "claude_relay_chat_body"
+_MOST_NAMED = 30
+"""Ignored parameters that a header names."""
 
 
 class ChatDTO(WireDTO[ChatCompletionRequest]):
-    """Decodes what can be decoded in a moment."""
+    """Hands over what was read before."""
 
-    def decode_bytes(self, value: bytes) -> Any:
-        """Decode a request body.
+    def decode_bytes(self, value: bytes) -> Any:  # noqa: ARG002 - the signature is Litestar's
+        """Return the request that the body is."""
+        body: Body = self.asgi_connection.scope["state"][_BODY]
+        return body.request
 
-        Raises:
-            InvalidRequestError: The body is no JSON, no chat request, or more than can be read in a moment.
-        """
-        unknown = limits.unknown_fields(value, parameters.KNOWN)
-        request: ChatCompletionRequest = super().decode_bytes(value)
-        limits.require_few(request)
-        self.asgi_connection.scope["state"][_UNKNOWN] = unknown
-        return request
+
+async def _read(request: Request[Any, Any, Any]) -> None:
+    """Read the body, beside the event loop if that may take long: Litestar itself would let nobody else have a turn."""
+    if body := await request.body():
+        is_large = len(body) > limits.LARGE
+        request.scope["state"][_BODY] = await asyncio.to_thread(read, body) if is_large else read(body)
 
 
 class ChatController(WireController):
@@ -55,6 +55,7 @@ class ChatController(WireController):
 
     @post(
         status_code=200,
+        before_request=_read,
         operation_id="createChatCompletion",
         operation_class=ChatOperation,
         summary="Create a chat completion",
@@ -80,12 +81,13 @@ class ChatController(WireController):
         settings: NamedDependency[Settings],
     ) -> Response[ChatCompletion]:
         """Ask Claude Code. With `stream: true` the answer comes as server-sent events."""
-        unknown: frozenset[str] = request.scope["state"][_UNKNOWN]
-        is_large = len(await request.body()) > _LARGE or isinstance(data.response_format, JsonSchemaFormat)
+        body: Body = request.scope["state"][_BODY]
         caller = caller_of(request)
-        read = partial(inbound.understand, data, _defaults(settings), unknown, caller.identity, caller.account)
-        # what is large takes its time, most of it in Python, which lets the loop have its turns from a thread
-        question = await asyncio.to_thread(read) if is_large else read()
+        understand = partial(
+            inbound.understand, data, _defaults(settings), body.unknown, caller.identity, caller.account
+        )
+        takes_long = body.is_large or isinstance(data.response_format, JsonSchemaFormat)
+        question = await asyncio.to_thread(understand) if takes_long else understand()
         show = _presentation(data, settings)
         journal.note(model=show.model[:_LONGEST_NAME], personality=question.run.personality, stream=bool(data.stream))
         asked = await while_connected(request, lambda: answers.opened(runner, question.run, show.answers))
@@ -133,8 +135,14 @@ def _presentation(data: ChatCompletionRequest, settings: Settings) -> outbound.P
 def _headers(question: inbound.Question, dropped: tuple[str, ...]) -> dict[str, str]:
     headers: dict[str, str] = {"x-claude-relay-personality": question.run.personality}
     if ignored := (*question.ignored, *dropped):
-        headers["x-claude-relay-ignored"] = ", ".join(map(_header_safe, ignored))[:_LONGEST_HEADER]
+        headers["x-claude-relay-ignored"] = _listed(list(map(_header_safe, ignored)))
     return headers
+
+
+def _listed(names: list[str]) -> str:
+    """Name the first, and say how many there are besides."""
+    few = ", ".join(names[:_MOST_NAMED])
+    return f"{few}, and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else few
 
 
 def _header_safe(name: str) -> str:

@@ -11,53 +11,72 @@ from claude_relay.chat import schemas
 from claude_relay.errors import InvalidRequestError
 from claude_relay.web.dto import decode
 
+MOST_VALUES = 100_000
+"""Values of JSON, names of fields aside, in a body that is large; and in the arguments of all past calls together."""
+MOST_UNKNOWN = 1_000
+"""Fields that are no parameters."""
 MOST_MESSAGES = 20_000
-MOST_PARTS = 50_000
-"""Parts of all messages, calls of tools and kinds of things in their descriptions: all that has a ``type``."""
 MOST_TOOLS = 1_024
 MOST_CALLS = 1_024
 """Calls of tools in one message."""
 MOST_STOPS = 64
 LONGEST_STOP = 1_000
 """Characters."""
-MOST_KEYS = 150_000
-"""Keys of all objects together."""
-MOST_VALUES = 300_000
-"""Values in one parameter other than ``messages``."""
-MOST_UNKNOWN = 1_000
-"""Parameters that are none."""
+LONGEST_MODEL = 5_000
+"""Characters. Every chunk of an answer tells the model's name."""
+LARGE = 64 * 1024
+"""Bytes from which on JSON may hold more than can be read in a moment."""
 
+_PIECE = 1024 * 1024
+"""Bytes that are looked at without a break."""
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def unknown_fields(body: bytes, known: frozenset[str]) -> frozenset[str]:
-    """Look over a body without reading it, and return its fields that are no parameters.
+def require_readable(body: bytes) -> None:
+    """Look over a body without reading it.
 
     Raises:
-        InvalidRequestError: It is no JSON object, or has more in it than can be read in a moment.
+        InvalidRequestError: It has more values in it than can be read in a moment.
     """
-    _require_countable(body)
-    fields = decode(_fields, body)
-    for name, value in fields.items():
-        if name != "messages" and bytes(value).count(b",") > MOST_VALUES:
-            raise _too_much(f"'{name[:100]}'", "values", MOST_VALUES, name[:100])
-    unknown = fields.keys() - known
+    if len(body) > LARGE and count_values(body, MOST_VALUES) > MOST_VALUES:
+        raise _too_much("The body", "values", MOST_VALUES, None)
+
+
+def unknown_fields(body: bytes, known: frozenset[str]) -> frozenset[str]:
+    """Return the fields of a body that are no parameters.
+
+    Raises:
+        InvalidRequestError: It is no JSON object, or has too many of them.
+    """
+    unknown = decode(_fields, body).keys() - known
     if len(unknown) > MOST_UNKNOWN:
         raise _too_much("The body", "unknown parameters", MOST_UNKNOWN, None)
     return frozenset(unknown)
 
 
-def _require_countable(body: bytes) -> None:
-    """Count what a body has in it. A quotation mark inside a text has a backslash before it, so no text is counted."""
-    if body.count(b'"') < MOST_MESSAGES:
-        # one quick look is enough for most
-        return
-    if body.count(b'":') - body.count(b'\\":') > MOST_KEYS:
-        raise _too_much("The body", "keys", MOST_KEYS, None)
-    if (messages := body.count(b'"role"')) > MOST_MESSAGES:
-        raise too_long("messages", MOST_MESSAGES, messages)
-    if body.count(b'"type"') > MOST_PARTS:
-        raise _too_much("The body", "parts", MOST_PARTS, None)
+def count_values(text: bytes, most: int) -> int:
+    """Return how many values JSON has at most; what stands inside its texts does not count.
+
+    Args:
+        text: The JSON, which need not be valid.
+        most: From where on the exact number does not matter.
+    """
+    found = start = inside = 0
+    while start < len(text) and found <= most:
+        piece = text[start : start + _PIECE]
+        if _ends_in_an_escape(piece):
+            piece = text[start : start + _PIECE + 1]
+        start += len(piece)
+        # with all escapes gone, texts begin and end at quotation marks
+        parts = piece.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
+        outside = b"".join(parts[inside::2])
+        inside ^= (len(parts) - 1) & 1
+        found += outside.count(b",") + outside.count(b"[") + outside.count(b"{")
+    return found
+
+
+def _ends_in_an_escape(piece: bytes) -> bool:
+    return (len(piece) - len(piece.rstrip(b"\\"))) % 2 == 1
 
 
 def require_few(request: schemas.ChatCompletionRequest) -> None:
@@ -69,15 +88,15 @@ def require_few(request: schemas.ChatCompletionRequest) -> None:
     for param, found, most in _lengths(request):
         if found > most:
             raise too_long(param, most, found)
-    for index, stop in enumerate([request.stop] if isinstance(request.stop, str) else request.stop or ()):
-        if len(stop) > LONGEST_STOP:
-            param = "stop" if isinstance(request.stop, str) else f"stop[{index}]"
+    for param, text, longest in _texts(request):
+        if len(text) > longest:
             raise InvalidRequestError(
-                f"Invalid '{param}': string too long. Expected a string with maximum length {LONGEST_STOP}, but got a "
-                f"string with length {len(stop)} instead.",
+                f"Invalid '{param}': string too long. Expected a string with maximum length {longest}, but got a "
+                f"string with length {len(text)} instead.",
                 param=param,
                 code="string_above_max_length",
             )
+    _require_readable_arguments(request)
 
 
 def too_long(param: str, most: int, found: int) -> InvalidRequestError:
@@ -100,6 +119,35 @@ def _lengths(request: schemas.ChatCompletionRequest) -> Iterator[tuple[str, int,
     for index, message in enumerate(request.messages):
         if isinstance(message, schemas.AssistantMessage) and message.tool_calls:
             yield f"messages[{index}].tool_calls", len(message.tool_calls), MOST_CALLS
+
+
+def _texts(request: schemas.ChatCompletionRequest) -> Iterator[tuple[str, str, int]]:
+    yield "model", request.model or "", LONGEST_MODEL
+    if isinstance(request.stop, str):
+        yield "stop", request.stop, LONGEST_STOP
+        return
+    for index, stop in enumerate(request.stop or ()):
+        yield f"stop[{index}]", stop, LONGEST_STOP
+
+
+def _require_readable_arguments(request: schemas.ChatCompletionRequest) -> None:
+    """The arguments of past calls are JSON inside texts, which nobody has looked at yet."""
+    written = [call.arguments for call in _called(request)]
+    if sum(map(len, written)) <= LARGE:
+        return
+    found = 0
+    for arguments in written:
+        found += count_values(arguments.encode(), MOST_VALUES)
+        if found > MOST_VALUES:
+            raise _too_much("'messages'", "values in the arguments of calls", MOST_VALUES, "messages")
+
+
+def _called(request: schemas.ChatCompletionRequest) -> Iterator[schemas.FunctionCall]:
+    for message in request.messages:
+        if isinstance(message, schemas.AssistantMessage):
+            yield from (call.function for call in message.tool_calls or () if call.function)
+            if message.function_call is not None:
+                yield message.function_call
 
 
 def _too_much(what: str, things: str, most: int, param: str | None) -> InvalidRequestError:

@@ -99,7 +99,7 @@ class _Progress:
     def _said(self, text: str) -> Iterator[schemas.ChoiceDelta]:
         """Words where JSON is expected may turn out to be a refusal, so they are kept until the end."""
         self._held.append(text)
-        if self._is_json is None and not text.isspace():
+        if self._is_json is None and text.strip():
             self._is_json = bool(_JSON.match(text))
         if self._spoke or not self._show.structured or self._is_json:
             self._spoke = True

@@ -10,6 +10,7 @@ class StopSequences:
 
     def __init__(self, stops: tuple[str, ...]) -> None:
         self._stops = stops
+        self._beginnings = [_Beginning(stop) for stop in stops]
         self._held = ""
         self.found = False
 
@@ -24,8 +25,7 @@ class StopSequences:
             self.found = True
             shown, self._held = self._held[: min(found)[1]], ""
             return shown
-        keep = max((self._overlap(stop) for stop in self._stops), default=0)
-        cut = len(self._held) - keep
+        cut = len(self._held) - max(beginning.feed(text) for beginning in self._beginnings)
         shown, self._held = self._held[:cut], self._held[cut:]
         return shown
 
@@ -34,7 +34,33 @@ class StopSequences:
         held, self._held = self._held, ""
         return held
 
-    def _overlap(self, stop: str) -> int:
-        """Return how many of the last characters are the beginning of a stop sequence."""
-        longest = min(len(stop) - 1, len(self._held))
-        return next((size for size in range(longest, 0, -1) if stop.startswith(self._held[-size:])), 0)
+
+class _Beginning:
+    """Knows how many of a text's last characters are the beginning of a stop sequence that is not in the text.
+
+    No character is looked at twice (Knuth, Morris and Pratt).
+    """
+
+    def __init__(self, stop: str) -> None:
+        self._stop = stop
+        self._size = 0
+        # for each beginning: how long its longest end is that is a beginning too
+        self._shorter = [0]
+        size = 0
+        for character in stop[1:]:
+            size = self._longer(size, character)
+            self._shorter.append(size)
+
+    def feed(self, text: str) -> int:
+        """Take more of the text, and return the number."""
+        if len(text) >= len(self._stop):
+            # nothing before can matter
+            text, self._size = text[1 - len(self._stop) :] if len(self._stop) > 1 else "", 0
+        for character in text:
+            self._size = self._longer(self._size, character)
+        return self._size
+
+    def _longer(self, size: int, character: str) -> int:
+        while size and self._stop[size] != character:
+            size = self._shorter[size - 1]
+        return size + 1 if self._stop[size] == character else 0

@@ -17,6 +17,9 @@ _log = logging.getLogger(__name__)
 INTERNAL = "The relay made a mistake; its log tells more under this request's x-request-id."
 """What a client is told of a failure that nobody expected."""
 _TOO_LARGE = "The body is larger than this relay takes; its operator sets the limit with --max-body-size."
+_LONGEST_MESSAGE = 4_000
+"""Characters."""
+_LONGEST_PARAM = 200
 _BY_STATUS: dict[int, type[errors.RelayError]] = {
     404: errors.NotFoundError,
     405: errors.MethodNotAllowedError,
@@ -47,7 +50,13 @@ class ErrorResponse(Struct, frozen=True):
 
 def render(error: errors.RelayError) -> ErrorResponse:
     """Return the body that tells a client of an error."""
-    return ErrorResponse(ErrorDetail(error.message, error.type, error.param, error.code))
+    param = error.param and _shortened(error.param, _LONGEST_PARAM)
+    return ErrorResponse(ErrorDetail(_shortened(error.message, _LONGEST_MESSAGE), error.type, param, error.code))
+
+
+def _shortened(text: str, longest: int) -> str:
+    """Errors repeat what a client sent, which may be long."""
+    return text if len(text) <= longest else f"{text[:longest]}... ({len(text) - longest} more characters)"
 
 
 def understand(exception: Exception, path: str = "") -> errors.RelayError:

@@ -6,15 +6,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from claude_relay.chat import limits, outbound, parameters
+from claude_relay.chat import inbound, limits, outbound
 from claude_relay.chat.arguments import InputText
-from claude_relay.chat.schemas import ChatCompletionRequest
+from claude_relay.chat.reading import read
 from claude_relay.engine.vocabulary import TextDelta
 from claude_relay.errors import InvalidRequestError
-from claude_relay.web.dto import decode
-from tests.unit.chat.bodies import HELLO, understood
+from tests.unit.chat.bodies import HELLO, defaults
 
-_requests = msgspec.json.Decoder(ChatCompletionRequest)
 USER = {"role": "user", "content": "hi"}
 
 
@@ -38,10 +36,12 @@ def image(data: str) -> list[dict[str, Any]]:
 
 
 def refused(**fields: Any) -> InvalidRequestError:
-    body = msgspec.json.encode({"messages": HELLO, **fields})
+    return refusal(msgspec.json.encode({"messages": HELLO, **fields}))
+
+
+def refusal(body: bytes) -> InvalidRequestError:
     with pytest.raises(InvalidRequestError) as raised:
-        limits.unknown_fields(body, parameters.KNOWN)
-        limits.require_few(decode(_requests, body))
+        read(body)
     return raised.value
 
 
@@ -65,42 +65,95 @@ def test_lists_have_an_end_in_openais_words(fields: dict[str, Any], param: str, 
     assert error.message.endswith(f", but got an array with length {found} instead.")
 
 
-@pytest.mark.parametrize(("stop", "param"), [("x" * 1001, "stop"), (["a", "x" * 1001], "stop[1]")])
-def test_stop_sequences_have_an_end(stop: object, param: str) -> None:
-    error = refused(stop=stop)
-
-    assert (error.param, error.code) == (param, "string_above_max_length")
-
-
 @pytest.mark.parametrize(
-    ("fields", "param", "what"),
+    ("fields", "param"),
     [
-        ({f"f{n}": 1 for n in range(1_001)}, None, "1000 unknown parameters"),
-        ({f"f{n}": 1 for n in range(200_000)}, None, "150000 keys"),
-        ({"metadata": {f"k{n}": "v" for n in range(200_000)}}, None, "150000 keys"),
-        ({"logit_bias": {str(n): 1 for n in range(200_000)}}, None, "150000 keys"),
-        ({"metadata": {"a": [1] * 300_002}}, "metadata", "300000 values"),
-        ({"messages": [{"role": "user", "content": [{"type": "text", "text": "x"}] * 60_000}]}, None, "50000 parts"),
+        ({"stop": "x" * 1001}, "stop"),
+        ({"stop": ["a", "x" * 1001]}, "stop[1]"),
+        # each chunk of an answer tells it
+        ({"model": "x" * 5001}, "model"),
     ],
-    ids=["unknown", "many unknown", "metadata", "logit_bias", "numbers", "parts"],
 )
-def test_a_body_with_too_much_in_it_is_not_read(fields: dict[str, Any], param: str | None, what: str) -> None:
+def test_texts_have_an_end_in_openais_words(fields: dict[str, Any], param: str) -> None:
     error = refused(**fields)
 
-    assert (error.param, error.code) == (param, "request_too_complex")
-    assert what in error.message
+    assert (error.param, error.code) == (param, "string_above_max_length")
+    assert error.message.startswith(f"Invalid '{param}': string too long. Expected a string with maximum length ")
 
 
-def test_text_is_not_counted_whatever_stands_in_it() -> None:
-    text = '{"role": "user", "type": 1, "a":1, "b":2}' * 60_000
+def asked(fields: bytes = b"", message: bytes = b"", content: bytes = b'"hi"') -> bytes:
+    return b'{"messages":[{"role":"user"%b,"content":%b}]%b}' % (message, content, fields)
+
+
+MANY = 110_000
+TOO_MUCH = {
+    "fields": asked(b"".join(b',"f%d":1' % n for n in range(MANY))),
+    "fields, with spaces": asked(b"".join(b',"f%d" : 1' % n for n in range(MANY))),
+    "labels": asked(b',"metadata":{%b"z":1}' % b"".join(b'"k%d" :"v",' % n for n in range(MANY))),
+    "numbers": asked(b',"logit_bias":{"a":[%b1]}' % (b"1," * MANY)),
+    "lists": asked(b',"nobody_knows":[%b1]' % (b"[]," * MANY)),
+    "levels": asked(b',"nobody_knows":%b' % (b"[" * MANY)),
+    "objects in a message": asked(message=b',"x":[%b1]' % (b"{}," * MANY)),
+    "lists in sound": asked(content=b'[{"type":"input_audio","input_audio":{"a":[%b1]}}]' % (b"[]," * MANY)),
+    "parts": asked(content=b'[%b{"type":"text","text":"x"}]' % (b'{"\\u0074ype":"text","text":"x"},' * MANY)),
+    "messages": b'{"messages":[%b{"role":"user"}]}' % (b'{"\\u0072ole" :"user"},' * MANY),
+}
+
+
+@pytest.mark.parametrize("body", TOO_MUCH.values(), ids=TOO_MUCH.keys())
+def test_a_body_with_too_much_in_it_is_not_read_however_it_is_written(body: bytes) -> None:
+    error = refusal(body)
+
+    assert (error.code, error.param) == ("request_too_complex", None)
+    assert f"{limits.MOST_VALUES} values" in error.message
+
+
+def test_there_is_an_end_of_parameters_that_are_none() -> None:
+    error = refused(**{f"f{n}": 1 for n in range(limits.MOST_UNKNOWN + 1)})
+
+    assert (error.code, error.param) == ("request_too_complex", None)
+
+
+@pytest.mark.parametrize("calls_", [1, 10])
+def test_arguments_of_past_calls_have_an_end_together(calls_: int) -> None:
+    arguments = '{"a":[%s1]}' % ("{}," * (60_000 // calls_))
+    made = [
+        {"id": f"c{n}", "type": "function", "function": {"name": "t", "arguments": arguments}} for n in range(calls_)
+    ]
+
+    error = refused(messages=[USER, {"role": "assistant", "tool_calls": made}])
+
+    assert (error.code, error.param) == ("request_too_complex", "messages")
+
+
+TEXTS = {
+    "JSON": '{"role": "user", "type": 1, "a":1, "b":2}' * 60_000,
+    "commas": "1,2,3\n" * 300_000,
+    "quotation marks": '",' * 300_000,
+    "backslashes": "\\" * 2_000_001,
+    "backslashes and quotation marks": '\\",[\\\\",' * 200_000,
+}
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
+def test_text_is_not_counted_whatever_stands_in_it(text: str) -> None:
     body = msgspec.json.encode({"messages": [{"role": "user", "content": text}]})
 
-    assert limits.unknown_fields(body, parameters.KNOWN) == frozenset()
+    assert read(body).request.messages[0].content == text
+    assert limits.count_values(body, limits.MOST_VALUES) < 10
+
+
+@pytest.mark.parametrize("piece", range(1, 12))
+def test_values_are_counted_wherever_the_pieces_of_a_body_end(piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "_PIECE", piece)
+    body = rb'{"a\\":[1,"x,\",[",{"b":"\\\\"},"\\\",{"],"c":2}'
+
+    assert limits.count_values(body, 100) == 7
 
 
 LINEAR: dict[str, Any] = {
     "messages in a row": lambda size: {"messages": [USER] * (2_000 * size)},
-    "parts": lambda size: {"messages": [{"role": "user", "content": [{"type": "text", "text": "x"}] * (4_000 * size)}]},
+    "parts": lambda size: {"messages": [{"role": "user", "content": [{"type": "text", "text": "x"}] * (3_000 * size)}]},
     "tools": lambda size: {"tools": functions(100 * size)},
     "calls": lambda size: {"messages": calls(100 * size)},
     "blanks in base64": lambda size: {"messages": image("data:image/png;base64," + " " * (2_000_000 * size) + "AAAA")},
@@ -111,9 +164,10 @@ LINEAR: dict[str, Any] = {
 @pytest.mark.parametrize("make", LINEAR.values(), ids=LINEAR.keys())
 def test_ten_times_as_much_takes_some_ten_times_as_long(make: Any) -> None:
     def seconds(size: int) -> float:
-        fields = make(size)
+        body = msgspec.json.encode({"messages": HELLO, **make(size)})
         began = time.process_time()
-        understood(**fields)
+        found = read(body)
+        inbound.understand(found.request, defaults(), found.unknown)
         return time.process_time() - began
 
     seconds(1)

@@ -1,5 +1,7 @@
 """A stop sequence is found wherever the borders between deltas are."""
 
+import random
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -55,3 +57,30 @@ def test_nothing_is_held_back_that_cannot_become_a_stop() -> None:
     assert [sequences.feed(piece) for piece in ("one ", "E", "N", "x", "E")] == ["one ", "", "", "ENx", ""]
     assert sequences.rest() == "E"
     assert sequences.rest() == ""
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_stop_sequences_are_found_wherever_a_plain_search_finds_them(seed: int) -> None:
+    choices = random.Random(seed)
+    for _ in range(200):
+        stops = tuple("".join(choices.choices("ab", k=choices.randint(1, 5))) for _ in range(3))
+        pieces = ["".join(choices.choices("abc", k=choices.randint(0, 7))) for _ in range(8)]
+        text, looking, shown = "".join(pieces), StopSequences(stops), ""
+        for piece in pieces:
+            shown += looking.feed(piece)
+            if looking.found:
+                break
+        shown += looking.rest()
+
+        ends = [(text.find(stop) + len(stop), text.find(stop)) for stop in stops if stop in text]
+        assert shown == (text[: min(ends)[1]] if ends else text)
+
+
+def test_beginnings_of_stop_sequences_are_not_looked_at_again_and_again() -> None:
+    stops = ("a" * 999 + "b", *("a" * 500 + "c" * 498 + f"{number:02}" for number in range(63)))
+    looking = StopSequences(stops)
+    began = time.process_time()
+    for _ in range(1_500):
+        looking.feed("aaaa")
+
+    assert time.process_time() - began < 2

@@ -1,6 +1,8 @@
 """Bodies are read strictly, and what is wrong with one is told by the parameter's name."""
 
+import contextlib
 import json
+import time
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -12,7 +14,7 @@ from litestar.testing import TestClient, create_test_client
 from msgspec import Meta, Struct
 
 from claude_relay.errors import InvalidRequestError
-from claude_relay.web import errors
+from claude_relay.web import dto, errors
 from claude_relay.web.controller import WireController
 from claude_relay.web.dto import decode, lenient
 
@@ -204,6 +206,31 @@ def test_structs_keep_their_names_and_unions_in_the_schema(client: TestClient[An
 )
 def test_halves_of_characters_are_what_clients_make_by_cutting_texts(text: bytes, read: str) -> None:
     assert lenient(msgspec.json.Decoder(str), b'"' + text + b'"') == read
+
+
+LONG = {
+    "no JSON": b'"' + b"x" * 4_000_000,
+    "escapes that are no JSON": b'"' + rb"\u0041" * 600_000,
+    "pairs and a half": b'"' + rb"\ud83d\ude00" * 300_000 + rb'\ud83d"',
+    "backslashes and a half": b'"' + rb"\\" * 2_000_000 + rb'\ud83d"',
+}
+
+
+@pytest.mark.parametrize("body", LONG.values(), ids=LONG.keys())
+def test_halves_of_characters_are_looked_for_once(body: bytes) -> None:
+    began = time.process_time()
+    with contextlib.suppress(msgspec.DecodeError):
+        assert lenient(msgspec.json.Decoder(str), body).endswith("\ufffd")
+
+    assert time.process_time() - began < 0.25
+
+
+@pytest.mark.parametrize("step", range(1, 15))
+def test_halves_of_characters_are_found_wherever_the_search_pauses(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dto, "_STEP", step)
+    text = rb'"\ud83d\ude00\\ud83da\\\ud83db\ud83d"'
+
+    assert lenient(msgspec.json.Decoder(str), text) == "😀\\ud83da\\\ufffdb\ufffd"
 
 
 @pytest.mark.parametrize("bad", [b'"\\ud83d', b'"\\ud83d" x', b'"' + rb"\ud83d" * 1001 + b'"', b"", b'"\\x"'])

@@ -45,6 +45,13 @@ def test_a_parameter_and_a_code_are_told() -> None:
     assert (detail.param, detail.code) == ("messages[0]", "invalid_value")
 
 
+def test_what_a_client_sent_is_not_told_back_at_any_length() -> None:
+    detail = render(InvalidRequestError("m" * 1_000_000, param="p" * 1_000_000)).error
+
+    assert detail.message == "m" * 4_000 + "... (996000 more characters)"
+    assert detail.param == "p" * 200 + "... (999800 more characters)"
+
+
 @pytest.mark.parametrize(("seconds", "told"), [(0.0, "0"), (0.01, "1"), (1.0, "1"), (5.2, "6"), (3600.0, "3600")])
 def test_a_time_to_wait_is_rounded_up_to_whole_seconds(seconds: float, told: str) -> None:
     assert headers(RateLimitError("words", retry_after=seconds)) == {"retry-after": told}

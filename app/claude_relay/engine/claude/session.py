@@ -27,6 +27,8 @@ REPLY_TIMEOUT = 0.5
 """Seconds within which a process that was idle answers a control request; one that does not hangs."""
 _GRACE = 0.05
 """Seconds for what has come already to be read."""
+_MANY = 500
+"""Turns that take longer to be handed over than others may wait for the event loop."""
 How = Literal["reused", "reset", "spared", "started"]
 """How a request got its process: with its conversation in it, emptied, ready, or started for it."""
 
@@ -166,7 +168,9 @@ class Session:
         goes_on = self.held is not None
         if goes_on and self.personality == "agent" and not self.tied_turns:
             await self._require_quiet()
-        plan = hand_over(replace(request, turns=request.turns[-1:]) if goes_on else request, self.texts)
+        wanted = replace(request, turns=request.turns[-1:]) if goes_on else request
+        many = len(wanted.turns) > _MANY
+        plan = await asyncio.to_thread(hand_over, wanted, self.texts) if many else hand_over(wanted, self.texts)
         self.held = None
         self.cut = False
         self._channel.tools = request.tools

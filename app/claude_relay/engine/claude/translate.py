@@ -187,7 +187,7 @@ class Translator:
 def summary(arguments: dict[str, Any]) -> str:
     """Say in one line what a tool is used for: the first thing that tells."""
     found = next((arguments[name] for name in _TELLING if isinstance(arguments.get(name), str)), "")
-    line = " ".join(found.split())
+    line = " ".join(found[: 10 * _LONGEST_SUMMARY].split())
     return line if len(line) <= _LONGEST_SUMMARY else line[: _LONGEST_SUMMARY - 1] + "…"
 
 
