@@ -79,7 +79,7 @@ class Watchdog(InitPlugin):
         now, cpu = time.monotonic(), time.process_time()
         lag = now - self._due
         # where the process did not compute meanwhile, it was the machine that had no time for it
-        if lag > LAG and cpu - self._cpu > lag / 2:
+        if lag > LAG and cpu - self._cpu > lag / 4:
             self._count(lag)
         self._due, self._cpu, self._where = now + _BEAT, cpu, ""
         self._beating = loop.call_later(_BEAT, self._beat, loop)
