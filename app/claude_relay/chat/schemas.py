@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 # --- messages --------------------------------------------------------------------------------------------------------
 
@@ -35,7 +35,7 @@ class ImagePart(Struct, frozen=True, tag_field="type", tag="image_url"):
 class AudioPart(Struct, frozen=True, tag_field="type", tag="input_audio"):
     """Sound."""
 
-    input_audio: Raw
+    input_audio: dict[str, Any]
 
 
 class FileData(Struct, frozen=True):
