@@ -18,7 +18,9 @@ _BASE64 = string.ascii_letters.encode() + string.digits.encode() + b"+/"
 _MOST_PADDING = 2
 _LONGEST_HEAD = 1_000
 """Characters before the data of a data URL."""
-_PORTION = 4 * 1024 * 1024
+_BLANKS = b" \t\r\n\v\f"
+_PORTION = 1024 * 1024
+"""Characters that are worked on at once, so that others have their turns meanwhile; a multiple of four."""
 _MOST_ESCAPES = 100_000
 """Percent signs in a data URL: each takes longer than a hundred other characters."""
 
@@ -105,7 +107,7 @@ def _document(file: schemas.FileData, where: str) -> Document:
     if media_type == _PDF:
         return Document(Base64(_PDF, data), file.filename)
     try:
-        text = b"".join(map(base64.b64decode, _portions(data))).decode()
+        text = b"".join(base64.b64decode(data[at : at + _PORTION]) for at in range(0, len(data), _PORTION)).decode()
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text:
@@ -125,28 +127,42 @@ def _data(url: str, where: str) -> tuple[str, str]:
         raise _invalid("Expected an http(s) URL or a data URL (data:<type>;base64,<data>).", where)
     if rest.count("%") > _MOST_ESCAPES:
         raise _invalid(f"The data has more than {_MOST_ESCAPES} escapes; send it as base64.", where)
-    data = unquote_to_bytes(rest)
+    portions = _unescaped(rest)
     if any(parameter.strip().lower() == "base64" for parameter in parameters):
-        data = data.translate(None, b" \t\r\n\v\f")
-        _require_base64(data, where)
+        data = _base64((portion.translate(None, _BLANKS) for portion in portions), where)
     else:
-        data = base64.b64encode(data)
+        data = base64.b64encode(b"".join(portions))
     if not data:
         raise _invalid("The data is empty.", where)
     return kind[5:].strip().lower(), data.decode("ascii")
 
 
-def _portions(data: str) -> Iterator[str]:
-    """Cut base64 where it can be cut: decoded at once, much of it would let nobody else have a turn."""
-    return (data[start : start + _PORTION] for start in range(0, len(data), _PORTION))
+def _unescaped(text: str) -> Iterator[bytes]:
+    """Yield what a text with percent signs stands for, portion by portion."""
+    start = 0
+    while start < len(text):
+        portion = text[start : start + _PORTION]
+        if (cut := portion.rfind("%", len(portion) - 2)) > 0 and start + len(portion) < len(text):
+            # an escape is not cut
+            portion = portion[:cut]
+        start += len(portion)
+        yield unquote_to_bytes(portion)
 
 
-def _require_base64(data: bytes, where: str) -> None:
+def _base64(portions: Iterable[bytes], where: str) -> bytes:
+    """Return base64 that comes in portions, less its blanks.
+
+    Raises:
+        InvalidRequestError: It is none.
+    """
+    portions = list(portions)
+    data = b"".join(portions)
     digits = data.rstrip(b"=")
-    if digits.translate(None, _BASE64):
+    if any(portion.translate(None, _BASE64 + b"=") for portion in portions) or b"=" in digits:
         raise _invalid("The data is not valid base64: it has a character that is none of its digits.", where)
     if len(data) % 4 or len(data) - len(digits) > _MOST_PADDING:
         raise _invalid("The data is not valid base64: its length and padding do not fit.", where)
+    return data
 
 
 def _is_link(url: str) -> bool:

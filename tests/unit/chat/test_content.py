@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from claude_relay.chat import content
 from claude_relay.chat.content import pieces, tool_call
 from claude_relay.chat.conversation import turns
 from claude_relay.chat.schemas import FunctionCall, ToolCall
@@ -275,3 +276,13 @@ def test_arguments_that_are_no_json_object_are_refused_by_their_path(arguments: 
         called(arguments)
 
     assert (raised.value.status, raised.value.param) == (400, "messages[1].tool_calls[0].function.arguments")
+
+
+@pytest.mark.parametrize("portion", [4, 8, 12])
+@pytest.mark.parametrize("written", [WORDS, WORDS.replace("=", "%3D"), WORDS.replace("W", "%57"), f" {WORDS}\n"])
+def test_data_is_the_same_wherever_its_portions_end(
+    written: str, portion: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(content, "_PORTION", portion)
+
+    assert said(file(file_data=f"data:text/plain;base64,{written}")) == (Document(Text("äöü 漢字")),)
