@@ -42,6 +42,8 @@ _FAILURES: dict[int, type[errors.RelayError]] = {
     )
 }
 _PIECE = re.compile(r"\S+\s*|\s+")
+_PORTION = 1024 * 1024
+"""Characters in which words are counted at once."""
 _COMMAND = "!echo"
 
 
@@ -84,7 +86,7 @@ class EchoRunner:
             RelayError: The failure that the line asks for.
         """
         yield Begun(self.name)
-        prompt = Usage(input_tokens=count_tokens(request))
+        prompt = Usage(input_tokens=await count_tokens(request))
         finisher = Finisher(request, lambda: prompt)
         async with aclosing(self._spoken(request, prompt)) as events:
             async for said_ in events:
@@ -97,17 +99,18 @@ class EchoRunner:
 
     async def _spoken(self, request: RunRequest, prompt: Usage) -> AsyncGenerator[Event, None]:
         script, text = parse(said(request))
-        words = _PIECE.findall(text)
-        total = len(words) * script.repeat
-        most = request.sampling.max_tokens or total
+        words = itertools.chain.from_iterable(_PIECE.finditer(text) for _ in range(script.repeat))
+        most = request.sampling.max_tokens
         await asyncio.sleep(script.delay)
-        for sent, word in enumerate(itertools.islice(itertools.cycle(words), min(most, total))):
+        sent = 0
+        for word in itertools.islice(words, most):
             _fail_if_due(script, sent)
-            yield TextDelta(word)
+            yield TextDelta(word[0])
+            sent += 1
             await asyncio.sleep(script.interval)
-        _fail_if_due(script, max(script.after, total))
-        stop: StopReason = "length" if most < total else script.stop
-        yield RunEnd(stop, prompt + Usage(output_tokens=min(most, total)))
+        is_whole = next(words, None) is None
+        _fail_if_due(script, max(script.after, sent))
+        yield RunEnd(script.stop if is_whole else "length", prompt + Usage(output_tokens=sent))
 
 
 def said(request: RunRequest) -> str:
@@ -120,10 +123,16 @@ def texts_of(turn: Turn) -> list[str]:
     return [piece.text for piece in turn.content if isinstance(piece, Text)]
 
 
-def count_tokens(request: RunRequest) -> int:
+async def count_tokens(request: RunRequest) -> int:
     """Count the words of the whole prompt: the echo runner's tokens."""
-    texts = [text for turn in request.turns for text in texts_of(turn)]
-    return sum(len(text.split()) for text in (request.system or "", *texts))
+    count = 0
+    for text in (request.system or "", *(text for turn in request.turns for text in texts_of(turn))):
+        for start in range(0, len(text), _PORTION):
+            count += len(text[start : start + _PORTION].split())
+            if len(text) > _PORTION:
+                # others have their turns meanwhile
+                await asyncio.sleep(0)
+    return count
 
 
 def parse(text: str) -> tuple[Script, str]:

@@ -60,10 +60,11 @@ async def test_only_the_last_message_is_repeated() -> None:
     assert spoken([event async for event in EchoRunner().run(request)]) == "c"
 
 
-def test_the_whole_prompt_is_counted() -> None:
+@pytest.mark.anyio
+async def test_the_whole_prompt_is_counted() -> None:
     request = RunRequestFactory.build(system="be brief", turns=conversation("one two", "three", "four"))
 
-    assert count_tokens(request) == 6
+    assert await count_tokens(request) == 6
 
 
 def test_pieces_of_a_message_are_lines() -> None:
