@@ -254,6 +254,13 @@ def test_whatever_a_field_is_called_that_nobody_knows_the_response_can_be_sent(
     assert len(told) < 8_000
 
 
+def test_of_many_parameters_without_effect_the_first_are_named(client: Client) -> None:
+    response = client.post("/v1/chat/completions", json={"messages": HELLO, **{f"f{n:03}": 1 for n in range(100)}})
+
+    told = response.headers["x-claude-relay-ignored"].split(", ")
+    assert told == [*(f"f{n:03}" for n in range(30)), "and 70 more"]
+
+
 PAGES = ["/health", "/v1/health", "/models", "/v1/models", "/v1/models/sonnet", "/schema", "/schema/swagger"]
 PAGES += ["/schema/openapi.json", "/schema/assets/swagger-ui.css", "/nothing", "/v1/chat/completions"]
 

@@ -62,6 +62,17 @@ def functions(number: int) -> list[dict[str, Any]]:
     ]
 
 
+def raw(content: bytes = b'"hi"', fields: bytes = b"") -> bytes:
+    return b'{"model":"echo","messages":[{"role":"user","content":%b}]%b}' % (content, fields)
+
+
+def past_call(arguments: str) -> bytes:
+    made = {"id": "c", "type": "function", "function": {"name": "t", "arguments": arguments}}
+    return asks(
+        USER, {"role": "assistant", "tool_calls": [made]}, {"role": "tool", "tool_call_id": "c", "content": "r"}, USER
+    )
+
+
 BODIES = {
     "a pattern that backtracks": lambda: structured({"type": "string", "pattern": "^(a+)+$"}, f'"{"a" * 30_000}!"'),
     "references that double": lambda: structured(chained(900, "anyOf"), '"a"'),
@@ -72,7 +83,7 @@ BODIES = {
     "64 stop sequences": lambda: asks(LONG, stop=["x" * 998 + f"{n:02}" for n in range(64)]),
     "60,000 messages": lambda: asks(*[USER] * 60_000),
     "20,000 messages": lambda: asks(*[USER] * 19_999),
-    "50,000 parts": lambda: asks({"role": "user", "content": [{"type": "text", "text": "x"}] * 49_000}),
+    "33,000 parts": lambda: asks({"role": "user", "content": [{"type": "text", "text": "x"}] * 33_000}),
     "a data URL of escapes": lambda: image("data:image/png," + "%41" * 4_000_000),
     "30 MB of blanks in base64": lambda: image("data:image/png;base64," + " " * 30_000_000 + "AAAA"),
     "an image of 20 MB": lambda: image("data:image/png;base64," + "A" * 28_000_000),
@@ -84,6 +95,24 @@ BODIES = {
     "1,000 calls in one turn": lambda: calls(1_000),
     "30 MB of brackets": lambda: b'{"messages":' + b"[" * 15_000_000 + b"]" * 15_000_000 + b"}",
     "half characters": lambda: asks().replace(b"hi", b"\\ud800" * 5_000_000),
+    "a million unknown fields with spaces": lambda: raw(fields=b"".join(b',"f%d" : 1' % n for n in range(1_000_000))),
+    "ten million lists in sound": lambda: raw(b'[{"type":"input_audio","input_audio":{"a":[%b1]}}]' % (b"[]," * 10**7)),
+    "fifteen million numbers in a message": lambda: raw(b'"hi","x":[%b1]' % (b"1," * 15_000_000)),
+    "ten million objects in arguments": lambda: past_call('{"a":[' + "{}," * 10_000_000 + "1]}"),
+    "90,000 objects in arguments": lambda: past_call('{"a":[' + "{}," * 45_000 + "1]}"),
+    "30 MB that are no JSON": lambda: raw(b'"' + b"x" * 30_000_000),
+    "30 MB of halves and pairs": lambda: asks({"role": "system", "content": "?"}, USER).replace(
+        b"?", rb"\ud83d\ude00" * 2_600_000 + rb"\ud83d"
+    ),
+    "15 MB of backslashes and a half": lambda: asks({"role": "system", "content": "?"}, USER).replace(
+        b"?", rb"\\" * 7_500_000 + rb"\ud83d"
+    ),
+    "30 MB of a table": lambda: asks({"role": "system", "content": '1,"a",[2],{3}\n' * 1_500_000}, USER),
+    "a role of 30 MB": lambda: asks({"role": "x" * 30_000_000}),
+    "a model of 30 MB": lambda: asks().replace(b'"echo"', b'"%b"' % (b"x" * 30_000_000)),
+    "a chosen tool of 30 MB": lambda: asks(
+        tools=functions(1), tool_choice={"type": "function", "function": {"name": "x" * 30_000_000}}
+    ),
     "half a million labels": lambda: asks(metadata={f"k{n}": "v" for n in range(500_000)}),
 }
 
