@@ -1,6 +1,5 @@
 """The route of ``/chat/completions``."""
 
-import asyncio
 import re
 import time
 from collections.abc import AsyncIterator
@@ -19,6 +18,7 @@ from claude_relay.chat.schemas import ChatCompletion, ChatCompletionRequest, Jso
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.settings import Settings
 from claude_relay.web import journal, sse
+from claude_relay.web.beside import Beside
 from claude_relay.web.connection import while_connected
 from claude_relay.web.controller import WireController, failures
 from claude_relay.web.door import caller_of
@@ -26,6 +26,8 @@ from claude_relay.web.dto import WireDTO
 
 _LONGEST_NAME = 64
 _BODY = "claude_relay_chat_body"
+BESIDE = "claude_relay_chat_beside"
+"""Where the application keeps what reads large bodies."""
 _MOST_NAMED = 30
 """Ignored parameters that a header names."""
 
@@ -43,7 +45,8 @@ async def _read(request: Request[Any, Any, Any]) -> None:
     """Read the body, beside the event loop if that may take long: Litestar itself would let nobody else have a turn."""
     if body := await request.body():
         is_large = len(body) > limits.LARGE
-        request.scope["state"][_BODY] = await asyncio.to_thread(read, body) if is_large else read(body)
+        beside: Beside = request.app.state[BESIDE]
+        request.scope["state"][_BODY] = await beside.run(partial(read, body)) if is_large else read(body)
 
 
 class ChatController(WireController):
@@ -86,8 +89,9 @@ class ChatController(WireController):
         understand = partial(
             inbound.understand, data, _defaults(settings), body.unknown, caller.identity, caller.account
         )
+        beside: Beside = request.app.state[BESIDE]
         takes_long = body.is_large or isinstance(data.response_format, JsonSchemaFormat)
-        question = await asyncio.to_thread(understand) if takes_long else understand()
+        question = await beside.run(understand) if takes_long else understand()
         show = _presentation(data, settings)
         journal.note(model=show.model[:_LONGEST_NAME], personality=question.run.personality, stream=bool(data.stream))
         asked = await while_connected(request, lambda: answers.opened(runner, question.run, show.answers))
