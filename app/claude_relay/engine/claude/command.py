@@ -34,6 +34,9 @@ _SAFE_MODE_SINCE = (2, 1, 197)
 CLIENT_COMPOSED_SINCE = (2, 1, 330)
 """The oldest version known to take ``client_composed`` lines, which keeps ``@path`` and ``/command`` plain text."""
 
+_TRIED_UNTIL = (2, 1, 332)
+"""The newest version that was tried."""
+
 _BENDING = frozenset(
     {
         "CLAUDECODE",
@@ -114,8 +117,8 @@ def takes_client_composed(installation: Installation) -> bool:
 
 
 def ties_turns(installation: Installation) -> bool:
-    """Whether the CLI is known to tell which lines a turn is for."""
-    return installation.version >= CLIENT_COMPOSED_SINCE
+    """Whether the CLI is known to tell which lines a turn is for; of a newer one the self-test finds out."""
+    return CLIENT_COMPOSED_SINCE <= installation.version <= _TRIED_UNTIL
 
 
 def proves_reset(installation: Installation) -> bool:
