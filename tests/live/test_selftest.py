@@ -40,7 +40,7 @@ def _ask_twice(running: Relay) -> tuple[int, int]:
 def test_this_cli_holds_what_we_rely_on(home: Path, upstream: FakeUpstream, claude_path: str, current: bool) -> None:
     environ = clean_environment(home, upstream)
     with relay(home, environ, claude_path=claude_path, personality="chat", warm=0, self_test=True) as running:
-        assert _tested(running) == ("passed" if current else "failed: text")
+        assert _tested(running) == ("passed" if current else "failed: text, tied")
         assert upstream.messages_requests == [], "the test is offline"
         assert _ask_twice(running) == ((1, 1) if current else (2, 0))
 
@@ -54,7 +54,7 @@ def test_what_does_not_hold_is_switched_off_and_requests_are_still_answered(
     broken.chmod(0o755)
     environ = clean_environment(home, upstream)
     with relay(home, environ, claude_path=str(broken), personality="chat", warm=0, self_test=True) as running:
-        assert _tested(running) == ("failed: reset" if current else "failed: text, reset")
+        assert _tested(running) == ("failed: reset" if current else "failed: text, reset, tied")
         assert _ask_twice(running) == (2, 0)
     assert "reset" in caplog.text
 
@@ -68,7 +68,7 @@ def test_a_cli_that_goes_on_after_a_limit_is_said_to_and_its_answers_end_all_the
     broken.chmod(0o755)
     environ = clean_environment(home, upstream)
     with relay(home, environ, claude_path=str(broken), personality="chat", warm=0, self_test=True) as running:
-        assert _tested(running) == ("failed: fence" if current else "failed: text, fence")
+        assert _tested(running) == ("failed: fence" if current else "failed: text, fence, tied")
         upstream.replies(*[text("so far", stop_reason="max_tokens")] * 4)
         choice = running.chat("hi", max_tokens=5).json()["choices"][0]
     assert (choice["finish_reason"], choice["message"]["content"]) == ("length", "so far")
