@@ -103,7 +103,14 @@ def relay(home: Path, environ: Mapping[str, str], **choices: Any) -> Iterator[Re
     used = allowances(settings)
     app = create_app(settings, governed(ClaudeCodeRunner(settings, environ, used.spend), settings, used))
     config = uvicorn.Config(
-        app, host=settings.host, port=0, http=BoundedProtocol, log_config=None, timeout_graceful_shutdown=2
+        app,
+        host=settings.host,
+        port=0,
+        http=BoundedProtocol,
+        log_config=None,
+        timeout_graceful_shutdown=2,
+        # longer than clients keep theirs, as the command has it
+        timeout_keep_alive=600,
     )
     with serving(config) as (_, port):
         running = Relay(f"http://127.0.0.1:{port}", home)

@@ -73,6 +73,11 @@ def past_call(arguments: str) -> bytes:
     )
 
 
+LONG_NUMBERS = b",".join([b"9" * 4_000] * 7_000)
+LONGEST_NUMBERS = b",".join([b"9" * 128] * 99_000)
+TOOL = (b'{"type":"function","function":{"name":"t","parameters":{"enum":[', b"]}}}")
+FORM = (b'{"type":"json_schema","json_schema":{"name":"a","schema":{"enum":[', b"]}}}")
+
 BODIES = {
     "a pattern that backtracks": lambda: structured({"type": "string", "pattern": "^(a+)+$"}, f'"{"a" * 30_000}!"'),
     "references that double": lambda: structured(chained(900, "anyOf"), '"a"'),
@@ -100,6 +105,10 @@ BODIES = {
     "fifteen million numbers in a message": lambda: raw(b'"hi","x":[%b1]' % (b"1," * 15_000_000)),
     "ten million objects in arguments": lambda: past_call('{"a":[' + "{}," * 10_000_000 + "1]}"),
     "90,000 objects in arguments": lambda: past_call('{"a":[' + "{}," * 45_000 + "1]}"),
+    "30 MB of long numbers in a tool": lambda: raw(fields=b',"tools":[%b]' % LONG_NUMBERS.join(TOOL)),
+    "30 MB of long numbers in arguments": lambda: past_call(f"[{LONG_NUMBERS.decode()}]"),
+    "30 MB of long numbers in a schema": lambda: raw(fields=b',"response_format":' + LONG_NUMBERS.join(FORM)),
+    "99,000 numbers of 128 digits": lambda: raw(fields=b',"tools":[%b]' % LONGEST_NUMBERS.join(TOOL)),
     "30 MB that are no JSON": lambda: raw(b'"' + b"x" * 30_000_000),
     "30 MB of halves and pairs": lambda: asks({"role": "system", "content": "?"}, USER).replace(
         b"?", rb"\ud83d\ude00" * 2_600_000 + rb"\ud83d"
@@ -195,15 +204,18 @@ def test_a_stream_goes_on_beside_many_large_requests_at_once(server: tuple[Relay
     pytest.fail(f"nothing came for {min(gaps):.3f} seconds")
 
 
-def test_a_signal_is_heard_while_the_hardest_is_asked(home: Path, upstream: FakeUpstream, claude_path: str) -> None:
-    hard = BODIES["a pattern that backtracks"]()
+@pytest.mark.parametrize("make", BODIES.values(), ids=BODIES.keys())
+def test_a_signal_is_heard_beside_whatever_is_asked(
+    home: Path, upstream: FakeUpstream, claude_path: str, make: Any
+) -> None:
+    hard = make()
     environ = clean_environment(home, upstream)
     with (
         served_by_command(home, environ, claude_path, "--runner", "echo") as (running, server),
-        ThreadPoolExecutor(4) as pool,
+        ThreadPoolExecutor(2) as pool,
     ):
         asked = [
-            pool.submit(httpx.post, f"{running.url}/v1/chat/completions", content=hard, timeout=30) for _ in range(4)
+            pool.submit(httpx.post, f"{running.url}/v1/chat/completions", content=hard, timeout=30) for _ in range(2)
         ]
         time.sleep(0.1)
         server.send_signal(signal.SIGTERM)

@@ -3,7 +3,7 @@
 OpenAI's own limits are lower; these keep the time bounded in which one request has the server to itself.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -24,9 +24,13 @@ LONGEST_STOP = 1_000
 """Characters."""
 LONGEST_MODEL = 5_000
 """Characters. Every chunk of an answer tells the model's name."""
+LONGEST_NUMBER = 128
+"""Digits in a row, in JSON that is large: the time that a whole number takes grows with the square of them."""
 LARGE = 64 * 1024
 """Bytes from which on JSON may hold more than can be read in a moment."""
 
+_DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
+_TOO_LONG = b"0" * (LONGEST_NUMBER + 1)
 _PIECE = 1024 * 1024
 """Bytes that are looked at without a break."""
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -36,10 +40,10 @@ def require_readable(body: bytes) -> None:
     """Look over a body without reading it.
 
     Raises:
-        InvalidRequestError: It has more values in it than can be read in a moment.
+        InvalidRequestError: It has more values in it, or longer numbers, than can be read in a moment.
     """
-    if len(body) > LARGE and count_values(body, MOST_VALUES) > MOST_VALUES:
-        raise _too_much("The body", "values", MOST_VALUES, None)
+    if len(body) > LARGE:
+        _look_over([body], "The body", "values", None)
 
 
 def unknown_fields(body: bytes, known: frozenset[str]) -> frozenset[str]:
@@ -54,25 +58,36 @@ def unknown_fields(body: bytes, known: frozenset[str]) -> frozenset[str]:
     return frozenset(unknown)
 
 
-def count_values(text: bytes, most: int) -> int:
-    """Return how many values JSON has at most; what stands inside its texts does not count.
+def outside_of_texts(json: bytes) -> Iterator[bytes]:
+    """Yield, piece by piece, what of JSON stands outside its texts.
 
     Args:
-        text: The JSON, which need not be valid.
-        most: From where on the exact number does not matter.
+        json: It need not be valid.
     """
-    found = start = inside = 0
-    while start < len(text) and found <= most:
-        piece = text[start : start + _PIECE]
+    start = inside = 0
+    while start < len(json):
+        piece = json[start : start + _PIECE]
         if _ends_in_an_escape(piece):
-            piece = text[start : start + _PIECE + 1]
+            piece = json[start : start + _PIECE + 1]
         start += len(piece)
         # with all escapes gone, texts begin and end at quotation marks
         parts = piece.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
-        outside = b"".join(parts[inside::2])
+        yield b"".join(parts[inside::2])
         inside ^= (len(parts) - 1) & 1
-        found += outside.count(b",") + outside.count(b"[") + outside.count(b"{")
-    return found
+
+
+def _look_over(documents: Iterable[bytes], what: str, things: str, param: str | None) -> None:
+    """Hold the values of JSON documents together, names of fields aside, and each of their numbers to the limits."""
+    found = 0
+    for document in documents:
+        digits = b""
+        for piece in outside_of_texts(document):
+            found += piece.count(b",") + piece.count(b"[") + piece.count(b"{")
+            if found > MOST_VALUES:
+                raise _too_much(what, things, MOST_VALUES, param)
+            digits = digits[-LONGEST_NUMBER:] + piece.translate(_DIGITS)
+            if _TOO_LONG in digits:
+                raise _too_much(what, "digits in a number", LONGEST_NUMBER, param)
 
 
 def _ends_in_an_escape(piece: bytes) -> bool:
@@ -135,11 +150,9 @@ def _require_readable_arguments(request: schemas.ChatCompletionRequest) -> None:
     written = [call.arguments for call in _called(request)]
     if sum(map(len, written)) <= LARGE:
         return
-    found = 0
-    for arguments in written:
-        found += count_values(arguments.encode(), MOST_VALUES)
-        if found > MOST_VALUES:
-            raise _too_much("'messages'", "values in the arguments of calls", MOST_VALUES, "messages")
+    _look_over(
+        (arguments.encode() for arguments in written), "'messages'", "values in the arguments of calls", "messages"
+    )
 
 
 def _called(request: schemas.ChatCompletionRequest) -> Iterator[schemas.FunctionCall]:

@@ -140,15 +140,39 @@ def test_text_is_not_counted_whatever_stands_in_it(text: str) -> None:
     body = msgspec.json.encode({"messages": [{"role": "user", "content": text}]})
 
     assert read(body).request.messages[0].content == text
-    assert limits.count_values(body, limits.MOST_VALUES) < 10
+    assert b"".join(limits.outside_of_texts(body)) == b"{:[{:,:}]}"
 
 
 @pytest.mark.parametrize("piece", range(1, 12))
-def test_values_are_counted_wherever_the_pieces_of_a_body_end(piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_texts_are_left_out_wherever_the_pieces_of_a_body_end(piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "_PIECE", piece)
     body = rb'{"a\\":[1,"x,\",[",{"b":"\\\\"},"\\\",{"],"c":2}'
 
-    assert limits.count_values(body, 100) == 7
+    assert b"".join(limits.outside_of_texts(body)) == b"{:[1,,{:},],:2}"
+
+
+@pytest.mark.parametrize("number", ["%s", "0.%s", "1e-%s"])
+@pytest.mark.parametrize("piece", [64, 1 << 20])
+def test_numbers_have_an_end_in_bodies_that_are_large(number: str, piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "_PIECE", piece)
+    longest, too_long = (f',"x":[{number % ("9081726354" * 13)[:size]}]'.encode() for size in (128, 129))
+    padding = b',"y":"%b"' % (b"1" * limits.LARGE)
+
+    error = refusal(asked(too_long + padding))
+    read(asked(longest + padding))
+    read(asked(too_long))
+
+    assert (error.code, error.param) == ("request_too_complex", None)
+    assert "128 digits in a number" in error.message
+
+
+def test_numbers_have_an_end_in_the_arguments_of_past_calls() -> None:
+    arguments = '{"a":[%s1]}' % (("9" * 129 + ",") * 1_000)
+    made = [{"id": "c", "type": "function", "function": {"name": "t", "arguments": arguments}}]
+
+    error = refused(messages=[USER, {"role": "assistant", "tool_calls": made}])
+
+    assert (error.code, error.param) == ("request_too_complex", "messages")
 
 
 LINEAR: dict[str, Any] = {
