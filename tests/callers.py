@@ -16,7 +16,7 @@ def calling(
     """Return a client whose connections come from an address; Litestar's own come from none.
 
     Args:
-        app: The application; its door sees the address.
+        app: The application; its auth middleware sees the address.
         peer: The address; None for a connection that has none.
         base_url: What the client calls the server.
         options: Further ones of Litestar's client.

@@ -19,7 +19,7 @@ from claude_relay.health.plugin import OPEN, HealthPlugin
 from claude_relay.models.plugin import ModelsPlugin
 from claude_relay.settings import Settings
 from claude_relay.settings_loading import environment, resolve
-from claude_relay.web import auth, door, head, journal
+from claude_relay.web import access_log, auth, auth_middleware, head
 from claude_relay.web.draining import Draining
 from claude_relay.web.plugin import WebPlugin
 from claude_relay.web.watchdog import Watchdog
@@ -60,7 +60,7 @@ def create_app(settings: Settings | None = None, runner: ClaudeRunner | None = N
         on_startup=[_watch_loop, engine.start],
         on_shutdown=[engine.stop],
     )
-    return journal.keep(door.close(head.serve(app), policy))
+    return access_log.install(auth_middleware.install(head.serve(app), policy))
 
 
 def served() -> Litestar:

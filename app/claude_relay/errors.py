@@ -62,7 +62,7 @@ class AuthenticationError(RelayError):
     default_code = "invalid_api_key"
 
 
-class UnknownCallerError(RelayError):
+class UnauthenticatedError(RelayError):
     """The relay does not know who calls: a key is missing, wrong, or needed because the caller is elsewhere."""
 
     status = 401
@@ -78,7 +78,7 @@ class PermissionDeniedError(RelayError):
     default_code = "permission_denied"
 
 
-class ForeignPageError(RelayError):
+class OriginNotAllowedError(RelayError):
     """A web page calls that nobody allowed to."""
 
     status = 403

@@ -44,7 +44,7 @@ class Key(Struct, frozen=True):
     digest: bytes
 
 
-def understand(entries: Sequence[Entry]) -> tuple[Key, ...]:
+def parse_keys(entries: Sequence[Entry]) -> tuple[Key, ...]:
     """Return the keys that were written down; one without a name is called after its place.
 
     Raises:

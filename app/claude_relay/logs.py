@@ -22,7 +22,7 @@ _MOST_WAITING = 4 * 1024 * 1024
 """Characters of lines that may wait to be written; further lines are lost."""
 _FLUSH_TIMEOUT = 1.0
 """Seconds that what waits gets when the program ends."""
-_GLANCE = 0.005
+_POLL_INTERVAL = 0.005
 """Seconds between two looks at what waits."""
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
@@ -80,7 +80,7 @@ class PatientHandler(logging.Handler):
         """Wait a moment for what waits to be written."""
         deadline = time.monotonic() + _FLUSH_TIMEOUT
         while self._taken < self._put and time.monotonic() < deadline:
-            time.sleep(_GLANCE)
+            time.sleep(_POLL_INTERVAL)
 
     def _write_all(self) -> None:
         while True:
@@ -129,7 +129,7 @@ class DiscreetFormatter(logging.Formatter):
 
 
 class TextFormatter(DiscreetFormatter):
-    """A line for people; the facts of a request follow as ``name=value``."""
+    """A line for people; the fields of a request follow as ``name=value``."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(request_id)s %(name)s: %(message)s")
@@ -137,12 +137,12 @@ class TextFormatter(DiscreetFormatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the standard library's name
         """Return the line without what an exception adds. Whatever a client chose cannot begin a line of its own."""
         line = super().formatMessage(record)
-        facts = "".join(f" {name}={_plain(value)}" for name, value in _facts(record).items())
-        return (line + facts).replace("\r", "\\r").replace("\n", "\\n")
+        fields = "".join(f" {name}={_plain(value)}" for name, value in _fields(record).items())
+        return (line + fields).replace("\r", "\\r").replace("\n", "\\n")
 
 
 class JsonFormatter(DiscreetFormatter):
-    """One JSON object for each line; the facts of a request are fields of it."""
+    """One JSON object for each line; the fields of a request are fields of it."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the object."""
@@ -152,7 +152,7 @@ class JsonFormatter(DiscreetFormatter):
             "logger": record.name,
             "request_id": getattr(record, "request_id", "-"),
             "message": record.getMessage(),
-            **_facts(record),
+            **_fields(record),
         }
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
@@ -176,8 +176,8 @@ def _told(error: BaseException) -> Iterator[str]:
         yield from (f"  {line}" for line in _told(part))
 
 
-def _facts(record: logging.LogRecord) -> dict[str, Any]:
-    found: dict[str, Any] = getattr(record, "facts", {})
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    found: dict[str, Any] = getattr(record, "fields", {})
     return found
 
 

@@ -118,7 +118,7 @@ def keyring(settings: Settings) -> tuple[keys.Key, ...]:
         keys.Entry(f"{PREFIX}API_KEYS (--api-key): key {place}", text)
         for place, text in enumerate(settings.api_keys, 1)
     ]
-    return keys.understand([*given, *_of_file(settings.api_key_file)])
+    return keys.parse_keys([*given, *_of_file(settings.api_key_file)])
 
 
 def is_exposed(path: str | Path) -> bool:

@@ -1,4 +1,4 @@
-"""One error shape over all doors."""
+"""One error shape for all endpoints."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager

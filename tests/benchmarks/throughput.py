@@ -20,7 +20,7 @@ import msgspec
 import psutil
 from msgspec import Struct
 
-from claude_relay.chat.inbound import Defaults, understand
+from claude_relay.chat.inbound import Defaults, to_run_request
 from claude_relay.chat.schemas import ChatCompletionRequest
 from claude_relay.engine.claude import command, history, process, wire
 from claude_relay.engine.claude.conversation import Conversation, answered
@@ -190,7 +190,7 @@ async def _direct(installation: Installation, upstream: FakeUpstream, home: Path
     decoder = msgspec.json.Decoder(ChatCompletionRequest)
 
     async def ask(number: int, body: dict[str, Any]) -> dict[str, Any]:
-        request = understand(decoder.decode(msgspec.json.encode(body)), Defaults("sonnet", "chat", {})).run
+        request = to_run_request(decoder.decode(msgspec.json.encode(body)), Defaults("sonnet", "chat", {})).run
         session = sessions[number]
         if session is None:
             session = Session(await process.spawn(argv, environ, str(home)), "chat", "sonnet", client_composed=True)

@@ -5,7 +5,7 @@ import hmac
 import pytest
 
 from claude_relay.errors import SettingsError
-from claude_relay.keys import Entry, owner, understand
+from claude_relay.keys import Entry, owner, parse_keys
 
 
 def entries(*texts: str) -> list[Entry]:
@@ -13,7 +13,7 @@ def entries(*texts: str) -> list[Entry]:
 
 
 def names(*texts: str) -> list[str]:
-    return [key.name for key in understand(entries(*texts))]
+    return [key.name for key in parse_keys(entries(*texts))]
 
 
 def test_a_key_has_the_name_it_was_given_or_is_called_after_its_place() -> None:
@@ -26,14 +26,14 @@ def test_a_key_has_the_name_it_was_given_or_is_called_after_its_place() -> None:
 
 
 def test_spaces_around_a_name_and_a_key_do_not_count() -> None:
-    (key,) = understand(entries(" alice = correct-horse "))
+    (key,) = parse_keys(entries(" alice = correct-horse "))
 
     assert key.name == "alice"
     assert owner([key], [b"correct-horse"]) == "alice"
 
 
 def test_a_key_with_a_name_may_hold_equals_signs() -> None:
-    assert owner(understand(entries("alice=Y29ycmVjdA==")), [b"Y29ycmVjdA=="]) == "alice"
+    assert owner(parse_keys(entries("alice=Y29ycmVjdA==")), [b"Y29ycmVjdA=="]) == "alice"
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_a_key_with_a_name_may_hold_equals_signs() -> None:
 )
 def test_what_is_no_key_is_told_by_its_place_and_never_shown(text: str, words: str) -> None:
     with pytest.raises(SettingsError) as raised:
-        understand(entries(text))
+        parse_keys(entries(text))
 
     assert raised.value.message.startswith("key 1: ")
     assert words in raised.value.message
@@ -72,13 +72,13 @@ def test_what_is_no_key_is_told_by_its_place_and_never_shown(text: str, words: s
 )
 def test_no_two_keys_are_the_same_or_have_the_same_name(texts: tuple[str, ...], what: str) -> None:
     with pytest.raises(SettingsError, match=f"key 2: expected another {what} than that of key 1") as raised:
-        understand(entries(*texts))
+        parse_keys(entries(*texts))
 
     assert "sEcReT" not in raised.value.message
 
 
 def test_an_entry_does_not_show_its_key() -> None:
-    assert "sEcReT" not in f"{Entry('key 1', 'alice=sEcReT')!r} {understand(entries('alice=sEcReTsEcReT'))}"
+    assert "sEcReT" not in f"{Entry('key 1', 'alice=sEcReT')!r} {parse_keys(entries('alice=sEcReTsEcReT'))}"
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_an_entry_does_not_show_its_key() -> None:
     ],
 )
 def test_only_the_very_key_is_its_owners(sent: list[bytes], name: str | None) -> None:
-    assert owner(understand(entries("alice=correct-horse", "bob=battery-staple")), sent) == name
+    assert owner(parse_keys(entries("alice=correct-horse", "bob=battery-staple")), sent) == name
 
 
 @pytest.mark.parametrize("sent", [b"first-key", b"second-key", b"third-key", b"none of them"])
@@ -109,7 +109,7 @@ def test_every_key_is_compared_whichever_it_is(sent: bytes, monkeypatch: pytest.
         return really(pair[0], pair[1])
 
     monkeypatch.setattr(hmac, "compare_digest", compare)
-    known = understand(entries("first-key", "second-key", "third-key"))
+    known = parse_keys(entries("first-key", "second-key", "third-key"))
 
     owner(known, [sent])
 

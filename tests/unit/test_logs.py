@@ -84,7 +84,7 @@ def test_less_important_lines_are_left_out(level: str, shown: list[str], capsys:
     assert [line.split()[2] for line in written(capsys).splitlines()] == shown
 
 
-FACTS = {"facts": {"model": "sonnet", "cost_usd": 0.5, "path": "/a\nb c", "finish": "stop,stop"}}
+FIELDS = {"fields": {"model": "sonnet", "cost_usd": 0.5, "path": "/a\nb c", "finish": "stop,stop"}}
 
 
 @pytest.mark.usefixtures("restored")
@@ -93,7 +93,7 @@ def test_facts_follow_a_line_and_nothing_that_a_client_chose_begins_another(
 ) -> None:
     logging.config.dictConfig(logs.config("info"))
 
-    logging.getLogger("claude_relay").info("request %s", "a\r\nb", extra=FACTS)
+    logging.getLogger("claude_relay").info("request %s", "a\r\nb", extra=FIELDS)
 
     line = written(capsys)
     assert line.endswith(' claude_relay: request a\\r\\nb model=sonnet cost_usd=0.5 path="/a\\nb c" finish=stop,stop\n')
@@ -104,11 +104,11 @@ def test_facts_follow_a_line_and_nothing_that_a_client_chose_begins_another(
 def test_json_lines_hold_the_facts_as_fields(capsys: pytest.CaptureFixture[str]) -> None:
     logging.config.dictConfig(logs.config("info", "json"))
 
-    logging.getLogger("claude_relay").info("request", extra=FACTS)
+    logging.getLogger("claude_relay").info("request", extra=FIELDS)
     logging.getLogger("uvicorn.error").error("no %s", "luck", exc_info=ZeroDivisionError("zero"))
 
     request, failure = map(json.loads, written(capsys).splitlines())
-    assert FACTS["facts"].items() <= request.items()
+    assert FIELDS["fields"].items() <= request.items()
     assert (request["level"], request["logger"], request["request_id"]) == ("info", "claude_relay", "-")
     assert (failure["level"], failure["message"]) == ("error", "no luck")
     assert "ZeroDivisionError" in failure["exception"]
@@ -120,7 +120,7 @@ def test_json_lines_hold_the_facts_as_fields(capsys: pytest.CaptureFixture[str])
 def test_facts_of_any_kind_can_be_logged(style: Any, capsys: pytest.CaptureFixture[str]) -> None:
     logging.config.dictConfig(logs.config("info", style))
 
-    logging.getLogger("claude_relay").info("x", extra={"facts": {"a": "\ud800", "b": sys, "c": None, "d": "é ü"}})
+    logging.getLogger("claude_relay").info("x", extra={"fields": {"a": "\ud800", "b": sys, "c": None, "d": "é ü"}})
 
     assert "ud800" in (shown := written(capsys))
     assert shown.count("\n") == 1

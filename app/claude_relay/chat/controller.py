@@ -17,11 +17,11 @@ from claude_relay.chat.reading import Body, read
 from claude_relay.chat.schemas import ChatCompletion, ChatCompletionRequest, JsonObjectFormat, JsonSchemaFormat
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.settings import Settings
-from claude_relay.web import journal, sse
+from claude_relay.web import access_log, sse
+from claude_relay.web.auth_middleware import require_caller
 from claude_relay.web.beside import Beside
-from claude_relay.web.connection import while_connected
+from claude_relay.web.connection import cancel_on_disconnect
 from claude_relay.web.controller import WireController, failures
-from claude_relay.web.door import caller_of
 from claude_relay.web.dto import WireDTO
 
 _LONGEST_NAME = 64
@@ -85,22 +85,24 @@ class ChatController(WireController):
     ) -> Response[ChatCompletion]:
         """Ask Claude Code. With `stream: true` the answer comes as server-sent events."""
         body: Body = request.scope["state"][_BODY]
-        caller = caller_of(request)
-        understand = partial(
-            inbound.understand, data, _defaults(settings), body.unknown, caller.identity, caller.account
+        caller = require_caller(request)
+        to_run_request = partial(
+            inbound.to_run_request, data, _defaults(settings), body.unknown, caller.identity, caller.account
         )
         beside: Beside = request.app.state[BESIDE]
         takes_long = body.is_large or isinstance(data.response_format, JsonSchemaFormat)
-        question = await beside.run(understand) if takes_long else understand()
+        question = await beside.run(to_run_request) if takes_long else to_run_request()
         show = _presentation(data, settings)
-        journal.note(model=show.model[:_LONGEST_NAME], personality=question.run.personality, stream=bool(data.stream))
-        asked = await while_connected(request, lambda: answers.opened(runner, question.run, show.answers))
-        journal.note(first_token_ms=journal.elapsed_ms())
+        access_log.annotate(
+            model=show.model[:_LONGEST_NAME], personality=question.run.personality, stream=bool(data.stream)
+        )
+        asked = await cancel_on_disconnect(request, lambda: answers.opened(runner, question.run, show.answers))
+        access_log.annotate(first_token_ms=access_log.elapsed_ms())
         headers = _headers(question, asked.dropped)
         if data.stream:
             return sse.EventStream(_frames(show, asked), lambda: _closed(show, asked), headers)  # type: ignore[return-value]
         try:
-            answer = await while_connected(request, lambda: outbound.completion(show, asked.events()))
+            answer = await cancel_on_disconnect(request, lambda: outbound.completion(show, asked.events()))
         finally:
             await _closed(show, asked)
         return Response(answer, headers=headers)
@@ -113,7 +115,7 @@ async def _frames(show: outbound.Presentation, asked: answers.Answers) -> AsyncI
 
 
 async def _closed(show: outbound.Presentation, asked: answers.Answers) -> None:
-    journal.note(**accounts.account(show, asked.begun, asked.ends))
+    access_log.annotate(**accounts.account(show, asked.begun, asked.ends))
     await asked.aclose()
 
 

@@ -45,7 +45,7 @@ class Question(Struct, frozen=True):
     ignored: tuple[str, ...]
 
 
-def understand(
+def to_run_request(
     request: schemas.ChatCompletionRequest,
     defaults: Defaults,
     unknown: frozenset[str] = frozenset(),

@@ -12,8 +12,8 @@ from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.health import outbound
 from claude_relay.health.schemas import Health
 from claude_relay.web import draining
+from claude_relay.web.auth_middleware import current_caller
 from claude_relay.web.controller import WireController
-from claude_relay.web.door import admitted
 from claude_relay.web.watchdog import Watchdog
 
 
@@ -27,7 +27,7 @@ class HealthController(WireController):
         operation_id="getHealth",
         summary="Check health",
         response_description="How the relay is.",
-        opt={draining.ANSWERS: True},
+        opt={draining.SERVE_WHILE_DRAINING: True},
     )
     async def get_health(
         self,
@@ -43,7 +43,9 @@ class HealthController(WireController):
         found = runner.health()
         server = {"event_loop": structs.asdict(watchdog.health), "log_lines_lost": logs.lost()}
         found = replace(found, detail={**found.detail, **server})
-        health = outbound.hinted(found) if admitted(request) is None else outbound.reported(runner.name, found)
-        if draining.begun(request):
+        health = (
+            outbound.status_only(found) if current_caller(request) is None else outbound.full_health(runner.name, found)
+        )
+        if draining.is_draining(request):
             return Response(replace(health, status="draining"), status_code=503)
         return Response(health)

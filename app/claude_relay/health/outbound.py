@@ -7,12 +7,12 @@ from claude_relay.engine.runner import RunnerHealth
 from claude_relay.health.schemas import Health
 
 
-def hinted(health: RunnerHealth) -> Health:
+def status_only(health: RunnerHealth) -> Health:
     """Return the body for strangers."""
     return Health(health.status)
 
 
-def reported(runner: str, health: RunnerHealth) -> Health:
+def full_health(runner: str, health: RunnerHealth) -> Health:
     """Return the body for a runner's health."""
     return Health(
         status=health.status,

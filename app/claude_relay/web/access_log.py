@@ -27,7 +27,7 @@ class Entry:
         self._complete = False
         self.path = scope["path"][:_LONGEST]
         self._scope = scope
-        self.facts: dict[str, Any] = {"method": scope["method"], "path": self.path}
+        self.fields: dict[str, Any] = {"method": scope["method"], "path": self.path}
 
     @property
     def elapsed_ms(self) -> int:
@@ -37,28 +37,28 @@ class Entry:
     def see(self, message: Message) -> None:
         """Note what is sent."""
         if message["type"] == "http.response.start":
-            self.facts["status"] = message["status"]
+            self.fields["status"] = message["status"]
         elif message["type"] == "http.response.body":
             self._complete = not message.get("more_body")
 
     def close(self) -> None:
         """Write the line. An answer that never ended, for no other reason, had a client that left."""
         if not self._complete:
-            self.facts.setdefault("error", "client_disconnected")
+            self.fields.setdefault("error", "client_disconnected")
         quiet = self.path.removeprefix("/v1").startswith(_QUIET)
-        # the door may have found out meanwhile who calls through a proxy
+        # the auth middleware may have found out meanwhile who calls through a proxy
         client = self._scope.get("client")
-        facts = {**self.facts, **({"client": client[0]} if client else {}), "total_ms": self.elapsed_ms}
-        _log.log(logging.DEBUG if quiet else logging.INFO, "request", extra={"facts": facts})
+        fields = {**self.fields, **({"client": client[0]} if client else {}), "total_ms": self.elapsed_ms}
+        _log.log(logging.DEBUG if quiet else logging.INFO, "request", extra={"fields": fields})
 
 
 _entry: ContextVar[Entry] = ContextVar("entry")
 
 
-def note(**facts: Any) -> None:
-    """Add facts to the line of the request that is being served, if one is."""
+def annotate(**fields: Any) -> None:
+    """Add fields to the line of the request that is being served, if one is."""
     if (entry := _entry.get(None)) is not None:
-        entry.facts.update(facts)
+        entry.fields.update(fields)
 
 
 def elapsed_ms() -> int:
@@ -67,8 +67,8 @@ def elapsed_ms() -> int:
     return entry.elapsed_ms if entry else 0
 
 
-def keep(app: Litestar) -> Litestar:
-    """Write the journal of an application, refusals at its door included."""
+def install(app: Litestar) -> Litestar:
+    """Log the requests of an application, those included that the auth middleware refuses."""
     inside = app.asgi_handler
 
     async def kept(scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,6 +1,6 @@
 """Who may call: without a key, only programs of this machine; with a key, anyone who has it, from anywhere. Pure.
 
-``claude_relay.web.door`` asks, before anything else is done with a request.
+``claude_relay.web.auth_middleware`` asks, before anything else is done with a request.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from claude_relay import addresses
 from claude_relay.addresses import Authority, Network, Origin
-from claude_relay.errors import ForeignPageError, UnknownCallerError, UnsupportedMediaTypeError
+from claude_relay.errors import OriginNotAllowedError, UnauthenticatedError, UnsupportedMediaTypeError
 from claude_relay.keys import Key, owner
 from claude_relay.settings import Settings
 from claude_relay.settings_loading import keyring
@@ -84,7 +84,7 @@ class Policy(Struct, frozen=True):
     open_paths: frozenset[str] = frozenset()
 
 
-class Knock(Struct, frozen=True):
+class RequestHead(Struct, frozen=True):
     """What a request shows before its body is read.
 
     Attributes:
@@ -131,28 +131,28 @@ def policy_of(chosen: Settings, hostname: str, open_paths: frozenset[str]) -> Po
     )
 
 
-def judge(knock: Knock, policy: Policy) -> Caller:
+def authenticate(head: RequestHead, policy: Policy) -> Caller:
     """Return who calls.
 
     Raises:
-        UnknownCallerError: Nobody knows them.
-        ForeignPageError: It is a web page that nobody allowed to call.
+        UnauthenticatedError: Nobody knows them.
+        OriginNotAllowedError: It is a web page that nobody allowed to call.
         UnsupportedMediaTypeError: A web page sends a body without saying that it is JSON.
     """
-    caller = _key_holder(knock, policy) if policy.keys else _local_program(knock, policy)
-    if "origin" in knock.headers and _has_body(knock) and _media_type(knock) in _UNASKED:
+    caller = _key_holder(head, policy) if policy.keys else _local_program(head, policy)
+    if "origin" in head.headers and _has_body(head) and _media_type(head) in _UNASKED:
         raise UnsupportedMediaTypeError("A web page must send its body with 'Content-Type: application/json'.")
     return caller
 
 
-def is_open(knock: Knock, policy: Policy) -> bool:
+def is_open(head: RequestHead, policy: Policy) -> bool:
     """Whether this is answered whoever asks: preflights, open paths, and the documentation if there is a key."""
-    if knock.method == HTTPMethod.OPTIONS:
-        return bool(knock.headers.get("origin"))
-    if knock.method not in {HTTPMethod.GET, HTTPMethod.HEAD}:
+    if head.method == HTTPMethod.OPTIONS:
+        return bool(head.headers.get("origin"))
+    if head.method not in {HTTPMethod.GET, HTTPMethod.HEAD}:
         return False
-    documentation = knock.path == "/schema" or knock.path.startswith("/schema/")
-    return knock.path in policy.open_paths or (bool(policy.keys) and documentation)
+    documentation = head.path == "/schema" or head.path.startswith("/schema/")
+    return head.path in policy.open_paths or (bool(policy.keys) and documentation)
 
 
 def came_through_a_proxy(headers: Mapping[str, str]) -> bool:
@@ -160,19 +160,19 @@ def came_through_a_proxy(headers: Mapping[str, str]) -> bool:
     return not _PROXIED.isdisjoint(headers.keys())
 
 
-def client_of(knock: Knock, policy: Policy) -> str | None:
+def client_of(head: RequestHead, policy: Policy) -> str | None:
     """Return the address that a request comes from, or None if nobody who is trusted tells.
 
     Each proxy adds its client's address at the end. So the client is the first from the end that is no trusted proxy,
     and what stands before it may be made up; if all are trusted proxies it is the first one. A loopback address
     means the machine of the proxy that tells it, which is this machine only if the whole way was.
     """
-    if not _is_proxied(knock):
-        return knock.peer
-    if not _is_trusted(knock.peer, policy):
+    if not _is_proxied(head):
+        return head.peer
+    if not _is_trusted(head.peer, policy):
         return None
-    client = knock.peer
-    for element in reversed(knock.headers.get("x-forwarded-for", "").split(",")):
+    client = head.peer
+    for element in reversed(head.headers.get("x-forwarded-for", "").split(",")):
         found = addresses.hop(element)
         if found is None:
             return None
@@ -184,24 +184,24 @@ def client_of(knock: Knock, policy: Policy) -> str | None:
     return client
 
 
-def source_of(knock: Knock, policy: Policy) -> str:
+def source_of(head: RequestHead, policy: Policy) -> str:
     """Return where wrong keys are counted: the client's address, and on this machine its user.
 
     Clients behind a proxy that nobody trusts count as one, and so do the addresses that one host usually has.
     """
-    network = addresses.client_network(client_of(knock, policy) or knock.peer or "")
-    return network if knock.user is None or _is_proxied(knock) else f"user {knock.user}"
+    network = addresses.client_network(client_of(head, policy) or head.peer or "")
+    return network if head.user is None or _is_proxied(head) else f"user {head.user}"
 
 
-def credentials(knock: Knock) -> list[str]:
+def credentials(head: RequestHead) -> list[str]:
     """Return all that a request sends as a key."""
-    scheme, _, token = knock.headers.get("authorization", "").partition(" ")
+    scheme, _, token = head.headers.get("authorization", "").partition(" ")
     bearer = token.strip() if scheme.lower() == "bearer" else ""
-    return [key for key in (bearer, knock.headers.get("x-api-key", ""), knock.headers.get("api-key", "")) if key]
+    return [key for key in (bearer, head.headers.get("x-api-key", ""), head.headers.get("api-key", "")) if key]
 
 
-def _is_proxied(knock: Knock) -> bool:
-    return knock.is_proxied or came_through_a_proxy(knock.headers)
+def _is_proxied(head: RequestHead) -> bool:
+    return head.is_proxied or came_through_a_proxy(head.headers)
 
 
 def _is_trusted(peer: str | None, policy: Policy) -> TypeGuard[str]:
@@ -210,101 +210,101 @@ def _is_trusted(peer: str | None, policy: Policy) -> TypeGuard[str]:
     return peer is not None and addresses.is_within(peer, policy.proxies)
 
 
-def _key_holder(knock: Knock, policy: Policy) -> Caller:
-    sent = credentials(knock)
+def _key_holder(head: RequestHead, policy: Policy) -> Caller:
+    sent = credentials(head)
     name = owner(policy.keys, [key.encode("latin-1") for key in sent])
     if name is None:
         what = "The API key is none of this relay's." if sent else "This relay wants an API key."
-        raise UnknownCallerError(f"{what} {_SEND_KEY}")
+        raise UnauthenticatedError(f"{what} {_SEND_KEY}")
     return Caller(name, name, name)
 
 
-def _local_program(knock: Knock, policy: Policy) -> Caller:
-    _require_this_machine(knock, policy)
-    _require_own_name(knock, policy)
-    _require_own_page(knock, policy)
-    account = _account(knock)
-    return Caller(f"{account}/{_fingerprint(knock)}", "local", account)
+def _local_program(head: RequestHead, policy: Policy) -> Caller:
+    _require_this_machine(head, policy)
+    _require_own_name(head, policy)
+    _require_own_page(head, policy)
+    account = _account(head)
+    return Caller(f"{account}/{_fingerprint(head)}", "local", account)
 
 
-def _require_this_machine(knock: Knock, policy: Policy) -> None:
-    client = client_of(knock, policy)
+def _require_this_machine(head: RequestHead, policy: Policy) -> None:
+    client = client_of(head, policy)
     if client is None:
-        raise UnknownCallerError(
+        raise UnauthenticatedError(
             "This request came through a proxy, so nobody can tell whether it is a program of this machine that asks; "
             f"without an API key only those are served. {_HOW_TO} Or name the proxy with --trusted-proxy.",
             code="local_only",
         )
     if not addresses.is_here(client):
-        raise UnknownCallerError(
+        raise UnauthenticatedError(
             f"Without an API key only programs of this machine are served, at its address localhost. {_HOW_TO}",
             code="local_only",
         )
 
 
-def _require_own_name(knock: Knock, policy: Policy) -> None:
+def _require_own_name(head: RequestHead, policy: Policy) -> None:
     """A foreign name that leads here is an attack: the browser takes this machine for the server of its page."""
-    sent = knock.headers.get("host", "")
+    sent = head.headers.get("host", "")
     if not sent or policy.any_origin:
         return
     named = addresses.authority(sent)
     if named is None or not _is_this_machine(named.host, policy):
-        raise ForeignPageError(
+        raise OriginNotAllowedError(
             f"This machine is not called {sent[:100]!r}, and without an API key it answers to its own names only. "
             + _ALLOW.format("http://NAME"),
             code="host_not_allowed",
         )
 
 
-def _require_own_page(knock: Knock, policy: Policy) -> None:
-    sent = knock.headers.get("origin")
+def _require_own_page(head: RequestHead, policy: Policy) -> None:
+    sent = head.headers.get("origin")
     if policy.any_origin:
         return
     if sent is None:
-        foreign, page = knock.headers.get("sec-fetch-site") == "cross-site" and not _is_link(knock), "ORIGIN"
+        foreign, page = head.headers.get("sec-fetch-site") == "cross-site" and not _is_link(head), "ORIGIN"
     else:
-        foreign, page = not _is_welcome(addresses.origin(sent), knock, policy), sent[:100]
+        foreign, page = not _is_welcome(addresses.origin(sent), head, policy), sent[:100]
     if foreign:
-        raise ForeignPageError(f"Web pages of other sites may not call without an API key. {_ALLOW.format(page)}")
+        raise OriginNotAllowedError(f"Web pages of other sites may not call without an API key. {_ALLOW.format(page)}")
 
 
-def _is_welcome(page: Origin | None, knock: Knock, policy: Policy) -> bool:
+def _is_welcome(page: Origin | None, head: RequestHead, policy: Policy) -> bool:
     return page is not None and (
-        page in policy.origins or addresses.is_local(page.at.host) or page.at == _own_authority(knock, page.scheme)
+        page in policy.origins or addresses.is_local(page.at.host) or page.at == _own_authority(head, page.scheme)
     )
 
 
-def _own_authority(knock: Knock, scheme: str) -> Authority | None:
-    named = addresses.authority(knock.headers.get("host", ""))
+def _own_authority(head: RequestHead, scheme: str) -> Authority | None:
+    named = addresses.authority(head.headers.get("host", ""))
     return None if named is None else addresses.with_port(named, scheme)
 
 
-def _is_link(knock: Knock) -> bool:
+def _is_link(head: RequestHead) -> bool:
     """Whether a person follows a link: its page sees nothing of what comes, and GET changes nothing."""
     wanted = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
-    return knock.method == HTTPMethod.GET and all(knock.headers.get(name) == value for name, value in wanted.items())
+    return head.method == HTTPMethod.GET and all(head.headers.get(name) == value for name, value in wanted.items())
 
 
 def _is_this_machine(host: str, policy: Policy) -> bool:
     return addresses.is_local(host) or host in policy.hosts or host in {"0.0.0.0", "::"}  # noqa: S104 - a name, no bind
 
 
-def _account(knock: Knock) -> str:
+def _account(head: RequestHead) -> str:
     """Programs of one user of this machine count as one: what they send, and how many they are, is theirs to choose."""
-    known = knock.user is not None and not _is_proxied(knock)
-    return f"local:{knock.user}" if known else "local"
+    known = head.user is not None and not _is_proxied(head)
+    return f"local:{head.user}" if known else "local"
 
 
-def _fingerprint(knock: Knock) -> str:
+def _fingerprint(head: RequestHead) -> str:
     """Programs of this machine send any key or none; those that send different ones share nothing."""
     names = ("authorization", "x-api-key", "api-key")
-    key = next(filter(None, (knock.headers.get(name) for name in names)), "")
+    key = next(filter(None, (head.headers.get(name) for name in names)), "")
     return hashlib.sha256(key.encode()).hexdigest()[:16] if key else ""
 
 
-def _has_body(knock: Knock) -> bool:
-    return "transfer-encoding" in knock.headers or knock.headers.get("content-length", "0") != "0"
+def _has_body(head: RequestHead) -> bool:
+    return "transfer-encoding" in head.headers or head.headers.get("content-length", "0") != "0"
 
 
-def _media_type(knock: Knock) -> str:
-    return knock.headers.get("content-type", "").partition(";")[0].strip().lower()
+def _media_type(head: RequestHead) -> str:
+    return head.headers.get("content-type", "").partition(";")[0].strip().lower()

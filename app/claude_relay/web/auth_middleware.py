@@ -1,4 +1,4 @@
-"""The one door: every request is asked who it is before anything else is done with it, and before its body is read."""
+"""Authenticates every request before anything else is done with it, and before its body is read."""
 
 import logging
 from collections.abc import Mapping
@@ -9,9 +9,9 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
 from claude_relay import addresses
-from claude_relay.errors import RelayError, UnknownCallerError
-from claude_relay.web import auth, errors, journal, peers
-from claude_relay.web.auth import Caller, Knock, Policy, client_of, credentials, is_open, judge, source_of
+from claude_relay.errors import RelayError, UnauthenticatedError
+from claude_relay.web import access_log, auth, errors, peers
+from claude_relay.web.auth import Caller, Policy, RequestHead, authenticate, client_of, credentials, is_open, source_of
 from claude_relay.web.connections import EXTENSION, Connection
 from claude_relay.web.throttle import KeyThrottle
 
@@ -19,7 +19,7 @@ _CALLER = "claude_relay_caller"
 _log = logging.getLogger(__name__)
 
 
-def close(app: Litestar, policy: Policy) -> Litestar:
+def install(app: Litestar, policy: Policy) -> Litestar:
     """Let nobody reach an application who may not: no route, no file, and no path that it does not have.
 
     Middleware of Litestar's own does not see paths that do not exist, so this stands before its router.
@@ -28,28 +28,28 @@ def close(app: Litestar, policy: Policy) -> Litestar:
     throttle = KeyThrottle()
     readable = app.cors_config.simple_headers if app.cors_config else {}
 
-    async def door(scope: Scope, receive: Receive, send: Send) -> None:
+    async def authenticated(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == ScopeType.WEBSOCKET:
             await send({"type": "websocket.close", "code": 1008, "reason": "There are no websockets here."})
             return
-        knock = knock_of(scope)
-        if client := client_of(knock, policy) or knock.peer:
+        head = request_head(scope)
+        if client := client_of(head, policy) or head.peer:
             # for the log of the server: who really calls, where a trusted proxy tells
-            scope["client"] = (client, scope["client"][1] if scope["client"] and client == knock.peer else 0)
+            scope["client"] = (client, scope["client"][1] if scope["client"] and client == head.peer else 0)
         try:
-            caller = scope["state"][_CALLER] = _authenticated(knock, policy, throttle)
-            journal.note(caller=caller.name)
+            caller = scope["state"][_CALLER] = _authenticated(head, policy, throttle)
+            access_log.annotate(caller=caller.name)
         except RelayError as refusal:
-            if not is_open(knock, policy):
+            if not is_open(head, policy):
                 await _refusing(refusal, readable)(scope, receive, send)
                 return
         await inside(scope, receive, send)
 
-    app.asgi_handler = door
+    app.asgi_handler = authenticated
     return app
 
 
-def knock_of(scope: HTTPScope) -> Knock:
+def request_head(scope: HTTPScope) -> RequestHead:
     """Return what a request shows of itself."""
     headers: dict[str, str] = {}
     for raw, value in scope["headers"]:
@@ -59,7 +59,7 @@ def knock_of(scope: HTTPScope) -> Knock:
     peer = _address(client[0]) if client else None
     user = peers.user_of(client, scope.get("server"))
     path = "/" + scope["path"].strip("/")
-    return Knock(scope["method"], path, peer, headers, _is_proxied(scope, headers), user)
+    return RequestHead(scope["method"], path, peer, headers, _is_proxied(scope, headers), user)
 
 
 def _address(text: str) -> str:
@@ -67,13 +67,13 @@ def _address(text: str) -> str:
     return str(addresses.address(text) or text)
 
 
-def _authenticated(knock: Knock, policy: Policy, throttle: KeyThrottle) -> Caller:
+def _authenticated(head: RequestHead, policy: Policy, throttle: KeyThrottle) -> Caller:
     """Return who calls; wrong keys are counted, and too many of them refused unseen."""
-    sent, source = credentials(knock) if policy.keys else [], source_of(knock, policy)
-    throttle.require_patience(source, sent)
+    sent, source = credentials(head) if policy.keys else [], source_of(head, policy)
+    throttle.require_allowed(source, sent)
     try:
-        return judge(knock, policy)
-    except UnknownCallerError:
+        return authenticate(head, policy)
+    except UnauthenticatedError:
         if wait := throttle.failed(source, sent):
             _log.warning("wrong API keys came from %s: none of its keys is looked at for %g seconds", source, wait)
         raise
@@ -90,20 +90,20 @@ def _is_proxied(scope: HTTPScope, headers: Mapping[str, str]) -> bool:
     return connection.proxied
 
 
-def admitted(request: Request[Any, Any, Any]) -> Caller | None:
+def current_caller(request: Request[Any, Any, Any]) -> Caller | None:
     """Return who was let in, or None for a stranger at an open path."""
     caller: Caller | None = request.scope["state"].get(_CALLER)
     return caller
 
 
-def caller_of(request: Request[Any, Any, Any]) -> Caller:
+def require_caller(request: Request[Any, Any, Any]) -> Caller:
     """Return who was let in.
 
     Raises:
-        UnknownCallerError: Nobody was; no path leads here then, and none ever shall.
+        UnauthenticatedError: Nobody was; no path leads here then, and none ever shall.
     """
-    if (caller := admitted(request)) is None:
-        raise UnknownCallerError("Nobody was let in.")
+    if (caller := current_caller(request)) is None:
+        raise UnauthenticatedError("Nobody was let in.")
     return caller
 
 

@@ -15,7 +15,7 @@ T = TypeVar("T")
 def middleware(app: ASGIApp) -> ASGIApp:
     """Take a client who leaves in the middle of its own request for one who left, not for a mistake of the relay."""
 
-    async def attentive(scope: Scope, receive: Receive, send: Send) -> None:
+    async def disconnect_aware(scope: Scope, receive: Receive, send: Send) -> None:
         awaited = True
 
         async def received() -> Any:
@@ -28,10 +28,10 @@ def middleware(app: ASGIApp) -> ASGIApp:
 
         await app(scope, received, send)
 
-    return attentive
+    return disconnect_aware
 
 
-async def while_connected(request: Request[Any, Any, Any], work: Callable[[], Awaitable[T]]) -> T:
+async def cancel_on_disconnect(request: Request[Any, Any, Any], work: Callable[[], Awaitable[T]]) -> T:
     """Do some work, and stop it the moment the client is gone.
 
     Args:

@@ -21,15 +21,15 @@ from litestar.plugins import InitPlugin
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from claude_relay.errors import UnavailableError
-from claude_relay.web import journal, sse
+from claude_relay.web import access_log, sse
 from claude_relay.web.errors import render
 
-ANSWERS = "answers_while_draining"
+SERVE_WHILE_DRAINING = "serve_while_draining"
 """Key of a route's ``opt``: it is served to the very end."""
 
 _RETRY_AFTER = 1.0
 """Seconds after which another relay, or this one started anew, is worth a try."""
-_LAST_WORDS = 1.0
+_FLUSH_TIMEOUT = 1.0
 """Seconds that clients get to take their last frame."""
 _DRAINING = "claude_relay_draining"
 _ANSWER = "claude_relay_answer"
@@ -42,7 +42,7 @@ _log = logging.getLogger(__name__)
 Handler = Callable[[int, FrameType | None], Any]
 
 
-def begun(request: Request[Any, Any, Any]) -> bool:
+def is_draining(request: Request[Any, Any, Any]) -> bool:
     """Whether the server is about to stop."""
     return _DRAINING in request.scope["state"]
 
@@ -51,16 +51,16 @@ class Draining(InitPlugin):
     """Keeps the server until its answers are over.
 
     Args:
-        patience: Seconds that running answers get.
+        grace_period: Seconds that running answers get.
     """
 
-    def __init__(self, patience: float) -> None:
-        self._patience = patience
+    def __init__(self, grace_period: float) -> None:
+        self._grace_period = grace_period
         self._answers: set[_Answer] = set()
         self._handlers: dict[int, Handler] = {}
         self._replaced: dict[int, signal.Handlers | Handler | int | None] = {}
         self._heard: set[int] = set()
-        self._enough = asyncio.Event()
+        self._force = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
@@ -72,26 +72,26 @@ class Draining(InitPlugin):
         return app_config
 
     def begin(self, number: int = signal.SIGTERM) -> None:
-        """Begin to drain; the same signal a second time is the end of all patience.
+        """Begin to drain; the same signal a second time is the end of all grace_period.
 
         It has to be the same: a Ctrl-C reaches every worker, and their supervisor then sends each a SIGTERM.
         """
         if number in self._heard:
-            self._enough.set()
+            self._force.set()
         self._heard.add(number)
         if self._task is None:
             self._task = asyncio.create_task(self._drain(number))
 
     async def _drain(self, number: int) -> None:
         if self._answers:
-            _log.info("stopping: %d answers get up to %g seconds", len(self._answers), self._patience)
+            _log.info("stopping: %d answers get up to %g seconds", len(self._answers), self._grace_period)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._patience):
-                    await self._enough.wait()
+                async with asyncio.timeout(self._grace_period):
+                    await self._force.wait()
         told = [answer.interrupt() for answer in self._answers]
         if told:
             _log.warning("stopping: %d answers were not complete", len(told))
-            await asyncio.wait(told, timeout=2 * _LAST_WORDS)
+            await asyncio.wait(told, timeout=2 * _FLUSH_TIMEOUT)
         if handler := self._handlers.get(number):
             handler(number, None)
 
@@ -127,7 +127,7 @@ class Draining(InitPlugin):
         async def drained(scope: Scope, receive: Receive, send: Send) -> None:
             if self._task is not None:
                 scope["state"][_DRAINING] = True
-                if ANSWERS not in scope["route_handler"].opt:
+                if SERVE_WHILE_DRAINING not in scope["route_handler"].opt:
                     raise _refusal()
             answer = scope["state"][_ANSWER] = _Answer(asyncio.current_task())
             self._answers.add(answer)
@@ -136,11 +136,11 @@ class Draining(InitPlugin):
             except asyncio.CancelledError:
                 if not answer.interrupted:
                     raise
-                await answer.tell(send)
+                await answer.send_error(send)
             finally:
                 self._answers.discard(answer)
                 if not self._answers and self._task is not None:
-                    self._enough.set()
+                    self._force.set()
 
         return drained
 
@@ -179,7 +179,7 @@ class _Answer:
             self._task.cancel()
         return self._task
 
-    async def tell(self, send: Send) -> None:
+    async def send_error(self, send: Send) -> None:
         """Tell its client, in the way that is still open.
 
         Raises:
@@ -190,10 +190,10 @@ class _Answer:
         broken = UnavailableError("The relay was stopped before the answer was complete.", code="shutting_down")
         if self._streams is None:
             raise broken
-        journal.note(error=broken.code)
+        access_log.annotate(error=broken.code)
         # a client that reads nothing any more keeps nobody waiting
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LAST_WORDS):
+            async with asyncio.timeout(_FLUSH_TIMEOUT):
                 await send({"type": "http.response.body", "body": sse.frame(render(broken)), "more_body": False})
 
 

@@ -19,9 +19,9 @@ T = TypeVar("T")
 
 _PATH = re.compile(r"^(?:key in )?\$\.?(?P<path>.*)`$")
 _HIGH, _LOW = rb"[89abAB][0-9a-fA-F]{2}", rb"[c-fC-F][0-9a-fA-F]{2}"
-_HALF = re.compile(rb"u(?<=\\u)[dD](?:%b(?!\\u[dD]%b)|(?<!\\u[dD]%b\\u[dD])%b)" % (_HIGH, _LOW, _HIGH, _LOW))
+_LONE_SURROGATE = re.compile(rb"u(?<=\\u)[dD](?:%b(?!\\u[dD]%b)|(?<!\\u[dD]%b\\u[dD])%b)" % (_HIGH, _LOW, _HIGH, _LOW))
 """An escape, less its backslash, that stands for half a character and has not the other half beside it."""
-_MOST_HALVES = 1000
+_MOST_SURROGATES = 1000
 _STEP = 1024 * 1024
 """Bytes that are searched without a break."""
 _PAIR = len(rb"\ud83d\ude00")
@@ -79,7 +79,7 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     try:
         return lenient(decoder, body)
     except msgspec.ValidationError as error:
-        raise _explained(str(error)) from None
+        raise _to_invalid_request(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequestError(f"The body is not valid JSON: {error}", code="invalid_json") from None
 
@@ -98,15 +98,15 @@ def lenient(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     except msgspec.ValidationError:
         raise
     except msgspec.DecodeError:
-        if (mended := _mended(body)) == body:
+        if (mended := _without_lone_surrogates(body)) == body:
             raise
         return decoder.decode(mended)
 
 
-def _mended(body: bytes) -> bytes:
+def _without_lone_surrogates(body: bytes) -> bytes:
     """Return a body with U+FFFD for the first halves of characters in it."""
     pieces, done = [], 0
-    for start, end in itertools.islice(_halves(body), _MOST_HALVES):
+    for start, end in itertools.islice(_lone_surrogates(body), _MOST_SURROGATES):
         before = body[done:start]
         # a backslash that is escaped itself begins no escape
         is_escape = (len(before) - len(before.rstrip(b"\\"))) % 2 == 1
@@ -115,13 +115,13 @@ def _mended(body: bytes) -> bytes:
     return b"".join((*pieces, body[done:]))
 
 
-def _halves(body: bytes) -> Iterator[tuple[int, int]]:
+def _lone_surrogates(body: bytes) -> Iterator[tuple[int, int]]:
     for start in range(0, len(body), _STEP):
         end = start + _STEP
-        yield from (found.span() for found in _HALF.finditer(body, start, end + _PAIR) if found.start() < end)
+        yield from (found.span() for found in _LONE_SURROGATE.finditer(body, start, end + _PAIR) if found.start() < end)
 
 
-def _explained(text: str) -> InvalidRequestError:
+def _to_invalid_request(text: str) -> InvalidRequestError:
     """Turn msgspec's ``... - at `$.messages[0].content` `` into a message and a ``param``."""
     what, _, where = text.rpartition(" - at `")
     found = _PATH.match(where)

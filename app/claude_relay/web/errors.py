@@ -10,7 +10,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from msgspec import Struct
 
 from claude_relay import errors
-from claude_relay.web import journal
+from claude_relay.web import access_log
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ def _shortened(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[:longest]}... ({len(text) - longest} more characters)"
 
 
-def understand(exception: Exception, path: str = "") -> errors.RelayError:
+def to_relay_error(exception: Exception, path: str = "") -> errors.RelayError:
     """Return the relay's own error for any exception; one that nobody expected is logged and told of in one sentence.
 
     Args:
@@ -88,15 +88,15 @@ def headers(error: errors.RelayError) -> dict[str, str]:
         found["retry-after"] = str(math.ceil(error.retry_after))
     if error.should_retry is not None:
         found["x-should-retry"] = str(error.should_retry).lower()
-    if isinstance(error, errors.UnknownCallerError):
+    if isinstance(error, errors.UnauthenticatedError):
         found["www-authenticate"] = "Bearer"
     return found
 
 
 def respond(request: Request[Any, Any, Any], exception: Exception) -> Response[ErrorResponse]:
     """Answer a request with an error; Litestar calls this for whatever was raised."""
-    error = understand(exception, request.scope["path"])
-    journal.note(error=error.code)
+    error = to_relay_error(exception, request.scope["path"])
+    access_log.annotate(error=error.code)
     kept = exception.headers if isinstance(exception, HTTPException) and exception.headers else {}
     return Response(
         render(error),

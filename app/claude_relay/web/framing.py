@@ -45,14 +45,14 @@ class Head(Struct, frozen=True):
     expects_continue: bool
 
 
-class Mark(Enum):
+class ProcessTag(Enum):
     """What stands between pieces of bodies."""
 
     END = auto()
     """The request is whole."""
 
 
-Event = Head | bytearray | Mark | RelayError
+Event = Head | bytearray | ProcessTag | RelayError
 """The beginning of a request, a piece of its body, its end; or why nothing more is read, which is the last event."""
 
 
@@ -167,7 +167,7 @@ class RequestReader:
             return
         self._unfinished = 0
         self._begun = False
-        self._events.append(Mark.END)
+        self._events.append(ProcessTag.END)
         # whoever says that this was the last request is taken at its word
         self._over = not self._keeps_alive
 

@@ -14,7 +14,7 @@ from uvicorn.server import ServerState
 from claude_relay.errors import RelayError, RequestTimeoutError
 from claude_relay.web.connections import EXTENSION, Connection, Connections
 from claude_relay.web.exchange import Exchange, refusal
-from claude_relay.web.framing import LONGEST_HEAD, Event, Head, Mark, RequestReader
+from claude_relay.web.framing import LONGEST_HEAD, Event, Head, ProcessTag, RequestReader
 from claude_relay.web.peers import unix_client
 
 LONGEST_WAIT = 60.0
@@ -211,7 +211,7 @@ class BoundedProtocol(asyncio.Protocol):
     @property
     def _is_owed(self) -> bool:
         """Whether an answer is due to something that has come."""
-        return any(isinstance(event, Mark | RelayError) for event in self._ahead)
+        return any(isinstance(event, ProcessTag | RelayError) for event in self._ahead)
 
     def _hand_on(self, event: Event) -> None:
         match event:
@@ -219,7 +219,7 @@ class BoundedProtocol(asyncio.Protocol):
                 self._begin(event)
             case RelayError():
                 self._refuse(event)
-            case Mark():
+            case ProcessTag():
                 self._current.end()
             case bytearray():
                 self._current.take(event)

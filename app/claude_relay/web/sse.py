@@ -11,8 +11,8 @@ import msgspec
 from litestar.response import Stream
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from claude_relay.web import journal
-from claude_relay.web.errors import render, understand
+from claude_relay.web import access_log
+from claude_relay.web.errors import render, to_relay_error
 
 DONE = b"data: [DONE]\n\n"
 """What OpenAI's streams end with."""
@@ -104,6 +104,6 @@ async def _with_error(frames: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         async for data in frames:
             yield data
     except Exception as exception:  # noqa: BLE001 - the client is told, whatever it is
-        error = understand(exception)
-        journal.note(error=error.code)
+        error = to_relay_error(exception)
+        access_log.annotate(error=error.code)
         yield frame(render(error))

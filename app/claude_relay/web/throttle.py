@@ -58,7 +58,7 @@ class KeyThrottle:
         """Return how many sources are remembered."""
         return len(self._sources)
 
-    def require_patience(self, source: str, keys: Sequence[str]) -> None:
+    def require_allowed(self, source: str, keys: Sequence[str]) -> None:
         """See whether keys of a source may be compared now.
 
         Raises:

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from claude_relay.chat.inbound import Defaults, Question, understand
+from claude_relay.chat.inbound import Defaults, Question, to_run_request
 from claude_relay.chat.limits import unknown_fields
 from claude_relay.chat.parameters import KNOWN
 from claude_relay.chat.schemas import ChatCompletionRequest, Message
@@ -33,7 +33,7 @@ def defaults(
     return Defaults("sonnet", personality, aliases or {}, strict)
 
 
-def understood(personality: Personality = "chat", /, *, strict: bool = False, **fields: Any) -> Question:
+def to_question(personality: Personality = "chat", /, *, strict: bool = False, **fields: Any) -> Question:
     """Return what a request comes to."""
     body = msgspec.json.encode({"messages": HELLO, **fields})
-    return understand(decode(_requests, body), defaults(personality, strict=strict), unknown_fields(body, KNOWN))
+    return to_run_request(decode(_requests, body), defaults(personality, strict=strict), unknown_fields(body, KNOWN))

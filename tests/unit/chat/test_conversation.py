@@ -332,7 +332,7 @@ def anything(seed: int) -> list[schemas.Message]:
     return [dice.choice(factories).build() for _ in range(dice.randint(1, 6))]
 
 
-def understood(given: list[schemas.Message]) -> tuple[Turn, ...] | str | None:
+def to_question(given: list[schemas.Message]) -> tuple[Turn, ...] | str | None:
     """Return turns, or the path of what was refused."""
     try:
         return turns(given)
@@ -341,7 +341,7 @@ def understood(given: list[schemas.Message]) -> tuple[Turn, ...] | str | None:
 
 
 def test_whatever_is_sent_becomes_turns_that_begin_with_the_user_and_alternate_or_is_refused_by_a_path() -> None:
-    outcomes = [understood(anything(seed)) for seed in range(300)]
+    outcomes = [to_question(anything(seed)) for seed in range(300)]
     made = [outcome for outcome in outcomes if isinstance(outcome, tuple)]
     refusals = [outcome for outcome in outcomes if not isinstance(outcome, tuple)]
 

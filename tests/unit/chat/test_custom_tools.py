@@ -21,7 +21,7 @@ from claude_relay.engine.vocabulary import (
     Usage,
 )
 from claude_relay.errors import InvalidRequestError
-from tests.unit.chat.bodies import request, understood
+from tests.unit.chat.bodies import request, to_question
 
 pytestmark = pytest.mark.anyio
 
@@ -54,7 +54,7 @@ def shown(*tools: dict[str, Any]) -> Presentation:
 
 def refused(**fields: Any) -> InvalidRequestError:
     with pytest.raises(InvalidRequestError) as raised:
-        understood(**fields)
+        to_question(**fields)
     return raised.value
 
 
@@ -79,7 +79,7 @@ def test_it_is_offered_with_one_argument_beside_functions(tool: dict[str, Any]) 
     ],
 )
 def test_the_model_is_told_of_a_grammar_and_the_client_that_nothing_holds_it_to_it(tool: dict[str, Any]) -> None:
-    question = understood(tools=[tool])
+    question = to_question(tools=[tool])
 
     assert question.run.tools == (Tool("p", "", schema(description=f"Text of this lark grammar:\n{RULES}")),)
     assert question.ignored == ("tools.custom.format",)
@@ -87,7 +87,7 @@ def test_the_model_is_told_of_a_grammar_and_the_client_that_nothing_holds_it_to_
 
 @pytest.mark.parametrize("format_", [None, {"type": "text"}, {"type": "grammar"}])
 def test_any_other_text_needs_no_words(format_: Any) -> None:
-    question = understood(tools=[{"type": "custom", "custom": {**PATCH, "format": format_}}])
+    question = to_question(tools=[{"type": "custom", "custom": {**PATCH, "format": format_}}])
 
     assert question.run.tools == (Tool("apply_patch", "Edits files.", schema()),)
     assert question.ignored == ()
@@ -109,14 +109,14 @@ def test_two_tools_of_one_name_are_refused_whatever_they_take() -> None:
 def test_it_can_be_the_one_that_must_be_called() -> None:
     named = {"type": "custom", "custom": {"name": "apply_patch"}}
 
-    assert understood(tools=[TIME, NESTED], tool_choice=named).run.tool_choice == ToolChoice("required", "apply_patch")
+    assert to_question(tools=[TIME, NESTED], tool_choice=named).run.tool_choice == ToolChoice("required", "apply_patch")
     assert refused(tools=[TIME], tool_choice=named).param == "tool_choice.custom.name"
 
 
 @pytest.mark.parametrize("mode", ["auto", "required"])
 def test_only_what_is_allowed_is_offered(mode: str) -> None:
     allowed = {"mode": mode, "tools": [{"type": "custom", "custom": {"name": "apply_patch"}}]}
-    question = understood(
+    question = to_question(
         tools=[TIME, NESTED],
         tool_choice={"type": "allowed_tools", "allowed_tools": allowed},
         reasoning_effort="high",
@@ -142,7 +142,7 @@ def test_what_is_allowed_must_be_there(tools: list[Any], param: str) -> None:
 
 def test_an_agent_is_offered_what_is_allowed_too() -> None:
     allowed = {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [TIME]}}
-    question = understood(model="opus:agent", tools=[TIME, NESTED], tool_choice=allowed)
+    question = to_question(model="opus:agent", tools=[TIME, NESTED], tool_choice=allowed)
 
     assert [tool.name for tool in question.run.tools] == ["time"]
 
@@ -216,7 +216,7 @@ def test_a_call_comes_back_as_it_was_told(tool: dict[str, Any]) -> None:
         {"role": "tool", "tool_call_id": "toolu_1", "content": "done"},
     ]
 
-    _, turn, _ = understood(messages=history, tools=[tool]).run.turns
+    _, turn, _ = to_question(messages=history, tools=[tool]).run.turns
 
     assert turn.content == (ToolCall("toolu_1", "apply_patch", {"input": TEXT}),)
 
@@ -229,7 +229,7 @@ def test_a_client_may_send_what_a_call_is_not_as_null(tool: dict[str, Any]) -> N
         {"role": "tool", "tool_call_id": "toolu_1", "content": "done"},
     ]
 
-    turns = understood(messages=history, tools=[tool]).run.turns
+    turns = to_question(messages=history, tools=[tool]).run.turns
 
     assert [piece.id for turn in turns for piece in turn.content if isinstance(piece, ToolCall)] == ["toolu_1"]
 

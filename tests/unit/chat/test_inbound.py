@@ -8,19 +8,19 @@ from claude_relay.chat.inbound import resolve
 from claude_relay.engine.vocabulary import JsonOutput, RunRequest, Sampling, Text, Turn
 from claude_relay.errors import InvalidRequestError
 from claude_relay.settings import Personality
-from tests.unit.chat.bodies import HELLO, defaults, understood
+from tests.unit.chat.bodies import HELLO, defaults, to_question
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
 
 
 def refused(**fields: Any) -> InvalidRequestError:
     with pytest.raises(InvalidRequestError) as raised:
-        understood(**fields)
+        to_question(**fields)
     return raised.value
 
 
 def sampling(personality: Personality = "chat", **fields: Any) -> Sampling:
-    return understood(personality, **fields).run.sampling
+    return to_question(personality, **fields).run.sampling
 
 
 def schema_format(schema: Any = None) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def schema_format(schema: Any = None) -> dict[str, Any]:
 
 
 def test_a_request_that_asks_for_nothing_special_is_just_the_conversation() -> None:
-    question = understood()
+    question = to_question()
 
     assert question.run == RunRequest("sonnet", "chat", None, (Turn("user", (Text("Hello"),)),))
     assert question.ignored == ()
@@ -64,7 +64,7 @@ def test_a_name_with_a_suffix_may_be_an_alias_itself() -> None:
 
 @pytest.mark.parametrize("model", [None, ""])
 def test_without_a_model_the_operators_is_asked(model: str | None) -> None:
-    assert understood(model=model).run.model == "sonnet"
+    assert to_question(model=model).run.model == "sonnet"
 
 
 # --- what is said ----------------------------------------------------------------------------------------------------
@@ -72,13 +72,13 @@ def test_without_a_model_the_operators_is_asked(model: str | None) -> None:
 
 @pytest.mark.parametrize("role", ["system", "developer"])
 def test_a_lone_instruction_is_a_question(role: str) -> None:
-    run = understood(messages=[{"role": role, "content": "Say hi"}]).run
+    run = to_question(messages=[{"role": role, "content": "Say hi"}]).run
 
     assert (run.system, run.turns) == (None, (Turn("user", (Text("Say hi"),)),))
 
 
 def test_instructions_beside_a_question_are_the_system_prompt() -> None:
-    run = understood(messages=[{"role": "developer", "content": "Be brief."}, *HELLO]).run
+    run = to_question(messages=[{"role": "developer", "content": "Be brief."}, *HELLO]).run
 
     assert (run.system, run.turns) == ("Be brief.", (Turn("user", (Text("Hello"),)),))
 
@@ -93,9 +93,9 @@ def test_messages_that_say_nothing_are_refused(content: Any) -> None:
 def test_what_messages_carry_in_vain_is_reported_once() -> None:
     named = [{"role": "user", "content": "a", "name": "x"}, {"role": "user", "content": "b", "name": "y"}]
 
-    assert understood(messages=named, seed=1).ignored == ("seed", "messages.name")
+    assert to_question(messages=named, seed=1).ignored == ("seed", "messages.name")
     with pytest.raises(InvalidRequestError, match=r"messages\.name"):
-        understood(strict=True, messages=named)
+        to_question(strict=True, messages=named)
 
 
 # --- sampling --------------------------------------------------------------------------------------------------------
@@ -172,19 +172,19 @@ def test_an_agents_inner_calls_are_not_bent() -> None:
 )
 @pytest.mark.parametrize("personality", ["chat", "agent"])
 def test_an_effort_is_passed_on(personality: Personality, asked: str | None, effort: str | None) -> None:
-    assert understood(personality, reasoning_effort=asked).run.effort == effort
+    assert to_question(personality, reasoning_effort=asked).run.effort == effort
 
 
 @pytest.mark.parametrize("wording", [{"temperature": 0}, {"top_p": 0.5}, {"top_k": 3}])
 def test_who_chooses_words_and_asks_for_no_thinking_gets_none(wording: dict[str, Any]) -> None:
-    question = understood(**wording)
+    question = to_question(**wording)
 
     assert question.run.effort == "none"
     assert question.ignored == ()
 
 
 def test_an_explicit_wish_to_think_wins_over_a_choice_of_words_which_is_then_reported() -> None:
-    question = understood(reasoning_effort="low", temperature=0.1, top_k=3, max_tokens=9)
+    question = to_question(reasoning_effort="low", temperature=0.1, top_k=3, max_tokens=9)
 
     assert question.run.effort == "low"
     assert question.run.sampling == Sampling(max_tokens=9)
@@ -192,7 +192,7 @@ def test_an_explicit_wish_to_think_wins_over_a_choice_of_words_which_is_then_rep
 
 
 def test_an_explicit_wish_not_to_think_leaves_the_choice_of_words_alone() -> None:
-    question = understood(reasoning_effort="none", temperature=0.1)
+    question = to_question(reasoning_effort="none", temperature=0.1)
 
     assert (question.run.effort, question.run.sampling, question.ignored) == ("none", Sampling(temperature=0.1), ())
 
@@ -205,7 +205,7 @@ def test_a_strict_relay_refuses_a_wish_to_think_and_a_choice_of_words_together()
 
 
 def output(response_format: Any, personality: Personality = "chat") -> JsonOutput | None:
-    return understood(personality, response_format=response_format).run.output
+    return to_question(personality, response_format=response_format).run.output
 
 
 @pytest.mark.parametrize("plain", [None, {"type": "text"}])

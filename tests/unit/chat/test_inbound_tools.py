@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from claude_relay.chat.inbound import Question, understand
+from claude_relay.chat.inbound import Question, to_run_request
 from claude_relay.engine.vocabulary import Sampling, Text, Tool, ToolCall, ToolChoice, ToolResult
 from claude_relay.errors import InvalidRequestError
-from tests.unit.chat.bodies import defaults, request, understood
+from tests.unit.chat.bodies import defaults, request, to_question
 
 WEATHER = Tool("weather", "", {"type": "object", "properties": {}})
 TOOLS: dict[str, Any] = {"tools": [{"type": "function", "function": {"name": "weather"}}]}
@@ -26,33 +26,33 @@ FORCING = [{"tool_choice": "required"}, {"tool_choice": NAMED}, {"function_call"
 def test_who_brings_functions_gets_a_plain_model_unless_its_name_says_otherwise(
     offer: dict[str, Any], model: str | None, personality: str
 ) -> None:
-    run = understood("agent", model=model, **offer).run
+    run = to_question("agent", model=model, **offer).run
 
     assert (run.personality, run.tools) == (personality, (WEATHER,))
 
 
 @pytest.mark.parametrize("fields", [{"tools": []}, {"tool_choice": "auto"}, {}])
 def test_without_functions_the_operators_choice_stands(fields: dict[str, Any]) -> None:
-    assert understood("agent", **fields).run.personality == "agent"
+    assert to_question("agent", **fields).run.personality == "agent"
 
 
 def test_an_alias_may_say_that_an_agent_answers() -> None:
     asked = request(model="worker", **TOOLS)
 
-    run = understand(asked, defaults("chat", {"worker": "haiku:agent"})).run
+    run = to_run_request(asked, defaults("chat", {"worker": "haiku:agent"})).run
 
     assert (run.model, run.personality) == ("haiku", "agent")
 
 
 def test_the_caller_is_part_of_the_question() -> None:
-    assert understand(request(**TOOLS), defaults(), caller="ann").run.caller == "ann"
+    assert to_run_request(request(**TOOLS), defaults(), caller="ann").run.caller == "ann"
 
 
 # --- what the model may do -------------------------------------------------------------------------------------------
 
 
 def test_a_choice_is_passed_on() -> None:
-    question = understood(**TOOLS, tool_choice=NAMED, parallel_tool_calls=False)
+    question = to_question(**TOOLS, tool_choice=NAMED, parallel_tool_calls=False)
 
     assert question.run.tool_choice == ToolChoice("required", "weather", parallel=False)
     assert question.ignored == ()
@@ -70,7 +70,7 @@ def test_a_choice_is_passed_on() -> None:
     ],
 )
 def test_an_agent_chooses_by_itself_and_the_wish_is_reported(fields: dict[str, Any], ignored: tuple[str, ...]) -> None:
-    question = understood(model="sonnet:agent", **TOOLS, **fields)
+    question = to_question(model="sonnet:agent", **TOOLS, **fields)
 
     assert question.run.tool_choice == ToolChoice()
     assert question.run.tools == (WEATHER,)
@@ -79,20 +79,20 @@ def test_an_agent_chooses_by_itself_and_the_wish_is_reported(fields: dict[str, A
 
 @pytest.mark.parametrize("fields", [{"tool_choice": "none"}, {"function_call": "none"}])
 def test_an_agent_that_must_not_call_is_not_told_of_the_functions(fields: dict[str, Any]) -> None:
-    question = understood(model="sonnet:agent", **TOOLS, **fields)
+    question = to_question(model="sonnet:agent", **TOOLS, **fields)
 
     assert (question.run.tools, question.ignored) == ((), ())
 
 
 def test_a_plain_model_that_must_not_call_knows_them_all_the_same() -> None:
-    run = understood(**TOOLS, tool_choice="none").run
+    run = to_question(**TOOLS, tool_choice="none").run
 
     assert (run.tools, run.tool_choice) == ((WEATHER,), ToolChoice("none"))
 
 
 def test_a_strict_relay_refuses_a_choice_that_an_agent_would_ignore() -> None:
     with pytest.raises(InvalidRequestError) as raised:
-        understood(strict=True, model="sonnet:agent", **TOOLS, tool_choice="required")
+        to_question(strict=True, model="sonnet:agent", **TOOLS, tool_choice="required")
 
     assert raised.value.param == "tool_choice"
 
@@ -100,7 +100,7 @@ def test_a_strict_relay_refuses_a_choice_that_an_agent_would_ignore() -> None:
 @pytest.mark.parametrize("model", ["sonnet:chat", "sonnet"])
 def test_a_call_cannot_be_forced_where_nothing_can_be_called(model: str) -> None:
     with pytest.raises(InvalidRequestError) as raised:
-        understood(model=model, tool_choice="required")
+        to_question(model=model, tool_choice="required")
 
     assert (raised.value.status, raised.value.param) == (400, "tool_choice")
 
@@ -116,31 +116,31 @@ def test_a_call_cannot_be_forced_where_nothing_can_be_called(model: str) -> None
 def test_a_forced_call_switches_thinking_off_and_a_wish_to_think_is_reported(
     forcing: dict[str, Any], effort: str | None, ignored: tuple[str, ...]
 ) -> None:
-    question = understood(**TOOLS, **forcing, reasoning_effort=effort)
+    question = to_question(**TOOLS, **forcing, reasoning_effort=effort)
 
     assert (question.run.effort, question.ignored) == ("none", ignored)
 
 
 @pytest.mark.parametrize("choice", [None, "auto", "none"])
 def test_a_call_that_is_not_forced_leaves_thinking_alone(choice: str | None) -> None:
-    question = understood(**TOOLS, tool_choice=choice, reasoning_effort="high")
+    question = to_question(**TOOLS, tool_choice=choice, reasoning_effort="high")
 
     assert (question.run.effort, question.ignored) == ("high", ())
 
 
 @pytest.mark.parametrize("forcing", FORCING[:2])
 def test_an_agent_that_cannot_be_forced_may_think(forcing: dict[str, Any]) -> None:
-    assert understood(model="sonnet:agent", **TOOLS, **forcing, reasoning_effort="high").run.effort == "high"
+    assert to_question(model="sonnet:agent", **TOOLS, **forcing, reasoning_effort="high").run.effort == "high"
 
 
 def test_a_forced_call_leaves_a_choice_of_words_alone() -> None:
-    question = understood(**TOOLS, tool_choice="required", temperature=0.5)
+    question = to_question(**TOOLS, tool_choice="required", temperature=0.5)
 
     assert (question.run.sampling, question.ignored) == (Sampling(temperature=0.5), ())
 
 
 def test_a_choice_of_words_is_not_lost_for_thinking_that_a_forced_call_switches_off() -> None:
-    question = understood(**TOOLS, tool_choice="required", temperature=0.5, reasoning_effort="high")
+    question = to_question(**TOOLS, tool_choice="required", temperature=0.5, reasoning_effort="high")
 
     assert question.ignored == ("reasoning_effort",)
     assert question.run.sampling == Sampling(temperature=0.5)
@@ -148,7 +148,7 @@ def test_a_choice_of_words_is_not_lost_for_thinking_that_a_forced_call_switches_
 
 def test_a_strict_relay_refuses_a_forced_call_and_a_wish_to_think_together() -> None:
     with pytest.raises(InvalidRequestError) as raised:
-        understood(strict=True, **TOOLS, tool_choice="required", reasoning_effort="high")
+        to_question(strict=True, **TOOLS, tool_choice="required", reasoning_effort="high")
 
     assert raised.value.param == "reasoning_effort"
 
@@ -163,7 +163,7 @@ def looped(*results: dict[str, Any], calls: tuple[str, ...] = ("a", "b"), **fiel
         for call_id in calls
     ]
     messages = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": None, "tool_calls": made}, *results]
-    return understood(messages=messages, **TOOLS, **fields)
+    return to_question(messages=messages, **TOOLS, **fields)
 
 
 def result(call_id: str, content: Any = "mild") -> dict[str, Any]:
@@ -216,7 +216,7 @@ def test_the_legacy_form_goes_round_too() -> None:
         {"role": "function", "name": "weather", "content": "mild"},
     ]
 
-    turns = understood(messages=messages, **FUNCTIONS).run.turns
+    turns = to_question(messages=messages, **FUNCTIONS).run.turns
 
     (call,) = turns[1].content
     (returned,) = turns[2].content

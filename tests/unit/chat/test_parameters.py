@@ -12,7 +12,7 @@ from claude_relay.chat.parameters import KNOWN, PARAMETERS, Fate, Parameter
 from claude_relay.chat.schemas import ChatCompletionRequest
 from claude_relay.errors import InvalidRequestError
 from claude_relay.settings import Personality, Settings
-from tests.unit.chat.bodies import HELLO, request, understood
+from tests.unit.chat.bodies import HELLO, request, to_question
 
 OPENAIS = sorted({*CompletionCreateParamsBase.__annotations__, "stream", "top_k"})
 BY_NAME = {parameter.name: parameter for parameter in PARAMETERS}
@@ -111,7 +111,7 @@ def test_what_is_honoured_changes_what_is_asked_or_shown_and_is_not_reported(
     name: str, personality: Personality
 ) -> None:
     body, body_before = having_it(name, personality), without(name, personality)
-    before, after = understood(**body_before), understood(**body)
+    before, after = to_question(**body_before), to_question(**body)
     plain = controller._presentation(request(**body_before), Settings())
     shown = controller._presentation(request(**body), Settings())
     shown = msgspec.structs.replace(shown, id=plain.id, created=plain.created)
@@ -122,7 +122,7 @@ def test_what_is_honoured_changes_what_is_asked_or_shown_and_is_not_reported(
 
 @pytest.mark.parametrize(("name", "personality"), pairs("ignored"))
 def test_what_is_ignored_is_reported_and_has_no_effect(name: str, personality: Personality) -> None:
-    before, after = understood(**without(name, personality)), understood(**having_it(name, personality))
+    before, after = to_question(**without(name, personality)), to_question(**having_it(name, personality))
 
     assert after.ignored == (name,)
     assert after.run == before.run
@@ -131,7 +131,7 @@ def test_what_is_ignored_is_reported_and_has_no_effect(name: str, personality: P
 @pytest.mark.parametrize(("name", "personality"), pairs("refused"))
 def test_what_is_refused_is_named(name: str, personality: Personality) -> None:
     with pytest.raises(InvalidRequestError, match=f"'{name}'") as raised:
-        understood(**having_it(name, personality))
+        to_question(**having_it(name, personality))
 
     assert (raised.value.status, raised.value.param, raised.value.code) == (400, name, "unsupported_parameter")
 
@@ -139,14 +139,14 @@ def test_what_is_refused_is_named(name: str, personality: Personality) -> None:
 @pytest.mark.parametrize(("name", "personality"), pairs("ignored"))
 def test_a_strict_relay_refuses_what_it_would_ignore(name: str, personality: Personality) -> None:
     with pytest.raises(InvalidRequestError, match=name) as raised:
-        understood(strict=True, **having_it(name, personality))
+        to_question(strict=True, **having_it(name, personality))
 
     assert (raised.value.param, raised.value.code) == (name, "unsupported_parameter")
 
 
 @pytest.mark.parametrize(("name", "personality"), pairs("honoured"))
 def test_a_strict_relay_takes_what_it_honours(name: str, personality: Personality) -> None:
-    assert understood(strict=True, **having_it(name, personality)).ignored == ()
+    assert to_question(strict=True, **having_it(name, personality)).ignored == ()
 
 
 @pytest.mark.parametrize(
@@ -156,25 +156,25 @@ def test_a_strict_relay_takes_what_it_honours(name: str, personality: Personalit
 def test_a_value_that_asks_for_nothing_is_not_worth_a_word_even_to_a_strict_relay(
     name: str, value: object, personality: Personality
 ) -> None:
-    given = understood(personality, strict=True, **{name: value})
+    given = to_question(personality, strict=True, **{name: value})
 
-    assert given == understood(personality)
+    assert given == to_question(personality)
 
 
 @pytest.mark.parametrize("name", [name for name in BY_NAME if name != "messages"])
 def test_null_is_a_parameter_that_was_not_given(name: str) -> None:
-    assert understood(strict=True, **{name: None}) == understood()
+    assert to_question(strict=True, **{name: None}) == to_question()
 
 
 def test_everything_ignored_is_named_once_each_in_a_stable_order() -> None:
-    given = understood(seed=1, user="x", zzz=1, aaa=2, logprobs=True)
+    given = to_question(seed=1, user="x", zzz=1, aaa=2, logprobs=True)
 
     assert given.ignored == ("seed", "logprobs", "user", "aaa", "zzz")
 
 
 def test_a_strict_relay_refuses_fields_that_nobody_knows() -> None:
     with pytest.raises(InvalidRequestError, match="new_thing") as raised:
-        understood(strict=True, new_thing=1)
+        to_question(strict=True, new_thing=1)
 
     assert raised.value.param == "new_thing"
 

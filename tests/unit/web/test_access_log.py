@@ -9,7 +9,7 @@ import pytest
 from litestar import Litestar, Response, get
 
 from claude_relay.errors import RateLimitError
-from claude_relay.web import journal, sse
+from claude_relay.web import access_log, sse
 from claude_relay.web.plugin import WebPlugin
 from tests.callers import LOCAL, calling
 
@@ -19,7 +19,7 @@ Facts = dict[str, Any]
 @get("/hello")
 async def hello() -> str:
     await asyncio.sleep(0.02)
-    journal.note(model="sonnet", elapsed=journal.elapsed_ms())
+    access_log.annotate(model="sonnet", elapsed=access_log.elapsed_ms())
     return "SECRET"
 
 
@@ -35,7 +35,7 @@ async def stream() -> Response[str]:
         raise RateLimitError("SECRET")
 
     async def close() -> None:
-        journal.note(closed=True)
+        access_log.annotate(closed=True)
 
     return sse.EventStream(frames(), close)  # type: ignore[return-value]
 
@@ -47,33 +47,33 @@ async def health() -> str:
 
 @pytest.fixture
 def lines(caplog: pytest.LogCaptureFixture) -> Callable[..., list[Facts]]:
-    """Ask for a path, and return the facts of the lines it left."""
-    caplog.set_level(logging.DEBUG, "claude_relay.web.journal")
+    """Ask for a path, and return the fields of the lines it left."""
+    caplog.set_level(logging.DEBUG, "claude_relay.web.access_log")
 
     def ask(path: str, level: int = logging.INFO) -> list[Facts]:
         app = Litestar([hello, full, stream, health], plugins=[WebPlugin()])
-        with calling(journal.keep(app)) as client:
+        with calling(access_log.install(app)) as client:
             client.get(path, params={"q": "SECRET"}, headers={"authorization": "Bearer SECRET"})
         ours = [record for record in caplog.records if record.name.startswith("claude_relay")]
         assert "SECRET" not in str([vars(record) for record in ours])
-        found = [record for record in ours if record.name == "claude_relay.web.journal"]
-        return [vars(record)["facts"] for record in found if record.levelno >= level]
+        found = [record for record in ours if record.name == "claude_relay.web.access_log"]
+        return [vars(record)["fields"] for record in found if record.levelno >= level]
 
     return ask
 
 
 def test_an_answer_is_told_of_once_with_what_was_noted(lines: Callable[..., list[Facts]]) -> None:
-    (facts,) = lines("/hello")
+    (fields,) = lines("/hello")
 
-    assert {name: facts[name] for name in ("method", "path", "status", "model")} == {
+    assert {name: fields[name] for name in ("method", "path", "status", "model")} == {
         "method": "GET",
         "path": "/hello",
         "status": 200,
         "model": "sonnet",
     }
-    assert 20 <= facts["elapsed"] <= facts["total_ms"] < 10_000
-    assert "error" not in facts
-    assert facts["client"] == LOCAL
+    assert 20 <= fields["elapsed"] <= fields["total_ms"] < 10_000
+    assert "error" not in fields
+    assert fields["client"] == LOCAL
 
 
 @pytest.mark.parametrize(
@@ -83,21 +83,21 @@ def test_an_answer_is_told_of_once_with_what_was_noted(lines: Callable[..., list
 def test_a_failure_is_told_of_by_its_code(
     lines: Callable[..., list[Facts]], path: str, status: int, error: str
 ) -> None:
-    (facts,) = lines(path)
+    (fields,) = lines(path)
 
-    assert (facts["status"], facts["error"]) == (status, error)
+    assert (fields["status"], fields["error"]) == (status, error)
 
 
 def test_what_is_noted_when_a_stream_is_closed_is_still_told(lines: Callable[..., list[Facts]]) -> None:
-    (facts,) = lines("/stream")
+    (fields,) = lines("/stream")
 
-    assert facts["closed"]
+    assert fields["closed"]
 
 
 def test_a_path_is_told_in_part_only(lines: Callable[..., list[Facts]]) -> None:
-    (facts,) = lines("/" + "x" * 5000)
+    (fields,) = lines("/" + "x" * 5000)
 
-    assert len(facts["path"]) == 200
+    assert len(fields["path"]) == 200
 
 
 def test_health_is_for_debugging(lines: Callable[..., list[Facts]]) -> None:
@@ -105,20 +105,20 @@ def test_health_is_for_debugging(lines: Callable[..., list[Facts]]) -> None:
 
 
 def test_health_is_told_of_to_those_who_want_it(lines: Callable[..., list[Facts]]) -> None:
-    (facts,) = lines("/health", logging.DEBUG)
+    (fields,) = lines("/health", logging.DEBUG)
 
-    assert facts["status"] == 200
+    assert fields["status"] == 200
 
 
 def test_outside_a_request_there_is_nothing_to_note() -> None:
-    journal.note(model="sonnet")
+    access_log.annotate(model="sonnet")
 
-    assert journal.elapsed_ms() == 0
+    assert access_log.elapsed_ms() == 0
 
 
 @pytest.mark.anyio
 async def test_a_client_that_left_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "claude_relay.web.journal")
+    caplog.set_level(logging.INFO, "claude_relay.web.access_log")
     app = Litestar([hello], plugins=[WebPlugin()])
 
     async def inside(_scope: object, _receive: object, send: Any) -> None:
@@ -131,7 +131,7 @@ async def test_a_client_that_left_is_told_of(caplog: pytest.LogCaptureFixture) -
         return None
 
     scope: Any = {"type": "http", "method": "GET", "path": "/hello", "headers": [], "state": {}}
-    await journal.keep(app).asgi_handler(scope, nothing, nothing)
+    await access_log.install(app).asgi_handler(scope, nothing, nothing)
 
     (record,) = caplog.records
-    assert vars(record)["facts"]["error"] == "client_disconnected"
+    assert vars(record)["fields"]["error"] == "client_disconnected"

@@ -2,9 +2,9 @@
 
 import pytest
 
-from claude_relay.errors import ForeignPageError, RelayError, UnknownCallerError, UnsupportedMediaTypeError
+from claude_relay.errors import OriginNotAllowedError, RelayError, UnauthenticatedError, UnsupportedMediaTypeError
 from claude_relay.settings import Settings
-from claude_relay.web.auth import Caller, Knock, Policy, client_of, is_open, judge, policy_of, source_of
+from claude_relay.web.auth import Caller, Policy, RequestHead, authenticate, client_of, is_open, policy_of, source_of
 
 OPEN = frozenset({"/health"})
 JSON = {"content-type": "application/json", "content-length": "2"}
@@ -14,16 +14,16 @@ def policy(hostname: str = "workshop", **choices: object) -> Policy:
     return policy_of(Settings(**choices), hostname, OPEN)  # type: ignore[arg-type] # fields by their names
 
 
-def knock(
+def head(
     peer: str | None = "127.0.0.1", method: str = "POST", path: str = "/v1/chat/completions", **headers: str
-) -> Knock:
-    return Knock(method, path, peer, {name.replace("_", "-"): value for name, value in headers.items()})
+) -> RequestHead:
+    return RequestHead(method, path, peer, {name.replace("_", "-"): value for name, value in headers.items()})
 
 
-def verdict(asked: Knock, whom: Policy) -> str | None:
+def verdict(asked: RequestHead, whom: Policy) -> str | None:
     """Return the code of the refusal, or the caller's name."""
     try:
-        return judge(asked, whom).name
+        return authenticate(asked, whom).name
     except RelayError as refusal:
         return refusal.code
 
@@ -41,13 +41,13 @@ ELSEWHERE = ["192.0.2.7", "10.0.0.1", "172.17.0.1", "2001:db8::1", "::ffff:192.0
 @pytest.mark.parametrize("peer", LOCAL)
 @pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer unused"}, {"x_api_key": "x"}, {"api_key": "x"}])
 def test_programs_of_this_machine_need_no_key_and_may_send_any(peer: str, headers: dict[str, str]) -> None:
-    assert verdict(knock(peer, **headers, host="localhost:8082"), NOBODY) == "local"
+    assert verdict(head(peer, **headers, host="localhost:8082"), NOBODY) == "local"
 
 
 @pytest.mark.parametrize("peer", ELSEWHERE)
 def test_nobody_else_is_served_and_everybody_is_told_what_to_do(peer: str | None) -> None:
-    with pytest.raises(UnknownCallerError) as raised:
-        judge(knock(peer, authorization="Bearer unused", host="localhost"), NOBODY)
+    with pytest.raises(UnauthenticatedError) as raised:
+        authenticate(head(peer, authorization="Bearer unused", host="localhost"), NOBODY)
 
     assert raised.value.code == "local_only"
     assert raised.value.status == 401
@@ -63,10 +63,10 @@ def test_programs_that_send_different_keys_are_different_callers_and_no_key_is_p
         {"x_api_key": "one"},
         {"api_key": "2"},
     ]
-    callers = [judge(knock(**headers), NOBODY) for headers in sent]
+    callers = [authenticate(head(**headers), NOBODY) for headers in sent]
 
     assert len({caller.identity for caller in callers}) == len(sent)
-    assert callers == [judge(knock(**headers), NOBODY) for headers in sent]
+    assert callers == [authenticate(head(**headers), NOBODY) for headers in sent]
     assert callers[0] == Caller("local/", "local", "local")
     assert not any("one" in caller.identity or "two" in caller.identity for caller in callers)
     assert {caller.name for caller in callers} == {caller.account for caller in callers} == {"local"}
@@ -74,14 +74,17 @@ def test_programs_that_send_different_keys_are_different_callers_and_no_key_is_p
 
 def test_what_a_program_sends_changes_nothing_of_whose_use_it_is_and_its_user_does() -> None:
     def called(user: int | None, key: str = "x", **headers: str) -> Caller:
-        return judge(Knock("GET", "/", "127.0.0.1", {"x-api-key": key, **headers}, user=user), TRUSTING)
+        return authenticate(RequestHead("GET", "/", "127.0.0.1", {"x-api-key": key, **headers}, user=user), TRUSTING)
 
     assert [called(1000, key).account for key in ("one", "two")] == ["local:1000"] * 2
     assert called(0).account == "local:0"
     # the same word from another user is another caller
     assert called(1000).identity != called(1001).identity
     # a proxy's user is not the client's, nor what came on its connection
-    assert judge(Knock("GET", "/", "127.0.0.1", {"x-forwarded-for": "::1"}, True, 33), TRUSTING).account == "local"
+    assert (
+        authenticate(RequestHead("GET", "/", "127.0.0.1", {"x-forwarded-for": "::1"}, True, 33), TRUSTING).account
+        == "local"
+    )
     assert called(33, **{"x-forwarded-for": "127.0.0.1"}).account == "local"
 
 
@@ -103,11 +106,11 @@ def test_what_a_program_sends_changes_nothing_of_whose_use_it_is_and_its_user_do
     ],
 )
 def test_this_machine_answers_to_its_own_names(host: str) -> None:
-    assert verdict(knock(host=host), NOBODY) == "local"
+    assert verdict(head(host=host), NOBODY) == "local"
 
 
 def test_a_request_without_a_host_is_no_browsers() -> None:
-    assert verdict(knock(), NOBODY) == "local"
+    assert verdict(head(), NOBODY) == "local"
 
 
 @pytest.mark.parametrize(
@@ -118,8 +121,8 @@ def test_a_request_without_a_host_is_no_browsers() -> None:
     ],
 )
 def test_a_page_whose_name_was_made_to_lead_here_is_refused(host: str) -> None:
-    with pytest.raises(ForeignPageError, match="--allow-origin") as raised:
-        judge(knock(host=host), NOBODY)
+    with pytest.raises(OriginNotAllowedError, match="--allow-origin") as raised:
+        authenticate(head(host=host), NOBODY)
 
     assert (raised.value.status, raised.value.code) == (403, "host_not_allowed")
 
@@ -137,7 +140,7 @@ def test_a_page_whose_name_was_made_to_lead_here_is_refused(host: str) -> None:
     ],
 )
 def test_the_machines_name_is_what_the_machine_says(hostname: str, host: str, allowed: bool) -> None:
-    assert (verdict(knock(host=host), policy(hostname)) == "local") is allowed
+    assert (verdict(head(host=host), policy(hostname)) == "local") is allowed
 
 
 PAGES = [
@@ -168,14 +171,14 @@ def test_pages_of_this_machine_may_call_and_others_may_not(
 ) -> None:
     headers = {"origin": origin, "host": "workshop:8082", **JSON, **({"sec-fetch-site": site} if site else {})}
 
-    assert verdict(Knock(method, "/v1/models", "127.0.0.1", headers), NOBODY) == (
+    assert verdict(RequestHead(method, "/v1/models", "127.0.0.1", headers), NOBODY) == (
         "local" if welcome else "origin_not_allowed"
     )
 
 
 def test_a_refused_page_is_told_how_to_be_allowed() -> None:
-    with pytest.raises(ForeignPageError, match=r"--allow-origin https://app\.example, or with a key") as raised:
-        judge(knock(origin="https://app.example", host="localhost"), NOBODY)
+    with pytest.raises(OriginNotAllowedError, match=r"--allow-origin https://app\.example, or with a key") as raised:
+        authenticate(head(origin="https://app.example", host="localhost"), NOBODY)
 
     assert (raised.value.status, raised.value.type) == (403, "permission_error")
 
@@ -194,24 +197,24 @@ def test_a_refused_page_is_told_how_to_be_allowed() -> None:
     ],
 )
 def test_without_an_origin_a_browser_still_says_where_a_request_is_from(headers: dict[str, str], served: bool) -> None:
-    assert (verdict(Knock("GET", "/v1/models", "::1", headers), NOBODY) == "local") is served
+    assert (verdict(RequestHead("GET", "/v1/models", "::1", headers), NOBODY) == "local") is served
 
 
 def test_only_a_link_may_be_followed_from_elsewhere_never_a_form() -> None:
     headers = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
 
-    assert verdict(Knock("POST", "/v1/chat/completions", "::1", headers), NOBODY) == "origin_not_allowed"
+    assert verdict(RequestHead("POST", "/v1/chat/completions", "::1", headers), NOBODY) == "origin_not_allowed"
 
 
 def test_pages_that_the_operator_allows_may_call_and_their_hosts_may_be_this_machine() -> None:
     allowed = policy(allow_origin=("https://app.example", "HTTPS://Other.Example:8443", "null"))
 
     for origin in ("https://app.example", "https://app.example:443", "https://other.example:8443", "null"):
-        assert verdict(knock(origin=origin, sec_fetch_site="cross-site", **_host("localhost")), allowed) == "local"
+        assert verdict(head(origin=origin, sec_fetch_site="cross-site", **_host("localhost")), allowed) == "local"
     for origin in ("http://app.example", "https://app.example:444", "https://sub.app.example", "https://evil.example"):
-        assert verdict(knock(origin=origin, **_host("localhost")), allowed) == "origin_not_allowed"
-    assert verdict(knock(host="app.example"), allowed) == "local"
-    assert verdict(knock(host="evil.example"), allowed) == "host_not_allowed"
+        assert verdict(head(origin=origin, **_host("localhost")), allowed) == "origin_not_allowed"
+    assert verdict(head(host="app.example"), allowed) == "local"
+    assert verdict(head(host="evil.example"), allowed) == "host_not_allowed"
 
 
 def _host(name: str) -> dict[str, str]:
@@ -221,9 +224,9 @@ def _host(name: str) -> dict[str, str]:
 def test_a_star_allows_all_pages_but_no_other_machine() -> None:
     everyone = policy(allow_origin=("*",))
 
-    assert verdict(knock(origin="https://evil.example", host="evil.example"), everyone) == "local"
-    assert verdict(knock(sec_fetch_site="cross-site"), everyone) == "local"
-    assert verdict(knock("192.0.2.7", origin="https://evil.example"), everyone) == "local_only"
+    assert verdict(head(origin="https://evil.example", host="evil.example"), everyone) == "local"
+    assert verdict(head(sec_fetch_site="cross-site"), everyone) == "local"
+    assert verdict(head("192.0.2.7", origin="https://evil.example"), everyone) == "local_only"
 
 
 # --- proxies ---------------------------------------------------------------------------------------------------------
@@ -237,8 +240,8 @@ PROXIED = [
 @pytest.mark.parametrize("header", PROXIED)
 @pytest.mark.parametrize("value", ["127.0.0.1", "for=127.0.0.1", "", "192.0.2.7"])
 def test_what_came_through_a_proxy_is_no_local_program(header: str, value: str) -> None:
-    with pytest.raises(UnknownCallerError, match="--trusted-proxy") as raised:
-        judge(Knock("GET", "/v1/models", "127.0.0.1", {header: value}), NOBODY)
+    with pytest.raises(UnauthenticatedError, match="--trusted-proxy") as raised:
+        authenticate(RequestHead("GET", "/v1/models", "127.0.0.1", {header: value}), NOBODY)
 
     assert raised.value.code == "local_only"
     assert "--api-key" in raised.value.message
@@ -291,7 +294,7 @@ TRUSTING = policy(trusted_proxy=("127.0.0.1", "10.0.0.0/8"))
 def test_a_trusted_proxy_tells_who_calls_and_no_other_does(
     peer: str | None, headers: dict[str, str], client: str | None
 ) -> None:
-    assert client_of(Knock("GET", "/v1/models", peer, headers), TRUSTING) == client
+    assert client_of(RequestHead("GET", "/v1/models", peer, headers), TRUSTING) == client
 
 
 LOOPBACK_HOPS = ["127.0.0.1", "127.9.9.9:80", "::1", "[::1]:80", "::ffff:127.0.0.1", "[::ffff:7f00:1]"]
@@ -303,16 +306,16 @@ LOOPBACK_HOPS = ["127.0.0.1", "127.9.9.9:80", "::1", "[::1]:80", "::ffff:127.0.0
 def test_no_proxy_on_another_machine_makes_anybody_a_program_of_this_one(peer: str, way: str, hop: str) -> None:
     trusting = policy(trusted_proxy=("127.0.0.0/8", "::1", "10.0.0.0/8", "fd00::/8"))
 
-    assert verdict(knock(peer, x_forwarded_for=way.format(hop, hop), host="localhost"), trusting) == "local_only"
+    assert verdict(head(peer, x_forwarded_for=way.format(hop, hop), host="localhost"), trusting) == "local_only"
 
 
 # --- unix sockets ----------------------------------------------------------------------------------------------------
 
 
 def test_a_program_that_can_open_the_unix_socket_is_one_of_this_machine() -> None:
-    asked = Knock("GET", "/v1/models", "unix", {"host": "localhost"}, user=1000)
+    asked = RequestHead("GET", "/v1/models", "unix", {"host": "localhost"}, user=1000)
 
-    assert judge(asked, NOBODY).account == "local:1000"
+    assert authenticate(asked, NOBODY).account == "local:1000"
     assert verdict(asked, KEYED) == "invalid_api_key"
 
 
@@ -325,14 +328,14 @@ def test_a_program_that_can_open_the_unix_socket_is_one_of_this_machine() -> Non
     ],
 )
 def test_what_a_proxy_before_a_unix_socket_passes_on_is_judged_as_elsewhere(headers: dict[str, str], code: str) -> None:
-    assert verdict(Knock("GET", "/v1/models", "unix", headers), NOBODY) == code
+    assert verdict(RequestHead("GET", "/v1/models", "unix", headers), NOBODY) == code
 
 
 @pytest.mark.parametrize(
     ("way", "client"), [("127.0.0.1", "127.0.0.1"), ("192.0.2.7", "192.0.2.7"), ("unix:", None), ("", None)]
 )
 def test_a_proxy_that_connects_by_the_unix_socket_may_be_trusted(way: str, client: str | None) -> None:
-    asked = knock("unix", x_forwarded_for=way)
+    asked = head("unix", x_forwarded_for=way)
 
     assert client_of(asked, policy(trusted_proxy=("unix",))) == client
     assert client_of(asked, policy(trusted_proxy=("127.0.0.1",))) is None
@@ -359,16 +362,16 @@ def test_a_proxy_that_connects_by_the_unix_socket_may_be_trusted(way: str, clien
 def test_wrong_keys_are_counted_where_they_come_from(
     peer: str | None, headers: dict[str, str], user: int | None, source: str
 ) -> None:
-    assert source_of(Knock("GET", "/", peer, headers, user=user), TRUSTING) == source
+    assert source_of(RequestHead("GET", "/", peer, headers, user=user), TRUSTING) == source
 
 
 # --- proxies and programs --------------------------------------------------------------------------------------------
 
 
 def test_a_program_of_this_machine_may_come_through_a_trusted_proxy_and_a_stranger_may_not() -> None:
-    assert verdict(knock(x_forwarded_for="127.0.0.1", host="localhost"), TRUSTING) == "local"
-    assert verdict(knock(x_forwarded_for="127.0.0.1, 192.0.2.7", host="localhost"), TRUSTING) == "local_only"
-    assert verdict(knock("10.0.0.1", host="localhost"), TRUSTING) == "local_only"
+    assert verdict(head(x_forwarded_for="127.0.0.1", host="localhost"), TRUSTING) == "local"
+    assert verdict(head(x_forwarded_for="127.0.0.1, 192.0.2.7", host="localhost"), TRUSTING) == "local_only"
+    assert verdict(head("10.0.0.1", host="localhost"), TRUSTING) == "local_only"
 
 
 # --- with a key ------------------------------------------------------------------------------------------------------
@@ -406,14 +409,16 @@ def test_who_has_a_key_may_call_from_anywhere_by_the_keys_name(peer: str | None,
     proxied = {"x-forwarded-for": "203.0.113.9"}
 
     for more in ({}, anywhere, proxied):
-        assert judge(Knock("GET", "/v1/models", peer, {**headers, **more}), KEYED) == Caller("alice", "alice", "alice")
+        assert authenticate(RequestHead("GET", "/v1/models", peer, {**headers, **more}), KEYED) == Caller(
+            "alice", "alice", "alice"
+        )
 
 
 @pytest.mark.parametrize("headers", WRONG)
 @pytest.mark.parametrize("peer", ["127.0.0.1", "192.0.2.7"])
 def test_nobody_else_may_not_even_a_program_of_this_machine(peer: str, headers: dict[str, str]) -> None:
-    with pytest.raises(UnknownCallerError) as raised:
-        judge(Knock("GET", "/v1/models", peer, headers), KEYED)
+    with pytest.raises(UnauthenticatedError) as raised:
+        authenticate(RequestHead("GET", "/v1/models", peer, headers), KEYED)
 
     error = raised.value
     assert (error.status, error.type, error.code) == (401, "authentication_error", "invalid_api_key")
@@ -422,7 +427,7 @@ def test_nobody_else_may_not_even_a_program_of_this_machine(peer: str, headers: 
 
 
 def test_each_key_is_a_caller_of_its_own() -> None:
-    assert judge(knock(x_api_key="battery-staple"), KEYED) == Caller("key-2", "key-2", "key-2")
+    assert authenticate(head(x_api_key="battery-staple"), KEYED) == Caller("key-2", "key-2", "key-2")
 
 
 # --- bodies of web pages ---------------------------------------------------------------------------------------------
@@ -447,9 +452,9 @@ def test_a_body_that_a_page_may_send_unasked_is_refused(
     headers = {"host": "localhost", **WITH_KEY, **size, **({} if media_type is None else {"content-type": media_type})}
 
     with pytest.raises(UnsupportedMediaTypeError, match="application/json"):
-        judge(Knock("POST", "/", "::1", {**headers, "origin": "http://localhost:3000"}), whom)
+        authenticate(RequestHead("POST", "/", "::1", {**headers, "origin": "http://localhost:3000"}), whom)
     # a program such as curl has no origin
-    assert verdict(Knock("POST", "/", "::1", headers), whom) in {"local", "alice"}
+    assert verdict(RequestHead("POST", "/", "::1", headers), whom) in {"local", "alice"}
 
 
 @pytest.mark.parametrize("whom", [NOBODY, KEYED])
@@ -459,15 +464,15 @@ def test_a_body_that_a_page_may_send_unasked_is_refused(
 def test_a_page_may_send_json_and_requests_without_a_body(whom: Policy, headers: dict[str, str]) -> None:
     more = {"host": "localhost", "origin": "http://localhost:3000", **WITH_KEY}
 
-    assert verdict(Knock("POST", "/", "::1", {**headers, **more}), whom) in {"local", "alice"}
+    assert verdict(RequestHead("POST", "/", "::1", {**headers, **more}), whom) in {"local", "alice"}
 
 
 def test_a_stranger_is_not_told_about_media_types() -> None:
     headers = {"origin": "https://evil.example", "content-length": "5", "content-type": "text/plain"}
 
-    assert verdict(Knock("POST", "/", "192.0.2.7", headers), NOBODY) == "local_only"
-    assert verdict(Knock("POST", "/", "127.0.0.1", headers), NOBODY) == "origin_not_allowed"
-    assert verdict(Knock("POST", "/", "127.0.0.1", headers), KEYED) == "invalid_api_key"
+    assert verdict(RequestHead("POST", "/", "192.0.2.7", headers), NOBODY) == "local_only"
+    assert verdict(RequestHead("POST", "/", "127.0.0.1", headers), NOBODY) == "origin_not_allowed"
+    assert verdict(RequestHead("POST", "/", "127.0.0.1", headers), KEYED) == "invalid_api_key"
 
 
 # --- what everybody may see ------------------------------------------------------------------------------------------
@@ -492,7 +497,7 @@ def test_a_stranger_is_not_told_about_media_types() -> None:
     ],
 )
 def test_what_is_open_to_everybody(method: str, path: str, without_key: bool, with_key: bool) -> None:
-    asked = Knock(method, path, "192.0.2.7", {})
+    asked = RequestHead(method, path, "192.0.2.7", {})
 
     assert is_open(asked, NOBODY) is without_key
     assert is_open(asked, KEYED) is with_key
@@ -502,4 +507,4 @@ def test_what_is_open_to_everybody(method: str, path: str, without_key: bool, wi
     ("headers", "preflight"), [({"origin": "https://a"}, True), ({"origin": ""}, False), ({}, False)]
 )
 def test_a_preflight_is_answered_for_every_path(headers: dict[str, str], preflight: bool) -> None:
-    assert is_open(Knock("OPTIONS", "/v1/chat/completions", "192.0.2.7", headers), NOBODY) is preflight
+    assert is_open(RequestHead("OPTIONS", "/v1/chat/completions", "192.0.2.7", headers), NOBODY) is preflight

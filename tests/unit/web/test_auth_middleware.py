@@ -1,4 +1,4 @@
-"""A handler that is reached without the door serves nobody, and the door sees every path."""
+"""A handler that is reached without the middleware serves nobody, and the middleware sees every path."""
 
 import os
 import socket
@@ -10,22 +10,22 @@ import pytest
 from litestar import Litestar, Request, get
 from litestar.testing import TestClient
 
-from claude_relay.keys import Entry, understand
-from claude_relay.web import door
-from claude_relay.web.auth import Knock, Policy
-from claude_relay.web.door import admitted, caller_of, knock_of
+from claude_relay.keys import Entry, parse_keys
+from claude_relay.web import auth_middleware
+from claude_relay.web.auth import Policy, RequestHead
+from claude_relay.web.auth_middleware import current_caller, request_head, require_caller
 from claude_relay.web.plugin import WebPlugin
 from tests.callers import ELSEWHERE, calling
 
 
 @get("/asked")
 async def asked(request: Request[Any, Any, Any]) -> str:
-    return caller_of(request).name
+    return require_caller(request).name
 
 
 @get("/open")
 async def opened(request: Request[Any, Any, Any]) -> str:
-    caller = admitted(request)
+    caller = current_caller(request)
     return caller.name if caller else "a stranger"
 
 
@@ -34,13 +34,13 @@ def app() -> Litestar:
 
 
 POLICY = Policy(open_paths=frozenset({"/open"}))
-KEYED = Policy(keys=understand([Entry("key 1", "alice=correct-horse")]), open_paths=frozenset({"/open", "/asked"}))
+KEYED = Policy(keys=parse_keys([Entry("key 1", "alice=correct-horse")]), open_paths=frozenset({"/open", "/asked"}))
 ALICE = {"x-api-key": "correct-horse"}
 
 
 @pytest.fixture
 def keyed() -> Iterator[TestClient[Litestar]]:
-    with calling(door.close(app(), KEYED), ELSEWHERE) as client:
+    with calling(auth_middleware.install(app(), KEYED), ELSEWHERE) as client:
         yield client
 
 
@@ -61,7 +61,7 @@ def test_even_an_open_path_does_not_make_a_caller_of_a_stranger(keyed: TestClien
 
 
 def test_a_stranger_reaches_nothing_else() -> None:
-    with calling(door.close(app(), POLICY), ELSEWHERE) as client:
+    with calling(auth_middleware.install(app(), POLICY), ELSEWHERE) as client:
         assert client.get("/open").text == "a stranger"
         assert [client.get(path).status_code for path in ("/asked", "/nothing", "/open/more")] == [401] * 3
 
@@ -74,10 +74,10 @@ def test_a_header_that_was_sent_twice_is_one_with_both_values() -> None:
         "headers": [(b"Host", b"localhost"), (b"host", b"evil.example"), (b"x", b"\xff")],
     }
 
-    knock = knock_of(scope)
+    head = request_head(scope)
 
-    assert knock.headers == {"host": "localhost, evil.example", "x": "\xff"}
-    assert (knock.method, knock.path, knock.peer) == ("GET", "/v1/models", "127.0.0.1")
+    assert head.headers == {"host": "localhost, evil.example", "x": "\xff"}
+    assert (head.method, head.path, head.peer) == ("GET", "/v1/models", "127.0.0.1")
 
 
 def test_the_log_of_the_server_tells_who_called_the_proxy() -> None:
@@ -90,15 +90,15 @@ def test_the_log_of_the_server_tells_who_called_the_proxy() -> None:
 
     unbelieving = Policy(keys=KEYED.keys)
     for policy in (unbelieving, Policy(keys=KEYED.keys, proxies=(ip_network("192.0.2.0/24"),))):
-        with calling(door.close(Litestar([who], plugins=[WebPlugin()]), policy), ELSEWHERE) as client:
+        with calling(auth_middleware.install(Litestar([who], plugins=[WebPlugin()]), policy), ELSEWHERE) as client:
             client.get("/who", headers={**ALICE, "x-forwarded-for": "203.0.113.9"})
 
     assert seen == [(ELSEWHERE, 50000), ("203.0.113.9", 0)]
 
 
-def shown(**ends: Any) -> Knock:
+def shown(**ends: Any) -> RequestHead:
     scope: Any = {"method": "GET", "path": "/", "headers": [], **ends}
-    return knock_of(scope)
+    return request_head(scope)
 
 
 def test_an_address_is_the_same_text_however_it_comes() -> None:

@@ -7,7 +7,7 @@ import pytest
 from litestar import Request
 
 from claude_relay.errors import ClientDisconnectedError, RateLimitError
-from claude_relay.web.connection import middleware, while_connected
+from claude_relay.web.connection import cancel_on_disconnect, middleware
 
 pytestmark = pytest.mark.anyio
 
@@ -57,14 +57,14 @@ async def test_work_for_a_client_who_stays_is_returned_and_nobody_listens_any_lo
     connection, work = Connection(), Work()
     work.done.set()
 
-    assert await while_connected(connection.request, work) == "answer"
+    assert await cancel_on_disconnect(connection.request, work) == "answer"
 
     assert connection.listening == 0
 
 
 async def test_a_client_who_leaves_stops_the_work_and_its_clean_up_is_waited_for() -> None:
     connection, work = Connection(), Work()
-    waiting = asyncio.create_task(while_connected(connection.request, work))
+    waiting = asyncio.create_task(cancel_on_disconnect(connection.request, work))
     await work.begun.wait()
 
     connection.left.set()
@@ -79,7 +79,7 @@ async def test_a_client_who_was_gone_already_stops_the_work_too() -> None:
     connection.left.set()
 
     with pytest.raises(ClientDisconnectedError):
-        await while_connected(connection.request, work)
+        await cancel_on_disconnect(connection.request, work)
 
 
 async def test_work_that_is_done_when_the_client_leaves_counts_as_done() -> None:
@@ -89,7 +89,7 @@ async def test_work_that_is_done_when_the_client_leaves_counts_as_done() -> None
         connection.left.set()
         return "answer"
 
-    assert await while_connected(connection.request, finish) == "answer"
+    assert await cancel_on_disconnect(connection.request, finish) == "answer"
 
 
 async def test_work_that_fails_fails_for_the_client_who_waits() -> None:
@@ -99,7 +99,7 @@ async def test_work_that_fails_fails_for_the_client_who_waits() -> None:
         raise RateLimitError("slow down")
 
     with pytest.raises(RateLimitError):
-        await while_connected(connection.request, fail)
+        await cancel_on_disconnect(connection.request, fail)
     assert connection.listening == 0
 
 
@@ -117,12 +117,12 @@ async def test_other_messages_of_the_client_do_not_stop_the_work() -> None:
         await heard.wait()
         return "answer"
 
-    assert await while_connected(request_from(receive), work) == "answer"
+    assert await cancel_on_disconnect(request_from(receive), work) == "answer"
 
 
 async def test_cancelling_the_one_who_waits_stops_work_and_listening() -> None:
     connection, work = Connection(), Work()
-    waiting = asyncio.create_task(while_connected(connection.request, work))
+    waiting = asyncio.create_task(cancel_on_disconnect(connection.request, work))
     await work.begun.wait()
 
     waiting.cancel()

@@ -31,8 +31,8 @@ class Server:
         closed: How many streams were cleaned up behind.
     """
 
-    def __init__(self, patience: float) -> None:
-        self.draining = Draining(patience)
+    def __init__(self, grace_period: float) -> None:
+        self.draining = Draining(grace_period)
         self.go_on = asyncio.Event()
         self.working = asyncio.Semaphore(0)
         self.stopped: list[int] = []
@@ -78,9 +78,9 @@ class Server:
         return stream
 
     def _open(self) -> Any:
-        @get("/open", opt={draining.ANSWERS: True})
+        @get("/open", opt={draining.SERVE_WHILE_DRAINING: True})
         async def opened(request: Request[Any, Any, Any]) -> dict[str, bool]:
-            return {"draining": draining.begun(request)}
+            return {"draining": draining.is_draining(request)}
 
         return opened
 
@@ -262,7 +262,7 @@ async def test_the_same_signal_again_ends_all_patience(
 
 
 async def test_a_client_that_reads_nothing_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(draining, "_LAST_WORDS", 0.02)
+    monkeypatch.setattr(draining, "_FLUSH_TIMEOUT", 0.02)
     server = Server(0.01)
     stream = server.ask("/stream", reads=False)
     await stream.begun()
@@ -274,7 +274,7 @@ async def test_a_client_that_reads_nothing_keeps_nobody_waiting(monkeypatch: pyt
 
 
 async def test_an_answer_that_is_only_being_sent_is_not_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(draining, "_LAST_WORDS", 0.02)
+    monkeypatch.setattr(draining, "_FLUSH_TIMEOUT", 0.02)
     server = Server(0.01)
     plain = server.ask("/plain", reads=False)
     server.go_on.set()

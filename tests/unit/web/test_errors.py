@@ -26,7 +26,7 @@ from claude_relay.errors import (
     UnavailableError,
     UpstreamError,
 )
-from claude_relay.web.errors import headers, render, respond, understand
+from claude_relay.web.errors import headers, render, respond, to_relay_error
 from tests.unit.test_errors import KINDS
 
 
@@ -69,7 +69,7 @@ def test_an_error_that_knows_nothing_of_retries_says_nothing() -> None:
 def test_the_relays_own_errors_are_understood_as_they_are() -> None:
     error = UnavailableError("words")
 
-    assert understand(error) is error
+    assert to_relay_error(error) is error
 
 
 @pytest.mark.parametrize(
@@ -86,14 +86,14 @@ def test_the_relays_own_errors_are_understood_as_they_are() -> None:
     ],
 )
 def test_exceptions_of_the_framework_are_understood(exception: Exception, status: int, code: str | None) -> None:
-    error = understand(exception, "/nowhere")
+    error = to_relay_error(exception, "/nowhere")
 
     assert (error.status, error.code) == (status, code)
     assert "secret" not in error.message
 
 
 def test_a_path_that_does_not_exist_is_named() -> None:
-    assert "/v1/nowhere" in understand(NotFoundException(), "/v1/nowhere").message
+    assert "/v1/nowhere" in to_relay_error(NotFoundException(), "/v1/nowhere").message
 
 
 @pytest.mark.parametrize(
@@ -102,10 +102,10 @@ def test_a_path_that_does_not_exist_is_named() -> None:
 def test_an_exception_that_nobody_expected_is_logged_and_told_in_one_fixed_sentence(
     exception: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    error = understand(exception)
+    error = to_relay_error(exception)
 
     assert (type(error), error.status, error.code) == (RelayError, 500, "internal_error")
-    assert error.message == understand(ZeroDivisionError()).message
+    assert error.message == to_relay_error(ZeroDivisionError()).message
     record = caplog.records[0]
     assert record.levelno == logging.ERROR
     assert record.exc_info is not None

@@ -34,7 +34,7 @@ class Guesser:
     def guess(self) -> float:
         """Return how long to wait from now on."""
         key = [f"guess-{self.guesses}"]
-        self.throttle.require_patience(self.source, key)
+        self.throttle.require_allowed(self.source, key)
         self.guesses += 1
         return self.throttle.failed(self.source, key)
 
@@ -75,17 +75,17 @@ def test_a_good_key_of_the_same_source_waits_too_and_of_another_does_not(clock: 
         pass
 
     with pytest.raises(RateLimitError):
-        throttle.require_patience(guesser.source, ["correct-horse"])
-    throttle.require_patience("192.0.2.8", ["correct-horse"])
+        throttle.require_allowed(guesser.source, ["correct-horse"])
+    throttle.require_allowed("192.0.2.8", ["correct-horse"])
     # whoever sends no key is told that one is wanted
-    throttle.require_patience(guesser.source, [])
+    throttle.require_allowed(guesser.source, [])
 
 
 def test_one_wrong_key_sent_again_and_again_is_no_guessing(clock: Clock) -> None:
     throttle = KeyThrottle(clock)
 
     for _ in range(1000):
-        throttle.require_patience("192.0.2.7", ["an-old-key"])
+        throttle.require_allowed("192.0.2.7", ["an-old-key"])
         assert throttle.failed("192.0.2.7", ["an-old-key"]) == 0
 
 

@@ -1,7 +1,7 @@
 """What a CLI leaves running is found, wherever it went, and ended.
 
 An agent's tools may start what outlives their shell, their session and the CLI, and a relay that is killed ends
-nothing. So the environment of every child carries a mark that its own children inherit: which server it descends from,
+nothing. So the environment of every child carries a tag that its own children inherit: which server it descends from,
 and which child of that server.
 """
 
@@ -19,11 +19,11 @@ from msgspec import Struct
 from claude_relay.settings import PREFIX
 
 VARIABLE = PREFIX + "OWNER"
-"""Environment variable that holds the mark."""
+"""Environment variable that holds the tag."""
 
-_PATIENCE = 0.4
+_STEP_TIMEOUT = 0.4
 """Seconds that processes get after each signal."""
-_GLANCE = 0.01
+_POLL_INTERVAL = 0.01
 """Seconds between two looks."""
 _SIGNALS = (signal.SIGTERM, signal.SIGKILL, signal.SIGKILL)
 """The second SIGKILL is for what was forked while the first was sent."""
@@ -31,7 +31,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGKILL, signal.SIGKILL)
 Find = Callable[[], list[psutil.Process]]
 
 
-class Mark(Struct, frozen=True):
+class ProcessTag(Struct, frozen=True):
     """From whom a process descends.
 
     Attributes:
@@ -51,32 +51,32 @@ class Mark(Struct, frozen=True):
         return f"{self.namespace}/{self.server}/{self.started}/{self.child}"
 
 
-def mark(child: int) -> Mark:
-    """Return the mark of a child of this process."""
-    return Mark(namespace(), os.getpid(), start_of(os.getpid()) or "", child)
+def tag(child: int) -> ProcessTag:
+    """Return the tag of a child of this process."""
+    return ProcessTag(namespace(), os.getpid(), start_of(os.getpid()) or "", child)
 
 
-def understood(text: str) -> Mark | None:
-    """Return the mark that was written as text, or None if it is none."""
+def parse_tag(text: str) -> ProcessTag | None:
+    """Return the tag that was written as text, or None if it is none."""
     try:
         namespace, server, started, child = text.split("/")
-        return Mark(namespace, int(server), started, int(child))
+        return ProcessTag(namespace, int(server), started, int(child))
     except ValueError:
         return None
 
 
-def is_orphan(found: Mark, namespace: str, start: Callable[[int], str | None]) -> bool:
+def is_orphan(found: ProcessTag, namespace: str, start: Callable[[int], str | None]) -> bool:
     """Whether a process is left of a server that is gone; of servers elsewhere nothing is known.
 
     Args:
-        found: The mark of the process.
+        found: The tag of the process.
         namespace: Where we are.
         start: Tells when a process started, None if there is none.
     """
     return found.namespace == namespace and start(found.server) != found.started
 
 
-def family(pid: int) -> list[psutil.Process]:
+def descendants(pid: int) -> list[psutil.Process]:
     """Return all descendants of a process that can still be told as such."""
     try:
         return psutil.Process(pid).children(recursive=True)
@@ -84,21 +84,21 @@ def family(pid: int) -> list[psutil.Process]:
         return []
 
 
-def end_remains(of: Mark, relatives: Iterable[psutil.Process] = ()) -> int:
-    """End what carries a mark, and others that are known, and tell how many there were. Takes about a second at most.
+def kill_tagged(of: ProcessTag, relatives: Iterable[psutil.Process] = ()) -> int:
+    """End what carries a tag, and others that are known, and tell how many there were. Takes about a second at most.
 
     Args:
-        of: The mark.
+        of: The tag.
         relatives: Processes to be ended whether or not they carry it.
     """
     known = list(relatives)
-    return _end(lambda: [*filter(_lives, known), *_marked(lambda found: found == of)])
+    return _end(lambda: [*filter(_lives, known), *_tagged(lambda found: found == of)])
 
 
 def end_orphans() -> int:
     """End what servers that are gone have left running, and tell how many processes there were."""
     here = namespace()
-    return _end(lambda: _marked(lambda found: is_orphan(found, here, start_of)))
+    return _end(lambda: _tagged(lambda found: is_orphan(found, here, start_of)))
 
 
 def start_of(pid: int) -> str | None:
@@ -129,18 +129,18 @@ def _end(find: Find) -> int:
 
 def _wait_for(processes: list[psutil.Process]) -> None:
     """Wait for their end by looking: to wait for a child would take its exit code from whoever started it."""
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _STEP_TIMEOUT
     while any(map(_lives, processes)) and time.monotonic() < deadline:
-        time.sleep(_GLANCE)
+        time.sleep(_POLL_INTERVAL)
 
 
-def _marked(wanted: Callable[[Mark], bool]) -> list[psutil.Process]:
-    """Look at every process of this user but this one; the mark comes first, as hardly any has one."""
+def _tagged(wanted: Callable[[ProcessTag], bool]) -> list[psutil.Process]:
+    """Look at every process of this user but this one; the tag comes first, as hardly any has one."""
     found = []
     for pid in psutil.pids():
         with contextlib.suppress(psutil.Error, OSError):
             process = psutil.Process(pid)
-            its = understood(process.environ().get(VARIABLE, ""))
+            its = parse_tag(process.environ().get(VARIABLE, ""))
             if its and wanted(its) and pid != os.getpid() and _is_ours(process) and _lives(process):
                 found.append(process)
     return found

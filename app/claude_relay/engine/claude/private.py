@@ -74,7 +74,7 @@ class PrivateDirectory:
                 return self._path
             _log.warning("%s %s, so another directory is made", self._path, wrong)
         path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=self._parent))
-        (path / _OWNER).write_text(str(orphans.mark(0)), encoding="ascii")
+        (path / _OWNER).write_text(str(orphans.tag(0)), encoding="ascii")
         self._path = path
         return path
 
@@ -88,7 +88,7 @@ def remove_left(environ: Mapping[str, str]) -> int:
     removed = 0
     for path in _directories(environ.get(TMPDIR) or None):
         with contextlib.suppress(OSError, ValueError):
-            owner = orphans.understood((path / _OWNER).read_text(encoding="ascii"))
+            owner = orphans.parse_tag((path / _OWNER).read_text(encoding="ascii"))
             if owner is None or not orphans.is_orphan(owner, orphans.namespace(), orphans.start_of):
                 continue
             for record in (path / _CHILDREN).glob("*"):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from claude_relay.engine.claude import orphans
-from claude_relay.engine.claude.orphans import Mark
+from claude_relay.engine.claude.orphans import ProcessTag
 from claude_relay.errors import UnavailableError
 
 _log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ _CHUNK = 1 << 18
 _LONGEST_LINE = 1 << 28
 """Bytes without a newline from which on it is no line that comes, and memory would be next."""
 _STDERR_LINES = 20
-_PATIENCE = 0.4
+_STEP_TIMEOUT = 0.4
 """Seconds a child gets for each step of its end: after its input closed, then after SIGTERM."""
 _numbers = itertools.count(1)
 
@@ -38,7 +38,7 @@ class ChildProcess:
 
     Args:
         process: The child.
-        mark: The mark that it and its descendants carry.
+        tag: The tag that it and its descendants carry.
         alone: Whether it starts no processes of its own as long as it ends by itself.
         sweep: Removes, given its id, what it has left once it has ended.
 
@@ -47,12 +47,12 @@ class ChildProcess:
     """
 
     def __init__(
-        self, process: asyncio.subprocess.Process, mark: Mark, *, alone: bool, sweep: Sweep | None = None
+        self, process: asyncio.subprocess.Process, tag: ProcessTag, *, alone: bool, sweep: Sweep | None = None
     ) -> None:
         self._process = process
         self._sweep = sweep
         self.dismissed = False
-        self._mark = mark
+        self._tag = tag
         self._alone = alone
         self._unread: deque[bytes] = deque()
         self._partial: list[bytes] = []
@@ -72,7 +72,7 @@ class ChildProcess:
 
     async def last_words(self) -> str:
         """Return the last lines of its stderr, once its output has ended."""
-        await asyncio.wait({self._drain}, timeout=_PATIENCE)
+        await asyncio.wait({self._drain}, timeout=_STEP_TIMEOUT)
         return "\n".join(self._errors)
 
     async def write(self, data: bytes) -> None:
@@ -127,7 +127,7 @@ class ChildProcess:
         It is asked first: closed input lets the CLI end its own tools and servers. Then it is made to.
         """
         self.dismissed = True
-        relatives = [] if self._alone else await self._aside(orphans.family, self.pid) or []
+        relatives = [] if self._alone else await self._aside(orphans.descendants, self.pid) or []
         stdin = self._process.stdin
         assert stdin is not None  # noqa: S101 - spawned with a pipe
         stdin.close()
@@ -138,12 +138,12 @@ class ChildProcess:
         if not await self._ended():
             _log.error("claude[%d] does not end", self.pid)
         if not self._alone or self.returncode != 0:
-            ended = await self._aside(orphans.end_remains, self._mark, relatives) or 0
+            ended = await self._aside(orphans.kill_tagged, self._tag, relatives) or 0
             _log.log(logging.INFO if ended else logging.DEBUG, "claude[%d] left %d processes", self.pid, ended)
         if self._sweep is not None:
             await self._aside(self._sweep, self.pid)
         await self._discard_output()
-        await asyncio.wait({self._drain}, timeout=_PATIENCE)
+        await asyncio.wait({self._drain}, timeout=_STEP_TIMEOUT)
         self._drain.cancel()
         await asyncio.gather(self._drain, return_exceptions=True)
 
@@ -160,13 +160,13 @@ class ChildProcess:
         stdout = self._process.stdout
         assert stdout is not None  # noqa: S101 - spawned with a pipe
         with contextlib.suppress(TimeoutError, RuntimeError):
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_STEP_TIMEOUT):
                 while await stdout.read(_CHUNK):
                     pass
 
     async def _ended(self) -> bool:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_STEP_TIMEOUT):
                 await self._process.wait()
         return self._process.returncode is not None
 
@@ -190,7 +190,7 @@ async def spawn(
 
     Args:
         argv: Its command line.
-        environ: Its environment, to which a mark is added.
+        environ: Its environment, to which a tag is added.
         cwd: Its directory.
         alone: Whether it starts no processes of its own as long as it ends by itself.
         sweep: Removes, given its id, what it has left once it has ended.
@@ -198,8 +198,8 @@ async def spawn(
     Raises:
         UnavailableError: It cannot be started.
     """
-    mark = orphans.mark(next(_numbers))
-    options: dict[str, Any] = {"env": {**environ, orphans.VARIABLE: str(mark)}, "cwd": cwd, "start_new_session": True}
+    tag = orphans.tag(next(_numbers))
+    options: dict[str, Any] = {"env": {**environ, orphans.VARIABLE: str(tag)}, "cwd": cwd, "start_new_session": True}
     starting = asyncio.create_task(
         asyncio.create_subprocess_exec(
             *argv,
@@ -215,7 +215,7 @@ async def spawn(
     except asyncio.CancelledError:
         # a start that is given up half-way would leave its pipes open
         with contextlib.suppress(OSError):
-            unwanted = ChildProcess(await starting, mark, alone=alone, sweep=sweep)
+            unwanted = ChildProcess(await starting, tag, alone=alone, sweep=sweep)
             unwanted.kill()
             await unwanted.close()
         raise
@@ -224,7 +224,7 @@ async def spawn(
     except OSError as error:
         # it is being replaced, or the machine is short of something: both pass
         raise UnavailableError(f"Claude Code could not be started: {error}") from error
-    return ChildProcess(process, mark, alone=alone, sweep=sweep)
+    return ChildProcess(process, tag, alone=alone, sweep=sweep)
 
 
 def _binding() -> Callable[[], None] | None:

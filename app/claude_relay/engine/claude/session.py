@@ -21,7 +21,7 @@ from claude_relay.settings import Personality
 
 _log = logging.getLogger(__name__)
 
-_PATIENCE = 0.5
+_INTERRUPT_TIMEOUT = 0.5
 """Seconds that a process gets to take notice of an interrupt, and to end its turn."""
 REPLY_TIMEOUT = 0.5
 """Seconds within which a process that was idle answers a control request; one that does not hangs."""
@@ -256,13 +256,13 @@ class Session:
             await self.interrupt()
         # whoever reads the answer still, while the relay stops, hears of the end instead
         with contextlib.suppress(TimeoutError, UpstreamError, RuntimeError):
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_INTERRUPT_TIMEOUT):
                 await self._turn_over()
 
     async def interrupt(self) -> None:
         """Ask the CLI to stop its work, upstream and in tools; nothing happens if it is gone already."""
         with contextlib.suppress(UpstreamError, TimeoutError):
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_INTERRUPT_TIMEOUT):
                 await self._channel.write(self._channel.request("interrupt"))
 
     def _sign_of_life(self) -> list[wire.Outgoing]:

@@ -12,10 +12,10 @@ import pytest
 from msgspec.structs import replace
 
 from claude_relay.engine.claude import orphans
-from claude_relay.engine.claude.orphans import Mark, end_orphans, end_remains, is_orphan, mark, start_of, understood
+from claude_relay.engine.claude.orphans import ProcessTag, end_orphans, is_orphan, kill_tagged, parse_tag, start_of, tag
 
 HERE = "pid:[1]"
-MARK = Mark(HERE, 7, "100", 3)
+TAG = ProcessTag(HERE, 7, "100", 3)
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)"
 MEEK = "import time; print(flush=True); time.sleep(60)"
 
@@ -24,7 +24,7 @@ Start = Callable[..., subprocess.Popen[bytes]]
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Start Python code that carries a mark, and wait until it has begun."""
+    """Start Python code that carries a tag, and wait until it has begun."""
     started: list[subprocess.Popen[bytes]] = []
 
     def run(code: str, carried: object) -> subprocess.Popen[bytes]:
@@ -42,28 +42,28 @@ def start() -> Iterator[Start]:
 
 
 @pytest.fixture
-def gone() -> Mark:
-    """The mark of a server that has ended."""
-    script = "from claude_relay.engine.claude.orphans import mark; print(mark(1))"
+def gone() -> ProcessTag:
+    """The tag of a server that has ended."""
+    script = "from claude_relay.engine.claude.orphans import tag; print(tag(1))"
     ran = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
-    found = understood(ran.stdout.strip())
+    found = parse_tag(ran.stdout.strip())
     assert found is not None
     return found
 
 
 def test_a_mark_is_what_was_written() -> None:
-    assert understood(str(MARK)) == MARK
-    assert understood(str(mark(5))) == mark(5)
+    assert parse_tag(str(TAG)) == TAG
+    assert parse_tag(str(tag(5))) == tag(5)
 
 
 @pytest.mark.parametrize("text", ["", "1", "a/b/c/d", "a/1/2", "a/1/2/3/4", "a/1/2/x"])
 def test_what_is_no_mark_is_not_taken_for_one(text: str) -> None:
-    assert understood(text) is None
+    assert parse_tag(text) is None
 
 
 def test_marks_tell_servers_and_their_children_apart() -> None:
-    assert mark(1) != mark(2)
-    assert (mark(1).server, mark(1).started) == (os.getpid(), start_of(os.getpid()))
+    assert tag(1) != tag(2)
+    assert (tag(1).server, tag(1).started) == (os.getpid(), start_of(os.getpid()))
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_marks_tell_servers_and_their_children_apart() -> None:
     ],
 )
 def test_only_what_a_gone_server_left_here_is_an_orphan(namespace: str, start: str | None, orphan: bool) -> None:
-    assert is_orphan(MARK, namespace, {7: start}.get) is orphan
+    assert is_orphan(TAG, namespace, {7: start}.get) is orphan
 
 
 def test_a_process_that_is_none_has_no_start() -> None:
@@ -94,31 +94,33 @@ def test_a_process_that_is_none_has_no_start() -> None:
 
 
 def test_orphans_are_asked_first_and_then_made_to_end(
-    start: Start, gone: Mark, monkeypatch: pytest.MonkeyPatch
+    start: Start, gone: ProcessTag, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(orphans, "_PATIENCE", 0.1)
+    monkeypatch.setattr(orphans, "_STEP_TIMEOUT", 0.1)
     meek, stubborn = start(MEEK, gone), start(STUBBORN, replace(gone, child=2))
 
     assert end_orphans() == 2
     assert [meek.wait(5), stubborn.wait(5)] == [-signal.SIGTERM, -signal.SIGKILL]
 
 
-def test_what_belongs_to_a_living_server_or_to_nobody_is_left_alone(start: Start, gone: Mark) -> None:
-    others = [start(MEEK, carried) for carried in (mark(1), replace(gone, namespace="elsewhere"), "anything", "1/2/3")]
+def test_what_belongs_to_a_living_server_or_to_nobody_is_left_alone(start: Start, gone: ProcessTag) -> None:
+    others = [start(MEEK, carried) for carried in (tag(1), replace(gone, namespace="elsewhere"), "anything", "1/2/3")]
 
     assert end_orphans() == 0
     assert [process.poll() for process in others] == [None] * 4
 
 
 def test_only_what_one_child_left_ends_with_it(start: Start) -> None:
-    mine, others = start(MEEK, mark(1)), start(MEEK, mark(2))
+    mine, others = start(MEEK, tag(1)), start(MEEK, tag(2))
 
-    assert end_remains(mark(1)) == 1
+    assert kill_tagged(tag(1)) == 1
     assert mine.wait(5) == -signal.SIGTERM
     assert others.poll() is None
 
 
-def test_a_process_of_another_user_is_left_alone(start: Start, gone: Mark, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_of_another_user_is_left_alone(
+    start: Start, gone: ProcessTag, monkeypatch: pytest.MonkeyPatch
+) -> None:
     process = start(MEEK, gone)
     monkeypatch.setattr(os, "getuid", lambda: 4242)
 
@@ -126,7 +128,7 @@ def test_a_process_of_another_user_is_left_alone(start: Start, gone: Mark, monke
     assert process.poll() is None
 
 
-def test_a_process_that_carries_the_mark_of_a_gone_server_does_not_end_itself(gone: Mark) -> None:
+def test_a_process_that_carries_the_mark_of_a_gone_server_does_not_end_itself(gone: ProcessTag) -> None:
     script = "from claude_relay.engine.claude.orphans import end_orphans; print(end_orphans())"
     environ = {**os.environ, orphans.VARIABLE: str(gone)}
 
@@ -141,5 +143,5 @@ def test_where_namespaces_cannot_be_read_there_is_one(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(os, "readlink", unreadable)
 
-    assert mark(1).namespace == ""
-    assert understood(str(mark(1))) == mark(1)
+    assert tag(1).namespace == ""
+    assert parse_tag(str(tag(1))) == tag(1)

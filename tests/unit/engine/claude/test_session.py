@@ -289,7 +289,7 @@ async def test_an_answer_that_is_cut_short_is_interrupted_and_its_cost_is_known(
 async def test_where_an_interrupt_changes_nothing_a_chat_is_killed_and_an_agent_may_have_tools_to_end(
     cli: FakeCli, monkeypatch: pytest.MonkeyPatch, personality: Personality, code: int | None
 ) -> None:
-    monkeypatch.setattr(session_module, "_PATIENCE", 0.05)
+    monkeypatch.setattr(session_module, "_INTERRUPT_TIMEOUT", 0.05)
     session = await cli.session("works on", personality)
     await session.ask(hello(), native)
 

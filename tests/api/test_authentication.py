@@ -1,4 +1,4 @@
-"""Every door asks who it is, before it reads a body, and refuses in the one shape of errors."""
+"""Every endpoint authenticates, before it reads a body, and refuses in the one shape of errors."""
 
 import json
 import os
@@ -214,10 +214,10 @@ def test_a_refusal_is_logged_under_its_id_without_the_key(keyed: Client, caplog:
 
     keyed.get("/v1/models", headers={"authorization": "Bearer sEcReTsEcReT"})
 
-    (facts,) = [vars(record)["facts"] for record in caplog.records if record.name == "claude_relay.web.journal"]
-    assert facts["client"] == ELSEWHERE
-    assert facts["error"] == "invalid_api_key"
-    assert "sEcReT" not in f"{caplog.text} {facts}"
+    (fields,) = [vars(record)["fields"] for record in caplog.records if record.name == "claude_relay.web.access_log"]
+    assert fields["client"] == ELSEWHERE
+    assert fields["error"] == "invalid_api_key"
+    assert "sEcReT" not in f"{caplog.text} {fields}"
 
 
 def test_a_body_is_not_read_of_who_may_not_send_one() -> None:
@@ -329,7 +329,7 @@ def test_a_guesser_keeps_out_nobody_else_and_behind_a_trusted_proxy_that_is_by_c
 def test_the_log_tells_of_guessing_once_for_each_wait(keyed: Client, caplog: pytest.LogCaptureFixture) -> None:
     guesses(keyed, FREE + 5)
 
-    (warning,) = [record for record in caplog.records if record.name == "claude_relay.web.door"]
+    (warning,) = [record for record in caplog.records if record.name == "claude_relay.web.auth_middleware"]
     assert ELSEWHERE in warning.getMessage()
     assert "guess-" not in caplog.text
 
