@@ -10,16 +10,16 @@ from litestar.di import Provide
 
 from claude_relay import logs
 from claude_relay.chat.plugin import ChatPlugin
-from claude_relay.engine.allowances import allowances
 from claude_relay.engine.claude.runner import ClaudeCodeRunner
 from claude_relay.engine.echo import EchoRunner
-from claude_relay.engine.governed import governed
+from claude_relay.engine.limited import limited
+from claude_relay.engine.quotas import quotas
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.health.plugin import OPEN, HealthPlugin
 from claude_relay.models.plugin import ModelsPlugin
 from claude_relay.settings import Settings
 from claude_relay.settings_loading import environment, resolve
-from claude_relay.web import access_log, auth, auth_middleware, head
+from claude_relay.web import access_log, auth, auth_middleware, head_requests
 from claude_relay.web.draining import Draining
 from claude_relay.web.plugin import WebPlugin
 from claude_relay.web.watchdog import Watchdog
@@ -60,7 +60,7 @@ def create_app(settings: Settings | None = None, runner: ClaudeRunner | None = N
         on_startup=[_watch_loop, engine.start],
         on_shutdown=[engine.stop],
     )
-    return access_log.install(auth_middleware.install(head.serve(app), policy))
+    return access_log.install(auth_middleware.install(head_requests.install(app), policy))
 
 
 def served() -> Litestar:
@@ -89,7 +89,7 @@ def _loaded() -> Settings:
 
 def create_runner(settings: Settings) -> ClaudeRunner:
     """Return the engine that the operator chose, under the limits that the operator set."""
-    used = allowances(settings)
+    used = quotas(settings)
     claude = settings.runner == "claude"
-    runner: ClaudeRunner = ClaudeCodeRunner(settings, environment(), used.spend) if claude else EchoRunner()
-    return governed(runner, settings, used)
+    runner: ClaudeRunner = ClaudeCodeRunner(settings, environment(), used.charge_cost) if claude else EchoRunner()
+    return limited(runner, settings, used)

@@ -170,7 +170,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     reuse: Annotated[
         bool,
         Meta(
-            description="Use processes again: for the next turn of their conversation, or emptied for another.",
+            description="Use processes again: for the next turn of their conversation, or reset for another.",
             extra=UNRESTRICTED,
         ),
     ] = True

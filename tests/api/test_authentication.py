@@ -11,9 +11,9 @@ import pytest
 
 from claude_relay import __version__
 from claude_relay.asgi import create_app
-from claude_relay.engine.allowances import allowances
 from claude_relay.engine.echo import EchoRunner
-from claude_relay.engine.governed import governed
+from claude_relay.engine.limited import limited
+from claude_relay.engine.quotas import quotas
 from claude_relay.engine.vocabulary import RunRequest
 from claude_relay.settings import Settings
 from claude_relay.web.throttle import FREE
@@ -262,7 +262,7 @@ def test_the_directory_is_the_operators_and_a_client_that_names_one_is_told_so(c
 
 def test_without_keys_limits_count_by_user_whatever_a_program_calls_itself() -> None:
     used = Settings(max_per_minute=2)
-    with listening(create_app(used, governed(EchoRunner(), used, allowances(used)))) as (host, port):
+    with listening(create_app(used, limited(EchoRunner(), used, quotas(used)))) as (host, port):
         statuses = []
         for number in range(4):
             # each time another program, as far as headers and connections tell

@@ -24,7 +24,7 @@ class Heard:
 
     @property
     def ignored(self) -> set[str]:
-        """What the relay said that it could not honour."""
+        """What the relay said that it does not support."""
         return {name for name in self.headers.get(IGNORED, "").split(", ") if name}
 
 

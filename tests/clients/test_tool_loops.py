@@ -121,7 +121,7 @@ def _talk(body: dict[str, Any]) -> list[dict[str, Any]]:
 def _counts(running: Relay) -> tuple[int, int]:
     counts = running.processes()
     assert counts["reset"] == 0
-    return counts["started"] + counts["spared"], counts["reused"]
+    return counts["started"] + counts["prewarmed"], counts["reused"]
 
 
 def test_a_loop_of_twenty_rounds_is_one_conversation_in_one_process(

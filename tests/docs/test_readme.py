@@ -86,7 +86,7 @@ def test_every_link_between_pages_leads_somewhere() -> None:
 def test_the_table_of_parameters_is_the_codes_own() -> None:
     rows = [line for line in (ROOT / "docs/api.md").read_text().splitlines() if line.startswith("| `")]
     wanted = [f"| `{known.name}` | {known.chat} | {known.agent} | {known.meaning} |" for known in PARAMETERS]
-    assert [row for row in rows if row.split("|")[2].strip() in {"honoured", "ignored", "refused"}] == wanted
+    assert [row for row in rows if row.split("|")[2].strip() in {"supported", "ignored", "refused"}] == wanted
 
 
 def test_every_error_code_is_documented() -> None:

@@ -16,9 +16,9 @@ import uvicorn
 from openai import OpenAI
 
 from claude_relay.asgi import create_app
-from claude_relay.engine.allowances import allowances
 from claude_relay.engine.claude.runner import ClaudeCodeRunner
-from claude_relay.engine.governed import governed
+from claude_relay.engine.limited import limited
+from claude_relay.engine.quotas import quotas
 from claude_relay.settings import Settings
 from claude_relay.web.protocol import BoundedProtocol
 from tests.serving import serving
@@ -100,8 +100,8 @@ def _home_of(process: psutil.Process) -> str | None:
 def relay(home: Path, environ: Mapping[str, str], **choices: Any) -> Iterator[Relay]:
     """Run a relay with the real CLI until the block ends; then no process of its may be left."""
     settings = Settings(**{"host": "127.0.0.1", "cwd": str(home), "self_test": False, **choices})
-    used = allowances(settings)
-    app = create_app(settings, governed(ClaudeCodeRunner(settings, environ, used.spend), settings, used))
+    used = quotas(settings)
+    app = create_app(settings, limited(ClaudeCodeRunner(settings, environ, used.charge_cost), settings, used))
     config = uvicorn.Config(
         app,
         host=settings.host,

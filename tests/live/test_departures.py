@@ -34,7 +34,7 @@ def _leave(relay: Relay, upstream: FakeUpstream, *, stream: bool, after: int) ->
 
 def _idle(relay: Relay) -> int:
     counts = relay.processes()
-    return counts["spare"] + counts["living"]
+    return counts["spare"] + counts["idle"]
 
 
 def _read_until(client: socket.socket, wanted: bytes) -> bytes:

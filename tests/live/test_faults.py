@@ -58,7 +58,7 @@ class Answer:
         assert self._socket is not None
         self._socket.shutdown(socket.SHUT_RDWR)
 
-    def whole(self) -> "Answer":
+    def collect(self) -> "Answer":
         """Wait until it is over."""
         self._thread.join(20)
         assert not self._thread.is_alive(), "the client was left waiting"
@@ -131,10 +131,10 @@ def test_a_cli_killed_in_mid_answer_is_one_error_frame_and_others_live_on(
 
     victim.kill()
 
-    assert broken.whole().errors == ["claude_exited"]
+    assert broken.collect().errors == ["claude_exited"]
     assert broken.text == "Hello fr"
     assert broken.frames[-1].keys() == {"error"}
-    assert (healthy.whole().text, healthy.frames[-1], healthy.errors) == ("one two three", "[DONE]", [])
+    assert (healthy.collect().text, healthy.frames[-1], healthy.errors) == ("one two three", "[DONE]", [])
     assert running.chat("again").status_code == 200
 
 
@@ -213,7 +213,7 @@ def test_a_shortage_of_descriptors_costs_no_answer_that_has_begun(
         before = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
         resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (1, before[1]))
 
-        assert (answer.whole().text, answer.frames[-1]) == ("one two three", "[DONE]")
+        assert (answer.collect().text, answer.frames[-1]) == ("one two three", "[DONE]")
         resource.prlimit(server.pid, resource.RLIMIT_NOFILE, before)
         running.wait_until(lambda: running.chat("again").status_code == 200)
     assert b"Traceback" not in (home / "output").read_bytes()
@@ -231,7 +231,7 @@ def test_what_hangs_is_given_up_and_leaves_nothing(
         if stopped == "cli":
             hanging.suspend()
 
-        assert answer.whole().errors == ["silence_timeout"]
+        assert answer.collect().errors == ["silence_timeout"]
         running.wait_until(lambda: not clis(home))
         assert running.chat("again").status_code == 200
 
@@ -363,7 +363,7 @@ def test_what_the_cli_asks_again_before_a_word_was_said_is_answered_once(
     running = run(personality="agent")
     upstream.replies(cut)
 
-    answer = Answer(running).whole()
+    answer = Answer(running).collect()
 
     if current or always:
         assert len(upstream.messages_requests) == 2
@@ -384,7 +384,7 @@ def test_what_the_cli_asks_again_after_a_word_was_said_is_an_error_not_a_second_
         answer = running.chat("hi")
         assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_disconnected")
         return
-    streamed = Answer(running).whole()
+    streamed = Answer(running).collect()
     assert (streamed.text, streamed.errors) == ("Hello fr", ["upstream_disconnected"])
     assert streamed.frames[-1].keys() == {"error"}
 
@@ -441,7 +441,7 @@ def test_what_an_agents_tools_started_ends_with_it(
         with relay(home, clean_environment(home, upstream), **choices) as running:
             answer = asked(running)
             if end == "idle-too-long":
-                answer.whole()
+                answer.collect()
             else:
                 assert len(tools.alive) == len(ways)
             if end == "client-leaves":
@@ -449,11 +449,11 @@ def test_what_an_agents_tools_started_ends_with_it(
             if end == "cli-killed":
                 (cli,) = clis(home).values()
                 cli.kill()
-                assert answer.whole().errors == ["claude_exited"]
+                assert answer.collect().errors == ["claude_exited"]
             if end != "server-stops":
                 running.wait_until(lambda: tools.alive == [] and running.processes()["ending"] == 0, 10)
         assert tools.alive == []
-        answer.whole()
+        answer.collect()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's death")
@@ -475,7 +475,7 @@ def test_the_orphans_of_a_killed_server_end_and_those_of_a_living_one_live(
         server.kill()
         assert record.disconnected.wait(5), "the CLI worked on for nobody"
         first.wait_until(lambda: not clis(home))
-        answer.whole()
+        answer.collect()
         # any relay that starts meanwhile on this machine may do it too
         with served_by_command_beside(home, environ, claude_path, *options):
             assert tools.alive == []
@@ -508,7 +508,7 @@ def test_a_signal_in_the_middle_of_work_leaves_no_process(
             server.send_signal(number)
             running.wait_until(lambda: draining(running))
 
-        assert answer.whole().errors == ["shutting_down"]
+        assert answer.collect().errors == ["shutting_down"]
         assert "[DONE]" not in answer.frames
         server.wait(10)
         assert tools.alive == []

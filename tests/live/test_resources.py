@@ -8,7 +8,7 @@ from typing import Self
 import psutil
 import pytest
 
-from claude_relay.engine import governed
+from claude_relay.engine import limited
 from claude_relay.engine.claude import runner
 from claude_relay.engine.resources import Bound, Resources
 from tests.live.relay import Relay, clean_environment, processes_with_home, relay
@@ -52,7 +52,7 @@ def test_many_callers_are_answered_in_a_gigabyte(
     home: Path, upstream: FakeUpstream, claude_path: str, monkeypatch: pytest.MonkeyPatch, personality: str
 ) -> None:
     container = Resources(Bound(GIGABYTE, "cgroup"), Bound(8, "machine"))
-    for room in (governed, runner):
+    for room in (limited, runner):
         monkeypatch.setattr(room, "find", lambda: container)
     environ = clean_environment(home, upstream)
     with (

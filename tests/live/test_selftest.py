@@ -68,7 +68,7 @@ def test_a_cli_that_goes_on_after_a_limit_is_said_to_and_its_answers_end_all_the
     broken.chmod(0o755)
     environ = clean_environment(home, upstream)
     with relay(home, environ, claude_path=str(broken), personality="chat", warm=0, self_test=True) as running:
-        assert _tested(running) == ("failed: fence" if current else "failed: text, fence, tied")
+        assert _tested(running) == ("failed: single_request" if current else "failed: text, single_request, tied")
         upstream.replies(*[text("so far", stop_reason="max_tokens")] * 4)
         choice = running.chat("hi", max_tokens=5).json()["choices"][0]
     assert (choice["finish_reason"], choice["message"]["content"]) == ("length", "so far")

@@ -91,7 +91,7 @@ def test_a_terminal_that_is_closed_ends_the_server_after_its_answers(
         server.send_signal(signal.SIGHUP)
         running.wait_until(lambda: draining(running))
 
-        assert (answer.whole().text, answer.errors) == ("one two three", [])
+        assert (answer.collect().text, answer.errors) == ("one two three", [])
         assert server.wait(10) in {0, -signal.SIGHUP}
         assert processes_with_home(home) == []
     assert "Traceback" not in (home / "output").read_text()

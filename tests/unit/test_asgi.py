@@ -7,7 +7,7 @@ import pytest
 from claude_relay.asgi import create_app, create_runner
 from claude_relay.engine.claude.runner import ClaudeCodeRunner
 from claude_relay.engine.echo import EchoRunner
-from claude_relay.engine.governed import GovernedRunner
+from claude_relay.engine.limited import LimitedRunner
 from claude_relay.settings import Settings
 from tests.callers import calling
 
@@ -29,7 +29,7 @@ class Counted(EchoRunner):
 def test_the_operator_chooses_the_engine_and_it_is_governed(name: Any, kind: type) -> None:
     runner = create_runner(Settings(runner=name))
 
-    assert isinstance(runner, GovernedRunner)
+    assert isinstance(runner, LimitedRunner)
     assert isinstance(runner._runner, kind)
 
 

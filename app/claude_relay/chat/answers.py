@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from claude_relay.chat.outbound import Indexed
 from claude_relay.engine.runner import ClaudeRunner, Run, open_run
-from claude_relay.engine.vocabulary import Begun, Event, RunEnd, RunRequest
+from claude_relay.engine.vocabulary import Event, RunEnd, RunRequest, RunStarted
 
 
 class Answers:
@@ -28,11 +28,11 @@ class Answers:
 
     @property
     def dropped(self) -> tuple[str, ...]:
-        """What the upstream refused of the question's wishes, as far as runs have begun."""
+        """What the upstream refused of the question's options, as far as runs have begun."""
         return tuple(dict.fromkeys(name for run in self._begun() for name in run.dropped))
 
     @property
-    def begun(self) -> tuple[Begun, ...]:
+    def begun(self) -> tuple[RunStarted, ...]:
         """How those runs began that have."""
         return tuple(run.begun for run in self._begun())
 

@@ -31,7 +31,7 @@ class Arguments(Protocol):
     def feed(self, piece: str) -> str:
         """Return what a piece of JSON adds to what the client is told."""
 
-    def rest(self) -> str:
+    def flush(self) -> str:
         """Return what is still to be told when the call is complete."""
 
 
@@ -46,7 +46,7 @@ class Json:
         self._empty = self._empty and not piece
         return piece
 
-    def rest(self) -> str:
+    def flush(self) -> str:
         """Return an empty object where nothing came: the upstream leaves it out, and clients read JSON."""
         return "{}" if self._empty else ""
 
@@ -74,7 +74,7 @@ class InputText:
             self._raw = self._raw[opening.end() :]
         return self._taken(_READY)
 
-    def rest(self) -> str:
+    def flush(self) -> str:
         """Return what waited for more; arguments that are not what they should be are told as they are."""
         self._raw += "".join(self._unread)
         return self._taken(_INSIDE) if self._opened else self._raw

@@ -9,7 +9,7 @@ from claude_relay.chat import schemas
 from claude_relay.chat.arguments import Arguments, InputText, Json
 from claude_relay.engine.vocabulary import Event, RunEnd, ToolCallDelta, ToolCallStart
 
-Texts = Mapping[str, Literal["custom", "function"]]
+CustomTools = Mapping[str, Literal["custom", "function"]]
 """Tools that take text, and how their calls are told: as they are, or as functions whose arguments are the text."""
 
 
@@ -17,12 +17,12 @@ class StreamedCalls:
     """The calls of one answer of a stream.
 
     Args:
-        texts: Tools that take text.
+        custom_tools: Tools that take text.
         legacy: Whether calls are told in the older form, ``function_call``, which knows one for each answer.
     """
 
-    def __init__(self, texts: Texts, *, legacy: bool) -> None:
-        self._texts = texts
+    def __init__(self, custom_tools: CustomTools, *, legacy: bool) -> None:
+        self._custom_tools = custom_tools
         self._legacy = legacy
         self._count = 0
         self._name = ""
@@ -35,7 +35,7 @@ class StreamedCalls:
                 yield from self._ended()
                 self._count += 1
                 if not self._legacy or self._count == 1:
-                    self._name, self._arguments = name, _reader(name, self._texts)
+                    self._name, self._arguments = name, _reader(name, self._custom_tools)
                     yield self._delta("", name, call_id)
             case ToolCallDelta(piece) if self._arguments is not None:
                 yield from self._told(self._arguments.feed(piece))
@@ -44,7 +44,7 @@ class StreamedCalls:
 
     def _ended(self) -> Iterator[schemas.ChoiceDelta]:
         if self._arguments is not None:
-            yield from self._told(self._arguments.rest())
+            yield from self._told(self._arguments.flush())
         self._arguments = None
 
     def _told(self, piece: str) -> Iterator[schemas.ChoiceDelta]:
@@ -57,13 +57,13 @@ class StreamedCalls:
         function = schemas.FunctionDelta(name, piece)
         if self._legacy:
             return schemas.ChoiceDelta(function_call=function)
-        kind = self._texts.get(self._name, "function")
+        kind = self._custom_tools.get(self._name, "function")
         told = {"function": function} if kind == "function" else {"custom": schemas.CustomDelta(name, piece)}
         index, named = self._count - 1, UNSET if call_id is UNSET else kind
         return schemas.ChoiceDelta(tool_calls=[schemas.ToolCallDelta(index, call_id, named, **told)])
 
 
-def whole(events: Iterable[Event], texts: Texts) -> list[schemas.ToolCall]:
+def collect(events: Iterable[Event], custom_tools: CustomTools) -> list[schemas.ToolCall]:
     """Return the calls that events stand for."""
     found: list[tuple[ToolCallStart, list[str]]] = []
     for event in events:
@@ -72,16 +72,16 @@ def whole(events: Iterable[Event], texts: Texts) -> list[schemas.ToolCall]:
                 found.append((event, []))
             case ToolCallDelta(piece):
                 found[-1][1].append(piece)
-    return [_whole(start, "".join(pieces), texts) for start, pieces in found]
+    return [_whole(start, "".join(pieces), custom_tools) for start, pieces in found]
 
 
-def _whole(start: ToolCallStart, arguments: str, texts: Texts) -> schemas.ToolCall:
-    reader = _reader(start.name, texts)
-    told = reader.feed(arguments) + reader.rest()
-    if texts.get(start.name) == "custom":
+def _whole(start: ToolCallStart, arguments: str, custom_tools: CustomTools) -> schemas.ToolCall:
+    reader = _reader(start.name, custom_tools)
+    told = reader.feed(arguments) + reader.flush()
+    if custom_tools.get(start.name) == "custom":
         return schemas.ToolCall(start.id, type="custom", custom=schemas.CustomCall(start.name, told))
     return schemas.ToolCall(start.id, schemas.FunctionCall(start.name, told))
 
 
-def _reader(name: str, texts: Texts) -> Arguments:
-    return InputText() if name in texts else Json()
+def _reader(name: str, custom_tools: CustomTools) -> Arguments:
+    return InputText() if name in custom_tools else Json()

@@ -43,13 +43,13 @@ def pieces(content: str | Iterable[Part] | None, where: str) -> tuple[Piece, ...
     return tuple(piece for piece in made if not isinstance(piece, Text) or piece.text.strip())
 
 
-def tool_call(call: schemas.ToolCall, where: str, texts: Collection[str] = ()) -> ToolCall:
+def tool_call(call: schemas.ToolCall, where: str, custom_tools: Collection[str] = ()) -> ToolCall:
     """Return a past call of a client's tool.
 
     Args:
         call: The call.
         where: Its path in the request, for errors.
-        texts: Tools that take text.
+        custom_tools: Tools that take text.
 
     Raises:
         InvalidRequestError: It calls nothing, or its arguments are no JSON object.
@@ -57,13 +57,13 @@ def tool_call(call: schemas.ToolCall, where: str, texts: Collection[str] = ()) -
     if call.custom:
         return ToolCall(call.id, call.custom.name, with_input(call.custom.input))
     if call.function:
-        return function_call(call.id, call.function, f"{where}.function", texts)
+        return function_call(call.id, call.function, f"{where}.function", custom_tools)
     raise missing(f"{where}.function")
 
 
-def function_call(call_id: str, call: schemas.FunctionCall, where: str, texts: Collection[str] = ()) -> ToolCall:
+def function_call(call_id: str, call: schemas.FunctionCall, where: str, custom_tools: Collection[str] = ()) -> ToolCall:
     """Return a past call of a client's function, with the arguments of ``tool_call``."""
-    if call.name in texts:
+    if call.name in custom_tools:
         return ToolCall(call_id, call.name, with_input(call.arguments))
     try:
         arguments = msgspec.json.decode(call.arguments or "{}", type=dict)

@@ -11,7 +11,7 @@ from litestar import Request, Response, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
-from claude_relay.chat import accounts, answers, functions, inbound, limits, outbound
+from claude_relay.chat import answers, functions, inbound, limits, log_fields, outbound
 from claude_relay.chat.operation import ChatOperation
 from claude_relay.chat.reading import Body, read
 from claude_relay.chat.schemas import ChatCompletion, ChatCompletionRequest, JsonObjectFormat, JsonSchemaFormat
@@ -19,14 +19,14 @@ from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.settings import Settings
 from claude_relay.web import access_log, sse
 from claude_relay.web.auth_middleware import require_caller
-from claude_relay.web.beside import Beside
-from claude_relay.web.connection import cancel_on_disconnect
 from claude_relay.web.controller import WireController, failures
+from claude_relay.web.disconnects import cancel_on_disconnect
 from claude_relay.web.dto import WireDTO
+from claude_relay.web.offload import Offload
 
 _LONGEST_NAME = 64
 _BODY = "claude_relay_chat_body"
-BESIDE = "claude_relay_chat_beside"
+OFFLOAD = "claude_relay_chat_offload"
 """Where the application keeps what reads large bodies."""
 _MOST_NAMED = 30
 """Ignored parameters that a header names."""
@@ -42,11 +42,11 @@ class ChatDTO(WireDTO[ChatCompletionRequest]):
 
 
 async def _read(request: Request[Any, Any, Any]) -> None:
-    """Read the body, beside the event loop if that may take long: Litestar itself would let nobody else have a turn."""
+    """Read the body, in a thread if that may take long: Litestar itself would block the event loop."""
     if body := await request.body():
         is_large = len(body) > limits.LARGE
-        beside: Beside = request.app.state[BESIDE]
-        request.scope["state"][_BODY] = await beside.run(partial(read, body)) if is_large else read(body)
+        offload: Offload = request.app.state[OFFLOAD]
+        request.scope["state"][_BODY] = await offload.run(partial(read, body)) if is_large else read(body)
 
 
 class ChatController(WireController):
@@ -86,36 +86,36 @@ class ChatController(WireController):
         """Ask Claude Code. With `stream: true` the answer comes as server-sent events."""
         body: Body = request.scope["state"][_BODY]
         caller = require_caller(request)
-        to_run_request = partial(
+        convert = partial(
             inbound.to_run_request, data, _defaults(settings), body.unknown, caller.identity, caller.account
         )
-        beside: Beside = request.app.state[BESIDE]
+        offload: Offload = request.app.state[OFFLOAD]
         takes_long = body.is_large or isinstance(data.response_format, JsonSchemaFormat)
-        question = await beside.run(to_run_request) if takes_long else to_run_request()
-        show = _presentation(data, settings)
+        question = await offload.run(convert) if takes_long else convert()
+        options = _render_options(data, settings)
         access_log.annotate(
-            model=show.model[:_LONGEST_NAME], personality=question.run.personality, stream=bool(data.stream)
+            model=options.model[:_LONGEST_NAME], personality=question.run.personality, stream=bool(data.stream)
         )
-        asked = await cancel_on_disconnect(request, lambda: answers.opened(runner, question.run, show.answers))
+        asked = await cancel_on_disconnect(request, lambda: answers.opened(runner, question.run, options.answers))
         access_log.annotate(first_token_ms=access_log.elapsed_ms())
         headers = _headers(question, asked.dropped)
         if data.stream:
-            return sse.EventStream(_frames(show, asked), lambda: _closed(show, asked), headers)  # type: ignore[return-value]
+            return sse.EventStream(_frames(options, asked), lambda: _closed(options, asked), headers)  # type: ignore[return-value]
         try:
-            answer = await cancel_on_disconnect(request, lambda: outbound.completion(show, asked.events()))
+            answer = await cancel_on_disconnect(request, lambda: outbound.completion(options, asked.events()))
         finally:
-            await _closed(show, asked)
+            await _closed(options, asked)
         return Response(answer, headers=headers)
 
 
-async def _frames(show: outbound.Presentation, asked: answers.Answers) -> AsyncIterator[bytes]:
-    async for chunk in outbound.chunks(show, asked.events()):
+async def _frames(options: outbound.RenderOptions, asked: answers.Answers) -> AsyncIterator[bytes]:
+    async for chunk in outbound.chunks(options, asked.events()):
         yield sse.frame(chunk)
     yield sse.DONE
 
 
-async def _closed(show: outbound.Presentation, asked: answers.Answers) -> None:
-    access_log.annotate(**accounts.account(show, asked.begun, asked.ends))
+async def _closed(options: outbound.RenderOptions, asked: answers.Answers) -> None:
+    access_log.annotate(**log_fields.log_fields(options, asked.begun, asked.ends))
     await asked.aclose()
 
 
@@ -123,8 +123,8 @@ def _defaults(settings: Settings) -> inbound.Defaults:
     return inbound.Defaults(settings.model, settings.personality, settings.aliases, settings.strict)
 
 
-def _presentation(data: ChatCompletionRequest, settings: Settings) -> outbound.Presentation:
-    return outbound.Presentation(
+def _render_options(data: ChatCompletionRequest, settings: Settings) -> outbound.RenderOptions:
+    return outbound.RenderOptions(
         id=f"chatcmpl-{uuid4().hex}",
         created=int(time.time()),
         model=data.model or settings.model,
@@ -134,7 +134,7 @@ def _presentation(data: ChatCompletionRequest, settings: Settings) -> outbound.P
         activity=settings.show_activity,
         structured=isinstance(data.response_format, JsonObjectFormat | JsonSchemaFormat),
         legacy=functions.legacy(data),
-        texts=functions.texts(data),
+        custom_tools=functions.custom_tools(data),
     )
 
 

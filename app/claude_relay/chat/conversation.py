@@ -26,18 +26,18 @@ def system_prompt(messages: Iterable[schemas.Message]) -> str | None:
     return "\n\n".join(texts) or None
 
 
-def turns(messages: Iterable[schemas.Message], texts: Collection[str] = ()) -> tuple[Turn, ...]:
+def turns(messages: Iterable[schemas.Message], custom_tools: Collection[str] = ()) -> tuple[Turn, ...]:
     """Return what was said, turn by turn; messages of one role in a row are one turn.
 
     Args:
         messages: The messages.
-        texts: Tools that take text.
+        custom_tools: Tools that take text.
 
     Raises:
         InvalidRequestError: A message cannot be understood, or answers a call that was not made.
     """
     joined: list[tuple[Role, list[Piece]]] = []
-    for role, content in _said(messages, texts):
+    for role, content in _contents(messages, custom_tools):
         if joined and joined[-1][0] == role:
             joined[-1][1].extend(content)
         elif content:
@@ -46,7 +46,7 @@ def turns(messages: Iterable[schemas.Message], texts: Collection[str] = ()) -> t
     return (_OPENING, *made) if made and made[0].role == "assistant" else made
 
 
-def passed_over(messages: Iterable[schemas.Message]) -> Iterator[str]:
+def unsupported_fields(messages: Iterable[schemas.Message]) -> Iterator[str]:
     """Name what messages carry that the upstream has no place for."""
     for message in messages:
         if not isinstance(message, schemas.ToolMessage | schemas.FunctionMessage) and message.name:
@@ -58,7 +58,9 @@ def passed_over(messages: Iterable[schemas.Message]) -> Iterator[str]:
                 yield "messages.content.image_url.detail"
 
 
-def _said(messages: Iterable[schemas.Message], texts: Collection[str]) -> Iterator[tuple[Role, tuple[Piece, ...]]]:
+def _contents(
+    messages: Iterable[schemas.Message], custom_tools: Collection[str]
+) -> Iterator[tuple[Role, tuple[Piece, ...]]]:
     waiting: dict[str, str] = {}
     where = "messages"
     for index, message in enumerate(messages):
@@ -69,7 +71,7 @@ def _said(messages: Iterable[schemas.Message], texts: Collection[str]) -> Iterat
             case schemas.UserMessage(content):
                 yield "user", pieces(content, f"{where}.content")
             case schemas.AssistantMessage():
-                calls = _calls(message, where, texts)
+                calls = _calls(message, where, custom_tools)
                 waiting = {call.id: call.name for call in calls}
                 yield "assistant", (*pieces(message.content or message.refusal, f"{where}.content"), *calls)
             case schemas.ToolMessage(call_id):
@@ -95,9 +97,10 @@ def _require_results(waiting: dict[str, str], where: str) -> None:
         )
 
 
-def _calls(message: schemas.AssistantMessage, where: str, texts: Collection[str]) -> tuple[ToolCall, ...]:
+def _calls(message: schemas.AssistantMessage, where: str, custom_tools: Collection[str]) -> tuple[ToolCall, ...]:
     calls = [
-        tool_call(call, f"{where}.tool_calls[{index}]", texts) for index, call in enumerate(message.tool_calls or ())
+        tool_call(call, f"{where}.tool_calls[{index}]", custom_tools)
+        for index, call in enumerate(message.tool_calls or ())
     ]
     if message.function_call is not None:
         # the legacy form has no ids; the message's place is one

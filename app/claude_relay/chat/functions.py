@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from claude_relay.chat import schemas
 from claude_relay.chat.arguments import FIELD
-from claude_relay.chat.calls import Texts
+from claude_relay.chat.calls import CustomTools
 from claude_relay.engine.vocabulary import Tool, ToolChoice
 from claude_relay.errors import InvalidRequestError, missing
 
@@ -21,7 +21,7 @@ class _Chosen(Struct, frozen=True):
     param: str
 
 
-def offered(request: schemas.ChatCompletionRequest) -> tuple[Tool, ...]:
+def offered_tools(request: schemas.ChatCompletionRequest) -> tuple[Tool, ...]:
     """Return the tools that a request offers, in whatever form.
 
     Raises:
@@ -46,19 +46,19 @@ def choice(request: schemas.ChatCompletionRequest, tools: tuple[Tool, ...]) -> T
         InvalidRequestError: A tool must be called that is not offered.
     """
     if not tools:
-        if forced(request):
+        if requires_tool(request):
             field = "function_call" if request.tool_choice is None else "tool_choice"
             raise _invalid("there are no functions to call", field)
         return ToolChoice()
     parallel = request.parallel_tool_calls is not False and not legacy(request)
-    if forbidden(request):
+    if forbids_tools(request):
         return ToolChoice("none")
     if chosen := _named(request):
         return ToolChoice("required", _known(chosen, {tool.name for tool in tools}), parallel)
-    return ToolChoice("required" if forced(request) else "auto", parallel=parallel)
+    return ToolChoice("required" if requires_tool(request) else "auto", parallel=parallel)
 
 
-def forced(request: schemas.ChatCompletionRequest) -> bool:
+def requires_tool(request: schemas.ChatCompletionRequest) -> bool:
     """Whether the model must call a tool."""
     if request.tool_choice is None:
         return isinstance(request.function_call, schemas.FunctionName)
@@ -67,7 +67,7 @@ def forced(request: schemas.ChatCompletionRequest) -> bool:
     return request.tool_choice not in {"auto", "none"}
 
 
-def forbidden(request: schemas.ChatCompletionRequest) -> bool:
+def forbids_tools(request: schemas.ChatCompletionRequest) -> bool:
     """Whether the model must not call a tool."""
     return request.tool_choice == "none" or (request.tool_choice is None and request.function_call == "none")
 
@@ -77,24 +77,24 @@ def legacy(request: schemas.ChatCompletionRequest) -> bool:
     return bool(request.functions) and not request.tools
 
 
-def texts(request: schemas.ChatCompletionRequest) -> Texts:
+def custom_tools(request: schemas.ChatCompletionRequest) -> CustomTools:
     """Return the tools that take text, and how the client wants to hear of their calls.
 
     Cursor, which sends them without ``custom`` around their fields, knows functions only: their arguments are the text.
     """
     return {
         definition.name: "function" if tool.custom is None else "custom"
-        for tool, definition in _takers_of_text(request)
+        for tool, definition in _custom_definitions(request)
     }
 
 
 def unenforced(request: schemas.ChatCompletionRequest) -> Iterator[str]:
     """Name what the model is told of tools but not held to."""
-    if any(_grammar(definition) for _, definition in _takers_of_text(request)):
+    if any(_grammar(definition) for _, definition in _custom_definitions(request)):
         yield "tools.custom.format"
 
 
-def _takers_of_text(
+def _custom_definitions(
     request: schemas.ChatCompletionRequest,
 ) -> Iterator[tuple[schemas.CustomTool, schemas.CustomDefinition]]:
     for index, tool in enumerate(request.tools or ()):

@@ -13,7 +13,7 @@ from claude_relay.errors import InvalidRequestError
 from claude_relay.settings import Personality
 
 _PERSONALITIES: dict[str, Personality] = {"agent": "agent", "chat": "chat"}
-_WORDING = ("temperature", "top_p", "top_k")
+_SAMPLING = ("temperature", "top_p", "top_k")
 _ANY_OBJECT: dict[str, Any] = {"type": "object"}
 
 
@@ -52,7 +52,7 @@ def to_run_request(
     caller: str = "",
     account: str = "",
 ) -> Question:
-    """Return the neutral request, and what of the client's wishes it leaves out.
+    """Return the neutral request, and which of the client's options it leaves out.
 
     Args:
         request: What the client sent.
@@ -64,18 +64,18 @@ def to_run_request(
     Raises:
         InvalidRequestError: The request asks for what the relay cannot do.
     """
-    tools = functions.offered(request)
+    tools = functions.offered_tools(request)
     if tools:
         # who brings tools wants a model that uses them, unless the model's name says otherwise
         defaults = replace(defaults, personality="chat")
     model, personality = resolve(request.model or defaults.model, defaults)
-    if personality == "agent" and functions.forbidden(request):
+    if personality == "agent" and functions.forbids_tools(request):
         tools = ()
-    forced = personality == "chat" and functions.forced(request)
+    forced = personality == "chat" and functions.requires_tool(request)
     ignored = (
         *parameters.unsupported(request, personality, unknown),
         *(_excluded(request) if not forced else _thoughts(request)),
-        *conversation.passed_over(request.messages),
+        *conversation.unsupported_fields(request.messages),
         *functions.unenforced(request),
         *_obfuscation(request),
     )
@@ -85,7 +85,7 @@ def to_run_request(
             param=ignored[0],
             code="unsupported_parameter",
         )
-    system, turns = _said(request)
+    system, turns = _conversation(request)
     run = RunRequest(
         model,
         personality,
@@ -122,9 +122,9 @@ def _split(name: str, default: Personality) -> tuple[str, Personality]:
     return name, default
 
 
-def _said(request: schemas.ChatCompletionRequest) -> tuple[str | None, tuple[Turn, ...]]:
+def _conversation(request: schemas.ChatCompletionRequest) -> tuple[str | None, tuple[Turn, ...]]:
     system = conversation.system_prompt(request.messages)
-    turns = conversation.turns(request.messages, functions.texts(request))
+    turns = conversation.turns(request.messages, functions.custom_tools(request))
     if turns:
         return system, turns
     if system:
@@ -143,14 +143,14 @@ def _effort(request: schemas.ChatCompletionRequest, personality: Personality, *,
 
 
 def _excluded(request: schemas.ChatCompletionRequest) -> tuple[str, ...]:
-    """Name the choices of words that give way to an explicit wish to think."""
+    """Name the choices of words that give way to an explicit request to think."""
     if request.reasoning_effort in {None, "none"}:
         return ()
-    return tuple(name for name in _WORDING if getattr(request, name) is not None)
+    return tuple(name for name in _SAMPLING if getattr(request, name) is not None)
 
 
 def _thoughts(request: schemas.ChatCompletionRequest) -> tuple[str, ...]:
-    """Name the wish to think that gives way to a forced call."""
+    """Name the request to think that gives way to a forced call."""
     return ("reasoning_effort",) if request.reasoning_effort not in {None, "none"} else ()
 
 
@@ -160,7 +160,7 @@ def _obfuscation(request: schemas.ChatCompletionRequest) -> tuple[str, ...]:
 
 
 def _chooses_words(request: schemas.ChatCompletionRequest) -> bool:
-    return any(getattr(request, name) is not None for name in _WORDING)
+    return any(getattr(request, name) is not None for name in _SAMPLING)
 
 
 def _sampling(request: schemas.ChatCompletionRequest, personality: Personality, *, forced: bool) -> Sampling:

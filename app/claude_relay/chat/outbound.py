@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from msgspec import UNSET, Struct, field
 
 from claude_relay.chat import schemas
-from claude_relay.chat.calls import StreamedCalls, Texts, whole
+from claude_relay.chat.calls import CustomTools, StreamedCalls, collect
 from claude_relay.engine.vocabulary import (
     Event,
     RunEnd,
@@ -31,7 +31,7 @@ Indexed = tuple[int, Event]
 """An event, and which of the request's answers it belongs to."""
 
 
-class Presentation(Struct, frozen=True):
+class RenderOptions(Struct, frozen=True):
     """How an answer is shown.
 
     Attributes:
@@ -44,7 +44,7 @@ class Presentation(Struct, frozen=True):
         activity: Whether an agent's use of tools is shown, as reasoning.
         structured: Whether the answer is JSON, so that a refusal must not stand where JSON is expected.
         legacy: Whether calls are told in the older form, ``function_call``.
-        texts: Tools that take text, and how their calls are told.
+        custom_tools: Tools that take text, and how their calls are told.
     """
 
     id: str
@@ -56,9 +56,9 @@ class Presentation(Struct, frozen=True):
     activity: bool = False
     structured: bool = False
     legacy: bool = False
-    texts: Texts = field(default_factory=dict)
+    custom_tools: CustomTools = field(default_factory=dict)
 
-    def thought(self, event: Event) -> str:
+    def reasoning_text(self, event: Event) -> str:
         """Return what an event adds to the visible reasoning, most often nothing."""
         match event:
             case ThinkingDelta(text) if self.reasoning:
@@ -75,72 +75,72 @@ class Presentation(Struct, frozen=True):
 class _Progress:
     """What one answer of a stream has said so far."""
 
-    def __init__(self, show: Presentation) -> None:
-        self._show = show
+    def __init__(self, options: RenderOptions) -> None:
+        self._options = options
         self._spoke = False
         self._held: list[str] = []
         self._is_json: bool | None = None
-        self._calls = StreamedCalls(show.texts, legacy=show.legacy)
+        self._calls = StreamedCalls(options.custom_tools, legacy=options.legacy)
 
     def deltas(self, event: Event) -> Iterator[schemas.ChoiceDelta]:
         """Yield what an event adds, most often one delta."""
         if isinstance(event, TextDelta):
-            yield from self._said(event.text)
+            yield from self._text(event.text)
             return
         yield from self._calls.deltas(event)
         match event:
-            case RunEnd("refusal") if self._show.structured or not self._spoke:
+            case RunEnd("refusal") if self._options.structured or not self._spoke:
                 yield schemas.ChoiceDelta(refusal="".join(self._held) or _DECLINED)
             case RunEnd() if self._held:
                 yield schemas.ChoiceDelta(content="".join(self._held))
-            case _ if thought := self._show.thought(event):
-                yield schemas.ChoiceDelta(reasoning_content=thought)
+            case _ if reasoning_text := self._options.reasoning_text(event):
+                yield schemas.ChoiceDelta(reasoning_content=reasoning_text)
 
-    def _said(self, text: str) -> Iterator[schemas.ChoiceDelta]:
+    def _text(self, text: str) -> Iterator[schemas.ChoiceDelta]:
         """Words where JSON is expected may turn out to be a refusal, so they are kept until the end."""
         self._held.append(text)
         if self._is_json is None and text.strip():
             self._is_json = bool(_JSON.match(text))
-        if self._spoke or not self._show.structured or self._is_json:
+        if self._spoke or not self._options.structured or self._is_json:
             self._spoke = True
             yield schemas.ChoiceDelta(content="".join(self._held))
             self._held.clear()
 
 
-async def chunks(show: Presentation, events: AsyncIterator[Indexed]) -> AsyncIterator[schemas.ChatCompletionChunk]:
+async def chunks(options: RenderOptions, events: AsyncIterator[Indexed]) -> AsyncIterator[schemas.ChatCompletionChunk]:
     """Yield the chunks of a stream: for each answer the role first, in the end one finish reason; then the usage."""
     ends: list[RunEnd] = []
-    progress = [_Progress(show) for _ in range(show.answers)]
-    for index in range(show.answers):
-        yield _chunk(show, index, schemas.ChoiceDelta(role="assistant", content=""))
+    progress = [_Progress(options) for _ in range(options.answers)]
+    for index in range(options.answers):
+        yield _chunk(options, index, schemas.ChoiceDelta(role="assistant", content=""))
     async for index, event in events:
         for delta in progress[index].deltas(event):
-            yield _chunk(show, index, delta)
+            yield _chunk(options, index, delta)
         if isinstance(event, RunEnd):
             ends.append(event)
-            yield _chunk(show, index, schemas.ChoiceDelta(), show.finish(event.stop))
-    if show.usage:
+            yield _chunk(options, index, schemas.ChoiceDelta(), options.finish(event.stop))
+    if options.usage:
         yield schemas.ChatCompletionChunk(
-            id=show.id, created=show.created, model=show.model, choices=[], usage=completion_usage(ends)
+            id=options.id, created=options.created, model=options.model, choices=[], usage=completion_usage(ends)
         )
 
 
-async def completion(show: Presentation, events: AsyncIterator[Indexed]) -> schemas.ChatCompletion:
+async def completion(options: RenderOptions, events: AsyncIterator[Indexed]) -> schemas.ChatCompletion:
     """Fold all events into one answer."""
-    return folded(show, [event async for event in events])
+    return fold(options, [event async for event in events])
 
 
-def folded(show: Presentation, events: Iterable[Indexed]) -> schemas.ChatCompletion:
+def fold(options: RenderOptions, events: Iterable[Indexed]) -> schemas.ChatCompletion:
     """Return the answer that complete runs stand for."""
-    by_answer: list[list[Event]] = [[] for _ in range(show.answers)]
+    by_answer: list[list[Event]] = [[] for _ in range(options.answers)]
     for index, event in events:
         by_answer[index].append(event)
     ends = [event for answer in by_answer for event in answer if isinstance(event, RunEnd)]
     return schemas.ChatCompletion(
-        id=show.id,
-        created=show.created,
-        model=show.model,
-        choices=[_choice(show, index, answer) for index, answer in enumerate(by_answer)],
+        id=options.id,
+        created=options.created,
+        model=options.model,
+        choices=[_choice(options, index, answer) for index, answer in enumerate(by_answer)],
         usage=completion_usage(ends),
     )
 
@@ -162,23 +162,23 @@ def completion_usage(ends: Iterable[RunEnd]) -> schemas.CompletionUsage:
     )
 
 
-def _choice(show: Presentation, index: int, events: list[Event]) -> schemas.Choice:
+def _choice(options: RenderOptions, index: int, events: list[Event]) -> schemas.Choice:
     end = next(event for event in events if isinstance(event, RunEnd))
     text = "".join(event.text for event in events if isinstance(event, TextDelta))
-    called = whole(events, show.texts)
-    declined = end.stop == "refusal" and (show.structured or not text)
+    called = collect(events, options.custom_tools)
+    declined = end.stop == "refusal" and (options.structured or not text)
     message = schemas.AnswerMessage(
         content=None if declined or (called and not text) else text,
         refusal=(text or _DECLINED) if declined else None,
-        reasoning_content="".join(map(show.thought, events)) or UNSET,
-        tool_calls=called if called and not show.legacy else UNSET,
-        function_call=(called and show.legacy and called[0].function) or UNSET,
+        reasoning_content="".join(map(options.reasoning_text, events)) or UNSET,
+        tool_calls=called if called and not options.legacy else UNSET,
+        function_call=(called and options.legacy and called[0].function) or UNSET,
     )
-    return schemas.Choice(index=index, message=message, finish_reason=show.finish(end.stop))
+    return schemas.Choice(index=index, message=message, finish_reason=options.finish(end.stop))
 
 
 def _chunk(
-    show: Presentation, index: int, delta: schemas.ChoiceDelta, finish: schemas.FinishReason | None = None
+    options: RenderOptions, index: int, delta: schemas.ChoiceDelta, finish: schemas.FinishReason | None = None
 ) -> schemas.ChatCompletionChunk:
     choice = schemas.ChunkChoice(index=index, delta=delta, finish_reason=finish)
-    return schemas.ChatCompletionChunk(id=show.id, created=show.created, model=show.model, choices=[choice])
+    return schemas.ChatCompletionChunk(id=options.id, created=options.created, model=options.model, choices=[choice])

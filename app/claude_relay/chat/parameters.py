@@ -9,7 +9,7 @@ from claude_relay.chat.schemas import ChatCompletionRequest
 from claude_relay.errors import InvalidRequestError
 from claude_relay.settings import Personality
 
-Fate = Literal["honoured", "ignored", "refused"]
+Support = Literal["supported", "ignored", "refused"]
 
 
 class Parameter(Struct, frozen=True):
@@ -20,58 +20,58 @@ class Parameter(Struct, frozen=True):
         chat: What happens to it in ``chat``.
         agent: What happens to it in ``agent``.
         meaning: What it does, or why not, for the docs.
-        inert: Values that ask for nothing, so that nothing has to be said about them.
+        no_op_values: Values that ask for nothing, so that nothing has to be said about them.
     """
 
     name: str
-    chat: Fate
-    agent: Fate
+    chat: Support
+    agent: Support
     meaning: str
-    inert: tuple[Any, ...] = ()
+    no_op_values: tuple[Any, ...] = ()
 
 
-def _honoured(name: str, meaning: str) -> Parameter:
-    return Parameter(name, "honoured", "honoured", meaning)
+def _supported(name: str, meaning: str) -> Parameter:
+    return Parameter(name, "supported", "supported", meaning)
 
 
-def _wording(name: str, meaning: str, *inert: object) -> Parameter:
-    return Parameter(name, "honoured", "ignored", meaning, inert)
+def _sampling(name: str, meaning: str, *no_op_values: object) -> Parameter:
+    return Parameter(name, "supported", "ignored", meaning, no_op_values)
 
 
-def _ignored(name: str, meaning: str, *inert: object) -> Parameter:
-    return Parameter(name, "ignored", "ignored", meaning, inert)
+def _ignored(name: str, meaning: str, *no_op_values: object) -> Parameter:
+    return Parameter(name, "ignored", "ignored", meaning, no_op_values)
 
 
-def _refused(name: str, meaning: str, *inert: object) -> Parameter:
-    return Parameter(name, "refused", "refused", meaning, inert)
+def _refused(name: str, meaning: str, *no_op_values: object) -> Parameter:
+    return Parameter(name, "refused", "refused", meaning, no_op_values)
 
 
-_BENDS = "In `agent` it would bend the model calls inside the agent's work."
+_AFFECTS = "In `agent` it would affect the model calls inside the agent's work."
 
 PARAMETERS = (
-    _honoured("messages", "All roles, texts, images and files, in order."),
-    _honoured("model", "Any name; `:chat` and `:agent` choose the personality; the operator's aliases."),
-    _honoured("stream", "Server-sent events, each delta as it is written."),
-    _honoured("stream_options", "`include_usage`: one chunk with the usage, at the end."),
-    _honoured("n", "1 to 8 answers, asked for at the same time; the usage is their sum."),
-    _wording("max_tokens", f"Most tokens of the answer; `finish_reason` is then `length`. {_BENDS}", 0),
-    _wording("max_completion_tokens", "The newer name of `max_tokens`, and the stronger one.", 0),
-    _wording("temperature", f"Above 1 counts as 1. Without a `reasoning_effort` it switches thinking off. {_BENDS}"),
-    _wording("top_p", "As `temperature`."),
-    _wording("top_k", "As `temperature`; not OpenAI's, but many clients send it."),
-    _honoured("stop", "Up to 64 sequences of 1,000 characters, white space too; none is ever shown."),
-    _honoured("reasoning_effort", "`none` switches thinking off; `minimal` counts as `low`."),
-    _honoured("response_format", "`json_schema` and `json_object`: bare JSON that was checked against the schema."),
-    _honoured("tools", "Functions and custom tools of the client, in `agent` beside Claude Code's own."),
-    _honoured("functions", "The legacy form of `tools`; answered with `function_call`."),
-    _wording(
+    _supported("messages", "All roles, texts, images and files, in order."),
+    _supported("model", "Any name; `:chat` and `:agent` choose the personality; the operator's aliases."),
+    _supported("stream", "Server-sent events, each delta as it is written."),
+    _supported("stream_options", "`include_usage`: one chunk with the usage, at the end."),
+    _supported("n", "1 to 8 answers, asked for at the same time; the usage is their sum."),
+    _sampling("max_tokens", f"Most tokens of the answer; `finish_reason` is then `length`. {_AFFECTS}", 0),
+    _sampling("max_completion_tokens", "The newer name of `max_tokens`, and the stronger one.", 0),
+    _sampling("temperature", f"Above 1 counts as 1. Without a `reasoning_effort` it switches thinking off. {_AFFECTS}"),
+    _sampling("top_p", "As `temperature`."),
+    _sampling("top_k", "As `temperature`; not OpenAI's, but many clients send it."),
+    _supported("stop", "Up to 64 sequences of 1,000 characters, white space too; none is ever shown."),
+    _supported("reasoning_effort", "`none` switches thinking off; `minimal` counts as `low`."),
+    _supported("response_format", "`json_schema` and `json_object`: bare JSON that was checked against the schema."),
+    _supported("tools", "Functions and custom tools of the client, in `agent` beside Claude Code's own."),
+    _supported("functions", "The legacy form of `tools`; answered with `function_call`."),
+    _sampling(
         "tool_choice",
         "`auto`, `none`, `required`, a name, `allowed_tools`. Forcing switches thinking off.",
         "none",
         "auto",
     ),
-    _wording("function_call", "The legacy form of `tool_choice`.", "none", "auto"),
-    _wording("parallel_tool_calls", "`false`: at most one call. In `agent` the model decides.", True),
+    _sampling("function_call", "The legacy form of `tool_choice`.", "none", "auto"),
+    _sampling("parallel_tool_calls", "`false`: at most one call. In `agent` the model decides.", True),
     _refused("modalities", "Only text can be answered.", ["text"], []),
     _refused("audio", "Only text can be answered."),
     _ignored("seed", "The upstream has no seed."),
@@ -108,13 +108,13 @@ def unsupported(request: ChatCompletionRequest, personality: Personality, unknow
     """
     given = [parameter for parameter in PARAMETERS if _asks(getattr(request, parameter.name), parameter)]
     for parameter in given:
-        if _fate(parameter, personality) == "refused":
+        if _support(parameter, personality) == "refused":
             raise InvalidRequestError(
-                f"'{parameter.name}' cannot be honoured: {parameter.meaning}",
+                f"'{parameter.name}' is not supported: {parameter.meaning}",
                 param=parameter.name,
                 code="unsupported_parameter",
             )
-    names = [parameter.name for parameter in given if _fate(parameter, personality) == "ignored"]
+    names = [parameter.name for parameter in given if _support(parameter, personality) == "ignored"]
     return (*names, *sorted(unknown))
 
 
@@ -123,8 +123,8 @@ KNOWN = frozenset(parameter.name for parameter in PARAMETERS)
 
 
 def _asks(value: object, parameter: Parameter) -> bool:
-    return value is not None and value not in parameter.inert
+    return value is not None and value not in parameter.no_op_values
 
 
-def _fate(parameter: Parameter, personality: Personality) -> Fate:
+def _support(parameter: Parameter, personality: Personality) -> Support:
     return parameter.chat if personality == "chat" else parameter.agent

@@ -3,8 +3,8 @@
 from litestar.config.app import AppConfig
 from litestar.plugins import InitPlugin
 
-from claude_relay.chat.controller import BESIDE, ChatController
-from claude_relay.web.beside import Beside
+from claude_relay.chat.controller import OFFLOAD, ChatController
+from claude_relay.web.offload import Offload
 from claude_relay.web.routes import with_and_without_prefix
 
 
@@ -13,6 +13,6 @@ class ChatPlugin(InitPlugin):
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Add the route."""
-        app_config.state[BESIDE] = Beside()
+        app_config.state[OFFLOAD] = Offload()
         app_config.route_handlers.extend(with_and_without_prefix(ChatController))
         return app_config

@@ -25,13 +25,13 @@ class Capacity(Struct, frozen=True):
     Attributes:
         concurrent: Runs at once.
         queue: Runs that may wait.
-        patience: Seconds that a run waits at most.
+        queue_timeout: Seconds that a run waits at most.
         per_caller: Runs at once of one caller; 0 means no limit but ``concurrent``.
     """
 
     concurrent: int
     queue: int
-    patience: float
+    queue_timeout: float
     per_caller: int = 0
 
 
@@ -46,7 +46,7 @@ def capacity(settings: Settings, concurrent: int) -> Capacity:
 
 
 class Admission:
-    """Lets runs in as long as there is room; the others wait in line, and the callers take turns.
+    """Lets runs in as long as there is room; the others wait in a queue, and the callers take turns.
 
     Args:
         capacity: How much room there is.
@@ -55,17 +55,17 @@ class Admission:
     def __init__(self, capacity: Capacity) -> None:
         self._capacity = capacity
         self._running: Counter[str] = Counter()
-        self._lines: dict[str, deque[asyncio.Future[None]]] = {}
+        self._queues: dict[str, deque[asyncio.Future[None]]] = {}
         self._duration = _FIRST_GUESS
 
     @property
     def waiting(self) -> int:
-        """How many wait in line."""
-        return sum(map(len, self._lines.values()))
+        """How many wait in the queue."""
+        return sum(map(len, self._queues.values()))
 
     @asynccontextmanager
-    async def admitted(self, caller: str) -> AsyncIterator[float]:
-        """Hold a place for as long as the block lasts. Whoever leaves while waiting leaves the line too.
+    async def admit(self, caller: str) -> AsyncIterator[float]:
+        """Hold a ticket for as long as the block lasts. Whoever leaves while waiting leaves the queue too.
 
         Args:
             caller: Whose run it is; callers who wait come in one after the other, however many runs each has.
@@ -74,7 +74,7 @@ class Admission:
             How long the run waited, in seconds.
 
         Raises:
-            RateLimitError: The line is full, or the wait became too long.
+            RateLimitError: The queue is full, or the wait became too long.
         """
         came = time.monotonic()
         if self._has_room(caller):
@@ -93,55 +93,55 @@ class Admission:
         return self._running.total() < self._capacity.concurrent and self._running[caller] < mine
 
     async def _wait(self, caller: str) -> None:
-        self._require_place(caller)
-        place = asyncio.get_running_loop().create_future()
-        self._lines.setdefault(caller, deque()).append(place)
+        self._require_room(caller)
+        ticket = asyncio.get_running_loop().create_future()
+        self._queues.setdefault(caller, deque()).append(ticket)
         try:
-            async with asyncio.timeout(self._capacity.patience):
-                await place
+            async with asyncio.timeout(self._capacity.queue_timeout):
+                await ticket
         except BaseException as error:
-            self._withdraw(caller, place)
+            self._withdraw(caller, ticket)
             if isinstance(error, TimeoutError):
                 raise self._too_late() from None
             raise
 
-    def _require_place(self, caller: str) -> None:
-        """A full line makes room for a caller who has fewer in it than another."""
+    def _require_room(self, caller: str) -> None:
+        """A full queue makes room for a caller who has fewer in it than another."""
         if self.waiting < self._capacity.queue:
             return
-        longest = max(self._lines.values(), key=len, default=deque())
-        if len(longest) <= len(self._lines.get(caller, ())) + 1:
+        longest = max(self._queues.values(), key=len, default=deque())
+        if len(longest) <= len(self._queues.get(caller, ())) + 1:
             raise self._full()
         latest = longest.pop()
         if not latest.done():
             latest.set_exception(self._full())
 
-    def _withdraw(self, caller: str, place: asyncio.Future[None]) -> None:
-        if place.done() and not place.cancelled() and place.exception() is None:
+    def _withdraw(self, caller: str, ticket: asyncio.Future[None]) -> None:
+        if ticket.done() and not ticket.cancelled() and ticket.exception() is None:
             # let in at the very moment of leaving
             self._leave(caller)
             return
-        line = self._lines.get(caller, deque())
-        if place in line:
-            line.remove(place)
-        if not line:
-            self._lines.pop(caller, None)
+        queue = self._queues.get(caller, deque())
+        if ticket in queue:
+            queue.remove(ticket)
+        if not queue:
+            self._queues.pop(caller, None)
 
     def _leave(self, caller: str) -> None:
         self._running[caller] -= 1
         self._running += Counter()
-        while (following := next(filter(self._has_room, self._lines), None)) is not None:
-            self._let_in(following)
+        while (following := next(filter(self._has_room, self._queues), None)) is not None:
+            self._admit_next(following)
 
-    def _let_in(self, caller: str) -> None:
+    def _admit_next(self, caller: str) -> None:
         """Let in who waits longest of a caller's, and let the other callers go first next time."""
-        line = self._lines.pop(caller)
-        place = line.popleft()
-        if line:
-            self._lines[caller] = line
-        if not place.done():
+        queue = self._queues.pop(caller)
+        ticket = queue.popleft()
+        if queue:
+            self._queues[caller] = queue
+        if not ticket.done():
             self._running[caller] += 1
-            place.set_result(None)
+            ticket.set_result(None)
 
     def _full(self) -> RateLimitError:
         return RateLimitError(
@@ -150,12 +150,12 @@ class Admission:
 
     def _too_late(self) -> RateLimitError:
         return RateLimitError(
-            f"The request waited {self._capacity.patience:g} seconds and could not begin; try again later.",
+            f"The request waited {self._capacity.queue_timeout:g} seconds and could not begin; try again later.",
             code="queue_timeout",
             retry_after=self._advice(),
         )
 
     def _advice(self) -> float:
-        """Return when a place should be free for one who comes now, in seconds, by how long runs take at present."""
+        """Return when a ticket should be free for one who comes now, in seconds, by how long runs take at present."""
         rounds = (self.waiting + 1) / self._capacity.concurrent
         return float(min(_LONGEST_ADVICE, max(1, math.ceil(rounds * self._duration))))

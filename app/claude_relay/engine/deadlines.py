@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 
 from msgspec import Struct
 
-from claude_relay.engine.vocabulary import Begun, Dropped, Event
+from claude_relay.engine.vocabulary import Event, ParameterDropped, RunStarted
 from claude_relay.errors import DeadlineError
 
 
@@ -23,7 +23,7 @@ class Deadlines(Struct, frozen=True):
     total: float
 
 
-async def watched(events: AsyncGenerator[Event, None], deadlines: Deadlines) -> AsyncGenerator[Event, None]:
+async def with_deadlines(events: AsyncGenerator[Event, None], deadlines: Deadlines) -> AsyncGenerator[Event, None]:
     """Pass events on, and stop waiting for them when they take too long.
 
     Raises:
@@ -73,7 +73,7 @@ class _Watch:
                 waiter.uncancel()
         if self._missed is not None:
             raise self._missed
-        self._first = self._first and isinstance(event, Begun | Dropped)
+        self._first = self._first and isinstance(event, RunStarted | ParameterDropped)
         return event
 
     def stop(self) -> None:

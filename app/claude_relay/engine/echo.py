@@ -1,4 +1,4 @@
-"""An offline runner: it says back what it was told, the same way every time, and fails on demand.
+"""An offline runner: it repeats what it is sent, the same way every time, and fails on demand.
 
 It lets people test their OpenAI client without an account. A first line ``!echo key=value ...`` of the last user
 message is its script; everything after that line is echoed. The keys:
@@ -6,7 +6,7 @@ message is its script; everything after that line is echoed. The keys:
 ========== ===================================================================
 delay      seconds before the first delta
 interval   seconds between two deltas
-repeat     how many times the text is said
+repeat     how many times the text is repeated
 stop       why the answer ends: end, length or refusal
 error      HTTP status to fail with: 400, 401, 403, 404, 413, 429, 502 or 503
 after      number of deltas before that failure (0: before anything is sent)
@@ -24,9 +24,19 @@ import msgspec
 from msgspec import Meta, Struct
 
 from claude_relay import errors
-from claude_relay.engine.finishing import Finisher
+from claude_relay.engine.output_checks import OutputChecks
 from claude_relay.engine.runner import RunnerHealth
-from claude_relay.engine.vocabulary import Begun, Event, RunEnd, RunRequest, StopReason, Text, TextDelta, Turn, Usage
+from claude_relay.engine.vocabulary import (
+    Event,
+    RunEnd,
+    RunRequest,
+    RunStarted,
+    StopReason,
+    Text,
+    TextDelta,
+    Turn,
+    Usage,
+)
 
 _FAILURES: dict[int, type[errors.RelayError]] = {
     failure.status: failure
@@ -85,20 +95,20 @@ class EchoRunner:
             InvalidRequestError: The message's ``!echo`` line cannot be understood.
             RelayError: The failure that the line asks for.
         """
-        yield Begun(self.name)
+        yield RunStarted(self.name)
         prompt = Usage(input_tokens=await count_tokens(request))
-        finisher = Finisher(request, lambda: prompt)
-        async with aclosing(self._spoken(request, prompt)) as events:
-            async for said_ in events:
-                for event in finisher.feed(said_):
+        checks = OutputChecks(request, lambda: prompt)
+        async with aclosing(self._echo(request, prompt)) as events:
+            async for echoed in events:
+                for event in checks.feed(echoed):
                     if isinstance(event, RunEnd):
-                        await finisher.check(event)
+                        await checks.check(event)
                         yield event
                         return
                     yield event
 
-    async def _spoken(self, request: RunRequest, prompt: Usage) -> AsyncGenerator[Event, None]:
-        script, text = parse(said(request))
+    async def _echo(self, request: RunRequest, prompt: Usage) -> AsyncGenerator[Event, None]:
+        script, text = parse(last_text(request))
         words = itertools.chain.from_iterable(_PIECE.finditer(text) for _ in range(script.repeat))
         most = request.sampling.max_tokens
         await asyncio.sleep(script.delay)
@@ -113,7 +123,7 @@ class EchoRunner:
         yield RunEnd(script.stop if is_whole else "length", prompt + Usage(output_tokens=sent))
 
 
-def said(request: RunRequest) -> str:
+def last_text(request: RunRequest) -> str:
     """Return the text of the last turn."""
     return "\n".join(texts_of(request.turns[-1]))
 

@@ -5,7 +5,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from msgspec import Struct, field
 
-from claude_relay.engine.vocabulary import Begun, Dropped, Event, RunRequest
+from claude_relay.engine.vocabulary import Event, ParameterDropped, RunRequest, RunStarted
 
 Spend = Callable[[str, float], None]
 """Is told who has spent how many US dollars, each time that becomes known, whether a run was finished or not."""
@@ -61,7 +61,7 @@ class Run:
 
     Attributes:
         events: All events of the run, the first included. To be iterated once.
-        dropped: What the upstream refused of the request's wishes.
+        dropped: What the upstream refused of the request's options.
         begun: How the run began.
     """
 
@@ -70,7 +70,7 @@ class Run:
         first: Event,
         rest: AsyncGenerator[Event, None],
         dropped: tuple[str, ...] = (),
-        begun: Begun = Begun("unknown"),  # noqa: B008 - frozen
+        begun: RunStarted = RunStarted("unknown"),  # noqa: B008 - frozen
     ) -> None:
         self._rest = rest
         self.events = self._all(first)
@@ -95,11 +95,11 @@ async def open_run(runner: ClaudeRunner, request: RunRequest) -> Run:
     """
     events = runner.run(request)
     dropped: list[str] = []
-    begun = Begun("unknown")
-    while isinstance(first := await anext(events), Begun | Dropped):
+    begun = RunStarted("unknown")
+    while isinstance(first := await anext(events), RunStarted | ParameterDropped):
         match first:
-            case Dropped(field_):
+            case ParameterDropped(field_):
                 dropped.append(field_)
-            case Begun():
+            case RunStarted():
                 begun = first
     return Run(first, events, tuple(dropped), begun)

@@ -80,9 +80,9 @@ def parsed(text: str) -> Any:
             whole = json.dumps(value, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
             value = json.loads(whole)
     except ValueError as error:
-        raise unfit(f"it is no JSON ({error})") from None
+        raise schema_mismatch(f"it is no JSON ({error})") from None
     except RecursionError:
-        raise unfit("it is no JSON that can be read, since it is nested too deeply") from None
+        raise schema_mismatch("it is no JSON that can be read, since it is nested too deeply") from None
     return value
 
 
@@ -103,7 +103,7 @@ def misfit(schema: dict[str, Any], value: Any) -> str | None:
     return None
 
 
-def unfit(why: str) -> UpstreamError:
+def schema_mismatch(why: str) -> UpstreamError:
     """Return the error for an answer that is not the JSON it had to be."""
     return UpstreamError(
         f"The model did not answer with JSON that fits the schema: {why}.", code="invalid_structured_output"

@@ -100,7 +100,7 @@ class Turn(Struct, frozen=True):
 
 
 class Sampling(Struct, frozen=True):
-    """How the model chooses its words, where the caller has a wish.
+    """How the model chooses its words, where the caller chose.
 
     Attributes:
         temperature: 0 to 1.
@@ -264,19 +264,19 @@ class ToolCallDelta(Struct, frozen=True):
     arguments: str
 
 
-class Begun(Struct, frozen=True):
+class RunStarted(Struct, frozen=True):
     """The run has begun; nothing of the answer has come yet.
 
     Attributes:
-        how: How it got what it runs on, in the runner's words, such as ``reused``.
-        waited: Seconds that it waited in line.
+        origin: How it got what it runs on, in the runner's words, such as ``reused``.
+        waited: Seconds that it waited in the queue.
     """
 
-    how: str
+    origin: str
     waited: float = 0.0
 
 
-class Dropped(Struct, frozen=True):
+class ParameterDropped(Struct, frozen=True):
     """The upstream refused a sampling field, and the question was asked again without it."""
 
     field: str
@@ -298,4 +298,6 @@ class RunEnd(Struct, frozen=True):
     cost: float | None = None
 
 
-Event = TextDelta | ThinkingDelta | ToolCallStart | ToolCallDelta | ToolActivity | Begun | Dropped | RunEnd
+Event = (
+    TextDelta | ThinkingDelta | ToolCallStart | ToolCallDelta | ToolActivity | RunStarted | ParameterDropped | RunEnd
+)

@@ -9,7 +9,7 @@ from litestar import Litestar
 from litestar.enums import ScopeType
 from litestar.types import HTTPScope, Message, Receive, Scope, Send
 
-from claude_relay.web import requestid
+from claude_relay.web import request_id
 
 _log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def install(app: Litestar) -> Litestar:
         if scope["type"] != ScopeType.HTTP:
             await inside(scope, receive, send)
             return
-        requestid.begin(scope)
+        request_id.begin(scope)
         entry = Entry(scope)
         _entry.set(entry)
 

@@ -6,11 +6,11 @@ from collections.abc import AsyncGenerator, Callable
 import pytest
 
 from claude_relay.chat.answers import Answers, opened
-from claude_relay.engine.allowances import allowances
 from claude_relay.engine.echo import EchoRunner
-from claude_relay.engine.governed import governed
+from claude_relay.engine.limited import limited
+from claude_relay.engine.quotas import quotas
 from claude_relay.engine.runner import Run
-from claude_relay.engine.vocabulary import Dropped, Event, RunEnd, RunRequest, TextDelta, Usage
+from claude_relay.engine.vocabulary import Event, ParameterDropped, RunEnd, RunRequest, TextDelta, Usage
 from claude_relay.errors import RateLimitError, UpstreamError
 from claude_relay.settings import Settings
 from tests.unit.factories import RunRequestFactory
@@ -125,12 +125,12 @@ async def test_events_of_each_answer_stay_in_order() -> None:
 
 async def test_what_was_dropped_by_any_run_is_named_once() -> None:
     async def dropping() -> AsyncGenerator[Event, None]:
-        yield Dropped("top_k")
+        yield ParameterDropped("top_k")
         yield END
 
     async def dropping_two() -> AsyncGenerator[Event, None]:
-        yield Dropped("top_k")
-        yield Dropped("top_p")
+        yield ParameterDropped("top_k")
+        yield ParameterDropped("top_p")
         yield TextDelta("a")
         yield END
 
@@ -179,7 +179,7 @@ async def test_a_run_that_fails_to_begin_after_another_has_ends_the_events_and_s
 async def test_answers_that_may_only_be_given_one_after_the_other_are_all_given() -> None:
     runner = Scripted(says("a"), says("b"), says("c"))
     settings = Settings(max_concurrent=1)
-    one_at_a_time = governed(runner, settings, allowances(settings))
+    one_at_a_time = limited(runner, settings, quotas(settings))
     async with asyncio.timeout(5):
         answers = await opened(one_at_a_time, RunRequestFactory.build(), 3)
         found = await gather(answers)

@@ -15,7 +15,7 @@ def read(raw: str, *cuts: int) -> tuple[list[str], str]:
     reader = InputText()
     places = [0, *sorted(min(cut, len(raw)) for cut in cuts), len(raw)]
     told = [reader.feed(raw[start:end]) for start, end in itertools.pairwise(places)]
-    return told, reader.rest()
+    return told, reader.flush()
 
 
 @given(st.text(), st.booleans(), st.lists(st.integers(0, 80)))
@@ -55,5 +55,5 @@ def test_what_is_broken_or_not_as_expected_loses_nothing_that_can_be_told(raw: s
 def test_arguments_that_are_json_are_told_as_they_come_and_never_empty() -> None:
     some, none = Json(), Json()
 
-    assert [some.feed(""), some.feed('{"a":'), some.feed("1}"), some.rest()] == ["", '{"a":', "1}", ""]
-    assert none.rest() == "{}"
+    assert [some.feed(""), some.feed('{"a":'), some.feed("1}"), some.flush()] == ["", '{"a":', "1}", ""]
+    assert none.flush() == "{}"

@@ -7,7 +7,7 @@ import pytest
 from polyfactory.factories.msgspec_factory import MsgspecFactory
 
 from claude_relay.chat import schemas
-from claude_relay.chat.conversation import passed_over, system_prompt, turns
+from claude_relay.chat.conversation import system_prompt, turns, unsupported_fields
 from claude_relay.engine.vocabulary import Image, Link, Text, ToolCall, ToolResult, Turn
 from claude_relay.errors import InvalidRequestError
 from tests.unit.chat.bodies import messages
@@ -265,26 +265,26 @@ def test_legacy_arguments_that_are_no_object_are_refused_by_their_path() -> None
 
 @pytest.mark.parametrize("role", ["user", "assistant", "system", "developer"])
 def test_the_name_of_a_participant_is_reported(role: str) -> None:
-    assert list(passed_over(messages({"role": role, "content": "a", "name": "Ada"}))) == ["messages.name"]
+    assert list(unsupported_fields(messages({"role": role, "content": "a", "name": "Ada"}))) == ["messages.name"]
 
 
 @pytest.mark.parametrize(("detail", "reported"), [("auto", False), (None, False), ("low", True), ("high", True)])
 def test_the_detail_of_an_image_is_reported_where_it_wishes_for_something(detail: str | None, reported: bool) -> None:
     part = {"type": "image_url", "image_url": {"url": "https://a/b", "detail": detail}}
 
-    assert list(passed_over(messages(user([part])))) == ["messages.content.image_url.detail"] * reported
+    assert list(unsupported_fields(messages(user([part])))) == ["messages.content.image_url.detail"] * reported
 
 
 def test_a_plain_conversation_reports_nothing() -> None:
     given = messages(user("a"), assistant("b", tool_calls=[CALL]), RESULT, user([{"type": "text", "text": "c"}]))
 
-    assert list(passed_over(given)) == []
+    assert list(unsupported_fields(given)) == []
 
 
 # --- anything at all -------------------------------------------------------------------------------------------------
 
 
-class Texts(MsgspecFactory[schemas.TextPart]):
+class CustomTools(MsgspecFactory[schemas.TextPart]):
     __random_seed__ = 3
 
 
@@ -297,7 +297,9 @@ class UserMessages(MsgspecFactory[schemas.UserMessage]):
 
     @classmethod
     def content(cls) -> Any:
-        return cls.__random__.choice([None, "", "a", [], Texts.batch(2), [*Texts.batch(1), *Sounds.batch(1)]])
+        return cls.__random__.choice(
+            [None, "", "a", [], CustomTools.batch(2), [*CustomTools.batch(1), *Sounds.batch(1)]]
+        )
 
 
 class AssistantMessages(MsgspecFactory[schemas.AssistantMessage]):
@@ -307,7 +309,7 @@ class AssistantMessages(MsgspecFactory[schemas.AssistantMessage]):
 
     @classmethod
     def content(cls) -> Any:
-        return cls.__random__.choice([None, " ", "b", [], Texts.batch(3)])
+        return cls.__random__.choice([None, " ", "b", [], CustomTools.batch(3)])
 
     @classmethod
     def tool_calls(cls) -> Any:

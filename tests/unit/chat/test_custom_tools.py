@@ -8,8 +8,8 @@ import msgspec
 import pytest
 from openai.types.chat import ChatCompletion
 
-from claude_relay.chat.functions import choice, offered, texts
-from claude_relay.chat.outbound import Indexed, Presentation, chunks, folded
+from claude_relay.chat.functions import choice, custom_tools, offered_tools
+from claude_relay.chat.outbound import Indexed, RenderOptions, chunks, fold
 from claude_relay.engine.vocabulary import (
     Event,
     RunEnd,
@@ -48,8 +48,8 @@ def schema(**text: Any) -> dict[str, Any]:
     }
 
 
-def shown(*tools: dict[str, Any]) -> Presentation:
-    return Presentation("chatcmpl-1", 0, "gpt-x", texts=texts(request(tools=list(tools))))
+def shown(*tools: dict[str, Any]) -> RenderOptions:
+    return RenderOptions("chatcmpl-1", 0, "gpt-x", custom_tools=custom_tools(request(tools=list(tools))))
 
 
 def refused(**fields: Any) -> InvalidRequestError:
@@ -65,7 +65,10 @@ def refused(**fields: Any) -> InvalidRequestError:
 def test_it_is_offered_with_one_argument_beside_functions(tool: dict[str, Any]) -> None:
     described = Tool("apply_patch", "Edits files.", schema())
 
-    assert offered(request(tools=[TIME, tool])) == (Tool("time", "", {"type": "object", "properties": {}}), described)
+    assert offered_tools(request(tools=[TIME, tool])) == (
+        Tool("time", "", {"type": "object", "properties": {}}),
+        described,
+    )
 
 
 @pytest.mark.parametrize(
@@ -157,15 +160,15 @@ def test_a_choice_of_tools_without_tools_is_refused() -> None:
 # --- how its calls are told ------------------------------------------------------------------------------------------
 
 
-def told(show: Presentation, *events: Event) -> list[dict[str, Any]]:
+def told(show: RenderOptions, *events: Event) -> list[dict[str, Any]]:
     """Return the calls of a whole answer, which openai's own type takes."""
-    answer = msgspec.json.encode(folded(show, [(0, event) for event in (*events, END)]))
+    answer = msgspec.json.encode(fold(show, [(0, event) for event in (*events, END)]))
     ChatCompletion.model_validate_json(answer)
     calls: list[dict[str, Any]] = json.loads(answer)["choices"][0]["message"]["tool_calls"]
     return calls
 
 
-async def streamed(show: Presentation, *events: Event) -> list[dict[str, Any]]:
+async def streamed(show: RenderOptions, *events: Event) -> list[dict[str, Any]]:
     async def stream() -> AsyncIterator[Indexed]:
         for event in (*events, END):
             yield 0, event

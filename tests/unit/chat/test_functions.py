@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from claude_relay.chat.functions import choice, forbidden, forced, legacy, offered
+from claude_relay.chat.functions import choice, forbids_tools, legacy, offered_tools, requires_tool
 from claude_relay.engine.vocabulary import Tool, ToolChoice
 from claude_relay.errors import InvalidRequestError
 from tests.unit.chat.bodies import request
@@ -28,7 +28,7 @@ def functions(*given: dict[str, Any]) -> dict[str, Any]:
 
 def chosen(**fields: Any) -> ToolChoice:
     asked = request(**fields)
-    return choice(asked, offered(asked))
+    return choice(asked, offered_tools(asked))
 
 
 def refused(**fields: Any) -> InvalidRequestError:
@@ -42,7 +42,7 @@ def refused(**fields: Any) -> InvalidRequestError:
 
 @pytest.mark.parametrize("form", [tools, functions])
 def test_functions_are_offered_in_order_as_they_are_described(form: Any) -> None:
-    assert offered(request(**form(WEATHER, TIME))) == (
+    assert offered_tools(request(**form(WEATHER, TIME))) == (
         Tool("weather", "Tells the weather.", SCHEMA),
         Tool("get-Time_2", "", EMPTY),
     )
@@ -50,7 +50,7 @@ def test_functions_are_offered_in_order_as_they_are_described(form: Any) -> None
 
 @pytest.mark.parametrize("fields", [{}, {"tools": None}, {"tools": []}, {"functions": []}, {"functions": None}])
 def test_without_functions_none_are_offered(fields: dict[str, Any]) -> None:
-    assert offered(request(**fields)) == ()
+    assert offered_tools(request(**fields)) == ()
     assert chosen(**fields) == ToolChoice()
 
 
@@ -67,14 +67,14 @@ def test_without_functions_none_are_offered(fields: dict[str, Any]) -> None:
     ],
 )
 def test_arguments_are_always_an_object_and_otherwise_as_described(parameters: Any, schema: dict[str, Any]) -> None:
-    (tool,) = offered(request(**tools({"name": "a", "parameters": parameters})))
+    (tool,) = offered_tools(request(**tools({"name": "a", "parameters": parameters})))
 
     assert tool.schema == schema
 
 
 @pytest.mark.parametrize(("strict", "expected"), [(True, True), (False, False), (None, False)])
 def test_strict_is_a_wish(strict: bool | None, expected: bool) -> None:
-    (tool,) = offered(request(**tools({"name": "a", "strict": strict})))
+    (tool,) = offered_tools(request(**tools({"name": "a", "strict": strict})))
 
     assert tool.strict is expected
 
@@ -82,7 +82,7 @@ def test_strict_is_a_wish(strict: bool | None, expected: bool) -> None:
 def test_the_legacy_form_gives_way_to_the_present_one() -> None:
     fields = {**tools(WEATHER), **functions(TIME)}
 
-    assert [tool.name for tool in offered(request(**fields))] == ["weather"]
+    assert [tool.name for tool in offered_tools(request(**fields))] == ["weather"]
     assert not legacy(request(**fields))
 
 
@@ -97,7 +97,7 @@ def test_who_offers_functions_in_the_legacy_form_is_answered_in_it(fields: dict[
 @pytest.mark.parametrize(("form", "field"), [(tools, "tools"), (functions, "functions")])
 def test_two_functions_with_one_name_are_refused_with_the_place_of_the_second(form: Any, field: str) -> None:
     with pytest.raises(InvalidRequestError, match="weather") as raised:
-        offered(request(**form(WEATHER, TIME, {"name": "weather"})))
+        offered_tools(request(**form(WEATHER, TIME, {"name": "weather"})))
 
     assert (raised.value.status, raised.value.param) == (400, f"{field}[2]")
 
@@ -112,13 +112,13 @@ def test_names_that_the_upstream_does_not_take_are_refused(form: Any, name: str)
 
 
 def test_the_longest_name_is_taken() -> None:
-    assert offered(request(**tools({"name": "x" * 128})))[0].name == "x" * 128
+    assert offered_tools(request(**tools({"name": "x" * 128})))[0].name == "x" * 128
 
 
 def test_many_functions_are_offered() -> None:
     many = [{"name": f"f{number}", "description": "d" * 5000} for number in range(70)]
 
-    assert [len(tool.description) for tool in offered(request(**tools(*many)))] == [5000] * 70
+    assert [len(tool.description) for tool in offered_tools(request(**tools(*many)))] == [5000] * 70
 
 
 # --- what the model may do with them ---------------------------------------------------------------------------------
@@ -211,6 +211,6 @@ def test_whether_a_call_is_forced_or_forbidden_is_what_the_choice_says(
 ) -> None:
     asked = request(**tools(WEATHER), **fields)
 
-    assert (forced(asked), forbidden(asked)) == (must, must_not)
-    mode = choice(asked, offered(asked)).mode
+    assert (requires_tool(asked), forbids_tools(asked)) == (must, must_not)
+    mode = choice(asked, offered_tools(asked)).mode
     assert (mode == "required", mode == "none") == (must, must_not)

@@ -212,14 +212,14 @@ def test_arguments_that_are_no_text_are_not_looked_at_again_and_again(pieces: li
     reader = InputText()
     began = time.process_time()
 
-    said = "".join(map(reader.feed, pieces)) + reader.rest()
+    said = "".join(map(reader.feed, pieces)) + reader.flush()
 
     assert said == told
     assert time.process_time() - began < 2
 
 
 def test_blanks_before_a_structured_answer_are_not_looked_at_again_and_again() -> None:
-    progress = outbound._Progress(outbound.Presentation("chatcmpl-1", 0, "sonnet", structured=True))
+    progress = outbound._Progress(outbound.RenderOptions("chatcmpl-1", 0, "sonnet", structured=True))
     began = time.process_time()
 
     deltas = [delta for _ in range(50_000) for delta in progress.deltas(TextDelta("    "))]

@@ -8,10 +8,10 @@ import msgspec
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from claude_relay.chat.outbound import Indexed, Presentation, chunks, completion, completion_usage, folded
+from claude_relay.chat.outbound import Indexed, RenderOptions, chunks, completion, completion_usage, fold
 from claude_relay.engine.vocabulary import (
-    Dropped,
     Event,
+    ParameterDropped,
     RunEnd,
     StopReason,
     TextDelta,
@@ -28,8 +28,8 @@ THOUGHT = ThinkingDelta("hm")
 WORK = ToolActivity("Bash", "npm test")
 
 
-def show(**fields: Any) -> Presentation:
-    return Presentation("chatcmpl-1", 1_700_000_000, "gpt-x", **fields)
+def options(**fields: Any) -> RenderOptions:
+    return RenderOptions("chatcmpl-1", 1_700_000_000, "gpt-x", **fields)
 
 
 async def stream(events: Iterable[Indexed]) -> AsyncIterator[Indexed]:
@@ -41,22 +41,22 @@ def of(index: int, *events: Event) -> list[Indexed]:
     return [(index, event) for event in events]
 
 
-async def streamed(presentation: Presentation, events: Iterable[Indexed]) -> list[dict[str, Any]]:
+async def streamed(presentation: RenderOptions, events: Iterable[Indexed]) -> list[dict[str, Any]]:
     """Return chunks as they go over the wire."""
     return [json.loads(msgspec.json.encode(chunk)) async for chunk in chunks(presentation, stream(events))]
 
 
-async def deltas(presentation: Presentation, *events: Event) -> list[dict[str, Any]]:
+async def deltas(presentation: RenderOptions, *events: Event) -> list[dict[str, Any]]:
     return [chunk["choices"][0]["delta"] for chunk in await streamed(presentation, of(0, *events))]
 
 
-def whole(presentation: Presentation, events: Iterable[Indexed]) -> dict[str, Any]:
-    answer: dict[str, Any] = json.loads(msgspec.json.encode(folded(presentation, events)))
+def collect(presentation: RenderOptions, events: Iterable[Indexed]) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(msgspec.json.encode(fold(presentation, events)))
     return answer
 
 
-def message(presentation: Presentation, *events: Event) -> dict[str, Any]:
-    found: dict[str, Any] = whole(presentation, of(0, *events))["choices"][0]["message"]
+def message(presentation: RenderOptions, *events: Event) -> dict[str, Any]:
+    found: dict[str, Any] = collect(presentation, of(0, *events))["choices"][0]["message"]
     return found
 
 
@@ -64,7 +64,7 @@ def message(presentation: Presentation, *events: Event) -> dict[str, Any]:
 
 
 async def test_a_stream_is_exactly_the_sequence_that_clients_accept() -> None:
-    sent = await streamed(show(), of(0, TextDelta("Hel"), TextDelta("lo"), END))
+    sent = await streamed(options(), of(0, TextDelta("Hel"), TextDelta("lo"), END))
 
     head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1_700_000_000, "model": "gpt-x"}
     assert sent == [
@@ -80,16 +80,16 @@ async def test_a_stream_is_exactly_the_sequence_that_clients_accept() -> None:
 
 async def test_openais_own_types_take_what_is_sent() -> None:
     events = [*of(0, THOUGHT, TextDelta("a"), END), *of(1, TextDelta("b"), END)]
-    presentation = show(answers=2, usage=True)
+    presentation = options(answers=2, usage=True)
 
     for chunk in await streamed(presentation, events):
         ChatCompletionChunk.model_validate(chunk, strict=True)
-    answer = ChatCompletion.model_validate(whole(presentation, events))
+    answer = ChatCompletion.model_validate(collect(presentation, events))
     assert [choice.message.content for choice in answer.choices] == ["a", "b"]
 
 
 def test_a_whole_answer_holds_all_text() -> None:
-    answer = whole(show(), of(0, TextDelta("Hel"), TextDelta("lo"), END))
+    answer = collect(options(), of(0, TextDelta("Hel"), TextDelta("lo"), END))
 
     assert answer["choices"] == [
         {
@@ -105,21 +105,21 @@ def test_a_whole_answer_holds_all_text() -> None:
 async def test_a_whole_answer_is_folded_from_events_as_they_come() -> None:
     events = of(0, TextDelta("a"), END)
 
-    assert await completion(show(), stream(events)) == folded(show(), events)
+    assert await completion(options(), stream(events)) == fold(options(), events)
 
 
 def test_an_answer_without_text_is_an_empty_text() -> None:
-    assert message(show(), END)["content"] == ""
+    assert message(options(), END)["content"] == ""
 
 
 @pytest.mark.parametrize(("stop", "finish"), [("end", "stop"), ("length", "length"), ("refusal", "content_filter")])
 async def test_every_end_has_openais_word_in_exactly_one_chunk(stop: StopReason, finish: str) -> None:
     events = of(0, TextDelta("a"), RunEnd(stop, Usage()))
 
-    reasons = [chunk["choices"][0]["finish_reason"] for chunk in await streamed(show(), events)]
+    reasons = [chunk["choices"][0]["finish_reason"] for chunk in await streamed(options(), events)]
 
     assert [reason for reason in reasons if reason] == reasons[-1:] == [finish]
-    assert whole(show(), events)["choices"][0]["finish_reason"] == finish
+    assert collect(options(), events)["choices"][0]["finish_reason"] == finish
 
 
 # --- several answers -------------------------------------------------------------------------------------------------
@@ -136,7 +136,7 @@ async def test_several_answers_are_told_apart_by_their_index_however_their_event
         (0, END),
     ]
 
-    sent = await streamed(show(answers=3, usage=True), events)
+    sent = await streamed(options(answers=3, usage=True), events)
 
     *choices, last = sent
     by_index: dict[int, list[dict[str, Any]]] = {0: [], 1: [], 2: []}
@@ -162,7 +162,7 @@ async def test_several_answers_are_told_apart_by_their_index_however_their_event
 
 
 def test_several_whole_answers_stand_in_the_order_of_their_index_with_one_sum() -> None:
-    answer = whole(show(answers=2), [(1, TextDelta("b")), (1, END), (0, TextDelta("a")), (0, END)])
+    answer = collect(options(answers=2), [(1, TextDelta("b")), (1, END), (0, TextDelta("a")), (0, END)])
 
     assert [(choice["index"], choice["message"]["content"]) for choice in answer["choices"]] == [(0, "a"), (1, "b")]
     assert answer["usage"]["prompt_tokens"] == 2 * 321
@@ -173,7 +173,7 @@ def test_several_whole_answers_stand_in_the_order_of_their_index_with_one_sum() 
 
 @pytest.mark.parametrize("asked", [True, False])
 async def test_a_stream_tells_its_usage_in_one_chunk_at_the_end_and_only_when_asked(asked: bool) -> None:
-    sent = await streamed(show(usage=asked), of(0, TextDelta("a"), END))
+    sent = await streamed(options(usage=asked), of(0, TextDelta("a"), END))
 
     assert ["usage" in chunk for chunk in sent] == [False] * 3 + [True] * asked
     if asked:
@@ -225,13 +225,13 @@ def test_cost_and_reasoning_tokens_are_told_if_all_runs_told_them(
 async def test_thinking_is_reasoning_and_never_text() -> None:
     events = (THOUGHT, TextDelta("a"), END)
 
-    assert await deltas(show(), *events) == [
+    assert await deltas(options(), *events) == [
         {"role": "assistant", "content": ""},
         {"reasoning_content": "hm"},
         {"content": "a"},
         {},
     ]
-    assert message(show(), *events) == {
+    assert message(options(), *events) == {
         "role": "assistant",
         "content": "a",
         "reasoning_content": "hm",
@@ -242,8 +242,12 @@ async def test_thinking_is_reasoning_and_never_text() -> None:
 async def test_thinking_can_be_hidden() -> None:
     events = (THOUGHT, TextDelta("a"), END)
 
-    assert await deltas(show(reasoning=False), *events) == [{"role": "assistant", "content": ""}, {"content": "a"}, {}]
-    assert "reasoning_content" not in message(show(reasoning=False), *events)
+    assert await deltas(options(reasoning=False), *events) == [
+        {"role": "assistant", "content": ""},
+        {"content": "a"},
+        {},
+    ]
+    assert "reasoning_content" not in message(options(reasoning=False), *events)
 
 
 @pytest.mark.parametrize(
@@ -251,28 +255,28 @@ async def test_thinking_can_be_hidden() -> None:
     [(WORK, "Bash: npm test\n"), (ToolActivity("Read"), "Read\n"), (ToolActivity("Task", "a: b"), "Task: a: b\n")],
 )
 async def test_an_agents_work_is_shown_as_one_line_of_reasoning_each(activity: ToolActivity, line: str) -> None:
-    assert await deltas(show(activity=True), activity, activity, END) == [
+    assert await deltas(options(activity=True), activity, activity, END) == [
         {"role": "assistant", "content": ""},
         {"reasoning_content": line},
         {"reasoning_content": line},
         {},
     ]
-    assert message(show(activity=True), activity, activity, END)["reasoning_content"] == line * 2
+    assert message(options(activity=True), activity, activity, END)["reasoning_content"] == line * 2
 
 
 async def test_an_agents_work_is_not_shown_unless_it_was_asked_for() -> None:
-    assert await deltas(show(), WORK, END) == [{"role": "assistant", "content": ""}, {}]
-    assert "reasoning_content" not in message(show(), WORK, END)
+    assert await deltas(options(), WORK, END) == [{"role": "assistant", "content": ""}, {}]
+    assert "reasoning_content" not in message(options(), WORK, END)
 
 
 async def test_an_agents_work_can_be_shown_without_its_thinking() -> None:
-    presentation = show(reasoning=False, activity=True)
+    presentation = options(reasoning=False, activity=True)
 
     assert message(presentation, THOUGHT, WORK, END)["reasoning_content"] == "Bash: npm test\n"
 
 
 async def test_a_field_that_was_dropped_late_is_not_part_of_the_answer() -> None:
-    assert len(await deltas(show(activity=True), Dropped("top_k"), END)) == 2
+    assert len(await deltas(options(activity=True), ParameterDropped("top_k"), END)) == 2
 
 
 # --- refusals --------------------------------------------------------------------------------------------------------
@@ -281,10 +285,10 @@ async def test_a_field_that_was_dropped_late_is_not_part_of_the_answer() -> None
 async def test_a_model_that_declines_without_a_word_is_told_of_in_the_refusal() -> None:
     declined = RunEnd("refusal", Usage())
 
-    found = message(show(), declined)
+    found = message(options(), declined)
     assert found["content"] is None
     assert found["refusal"]
-    assert await deltas(show(), declined) == [
+    assert await deltas(options(), declined) == [
         {"role": "assistant", "content": ""},
         {"refusal": found["refusal"]},
         {},
@@ -294,15 +298,15 @@ async def test_a_model_that_declines_without_a_word_is_told_of_in_the_refusal() 
 async def test_a_model_that_declines_in_words_has_said_them() -> None:
     events = (TextDelta("I can't."), RunEnd("refusal", Usage()))
 
-    assert message(show(), *events) == {"role": "assistant", "content": "I can't.", "refusal": None}
-    assert not any("refusal" in delta for delta in await deltas(show(), *events))
+    assert message(options(), *events) == {"role": "assistant", "content": "I can't.", "refusal": None}
+    assert not any("refusal" in delta for delta in await deltas(options(), *events))
 
 
 async def test_a_refusal_never_stands_where_json_is_expected() -> None:
     events = (TextDelta("I "), TextDelta("can't."), RunEnd("refusal", Usage()))
 
-    assert message(show(structured=True), *events) == {"role": "assistant", "content": None, "refusal": "I can't."}
-    sent = await deltas(show(structured=True), *events)
+    assert message(options(structured=True), *events) == {"role": "assistant", "content": None, "refusal": "I can't."}
+    sent = await deltas(options(structured=True), *events)
     assert [delta["refusal"] for delta in sent if "refusal" in delta] == ["I can't."]
     assert not any(delta.get("content") for delta in sent)
 
@@ -312,7 +316,8 @@ async def test_json_is_shown_as_it_comes_and_other_words_in_its_place_are_not_lo
     words = (TextDelta("Hm, "), TextDelta("no."), END)
 
     contents = [
-        [delta.get("content") for delta in await deltas(show(structured=True), *events)][1:] for events in (json, words)
+        [delta.get("content") for delta in await deltas(options(structured=True), *events)][1:]
+        for events in (json, words)
     ]
 
     assert contents[0][:2] == [' {"a"', ": 1}"]
@@ -322,8 +327,8 @@ async def test_json_is_shown_as_it_comes_and_other_words_in_its_place_are_not_lo
 async def test_each_of_several_answers_declines_for_itself() -> None:
     events: list[Indexed] = [(0, TextDelta("a")), (1, RunEnd("refusal", Usage())), (0, END)]
 
-    sent = await streamed(show(answers=2), events)
+    sent = await streamed(options(answers=2), events)
 
     assert [chunk["choices"][0]["index"] for chunk in sent if "refusal" in chunk["choices"][0]["delta"]] == [1]
-    choices = whole(show(answers=2), events)["choices"]
+    choices = collect(options(answers=2), events)["choices"]
     assert [bool(choice["message"]["refusal"]) for choice in choices] == [False, True]

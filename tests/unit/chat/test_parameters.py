@@ -8,7 +8,7 @@ from openai.types.chat.completion_create_params import CompletionCreateParamsBas
 
 from claude_relay.chat import controller
 from claude_relay.chat.limits import unknown_fields
-from claude_relay.chat.parameters import KNOWN, PARAMETERS, Fate, Parameter
+from claude_relay.chat.parameters import KNOWN, PARAMETERS, Parameter, Support
 from claude_relay.chat.schemas import ChatCompletionRequest
 from claude_relay.errors import InvalidRequestError
 from claude_relay.settings import Personality, Settings
@@ -57,7 +57,7 @@ TYPICAL: dict[str, Any] = {
     "prompt_cache_retention": "24h",
     "prompt_cache_options": {"mode": "explicit"},
 }
-BESIDE: dict[str, list[str]] = {
+OFFLOAD: dict[str, list[str]] = {
     "tool_choice": ["tools"],
     "parallel_tool_calls": ["tools"],
     "function_call": ["functions"],
@@ -66,22 +66,22 @@ BESIDE: dict[str, list[str]] = {
 PERSONALITIES: list[Personality] = ["chat", "agent"]
 
 
-def fate(name: str, personality: Personality) -> Fate:
+def fate(name: str, personality: Personality) -> Support:
     parameter = BY_NAME[name]
     return parameter.chat if personality == "chat" else parameter.agent
 
 
-def having(wanted: Fate, personality: Personality) -> list[str]:
+def having(wanted: Support, personality: Personality) -> list[str]:
     return [name for name in OPENAIS if fate(name, personality) == wanted]
 
 
-def pairs(wanted: Fate) -> list[tuple[str, Personality]]:
+def pairs(wanted: Support) -> list[tuple[str, Personality]]:
     return [(name, personality) for personality in PERSONALITIES for name in having(wanted, personality)]
 
 
 def without(name: str, personality: Personality) -> dict[str, Any]:
     """Return the body that a parameter is added to."""
-    return {"model": f"sonnet:{personality}", **{other: TYPICAL[other] for other in BESIDE.get(name, ())}}
+    return {"model": f"sonnet:{personality}", **{other: TYPICAL[other] for other in OFFLOAD.get(name, ())}}
 
 
 def having_it(name: str, personality: Personality) -> dict[str, Any]:
@@ -106,14 +106,14 @@ def test_these_tests_know_a_typical_value_for_every_parameter() -> None:
     assert set(TYPICAL) == set(BY_NAME)
 
 
-@pytest.mark.parametrize(("name", "personality"), pairs("honoured"))
+@pytest.mark.parametrize(("name", "personality"), pairs("supported"))
 def test_what_is_honoured_changes_what_is_asked_or_shown_and_is_not_reported(
     name: str, personality: Personality
 ) -> None:
     body, body_before = having_it(name, personality), without(name, personality)
     before, after = to_question(**body_before), to_question(**body)
-    plain = controller._presentation(request(**body_before), Settings())
-    shown = controller._presentation(request(**body), Settings())
+    plain = controller._render_options(request(**body_before), Settings())
+    shown = controller._render_options(request(**body), Settings())
     shown = msgspec.structs.replace(shown, id=plain.id, created=plain.created)
 
     assert after.ignored == ()
@@ -144,13 +144,13 @@ def test_a_strict_relay_refuses_what_it_would_ignore(name: str, personality: Per
     assert (raised.value.param, raised.value.code) == (name, "unsupported_parameter")
 
 
-@pytest.mark.parametrize(("name", "personality"), pairs("honoured"))
+@pytest.mark.parametrize(("name", "personality"), pairs("supported"))
 def test_a_strict_relay_takes_what_it_honours(name: str, personality: Personality) -> None:
     assert to_question(strict=True, **having_it(name, personality)).ignored == ()
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [(parameter.name, value) for parameter in PARAMETERS for value in parameter.inert]
+    ("name", "value"), [(parameter.name, value) for parameter in PARAMETERS for value in parameter.no_op_values]
 )
 @pytest.mark.parametrize("personality", PERSONALITIES)
 def test_a_value_that_asks_for_nothing_is_not_worth_a_word_even_to_a_strict_relay(

@@ -60,7 +60,7 @@ class Visits:
         return raised.value
 
     async def _visit(self, name: str) -> None:
-        async with self.admission.admitted(name[0]):
+        async with self.admission.admit(name[0]):
             self.came.append(name)
             self.inside.add(name)
             try:
@@ -75,9 +75,11 @@ async def settled() -> None:
 
 
 @asynccontextmanager
-async def visits(concurrent: int, queue: int, patience: float = ENDLESS, per_caller: int = 0) -> AsyncIterator[Visits]:
+async def visits(
+    concurrent: int, queue: int, queue_timeout: float = ENDLESS, per_caller: int = 0
+) -> AsyncIterator[Visits]:
     """Everybody has left in the end, and every place is free again."""
-    found = Visits(Admission(Capacity(concurrent, queue, patience, per_caller)))
+    found = Visits(Admission(Capacity(concurrent, queue, queue_timeout, per_caller)))
     yield found
     for task in found.tasks.values():
         task.cancel()
@@ -90,7 +92,7 @@ def assert_empty(admission: Admission) -> None:
     assert admission.waiting == 0
     assert admission._running == Counter()
     assert len(admission._running) == 0
-    assert admission._lines == {}
+    assert admission._queues == {}
 
 
 # --- room and order --------------------------------------------------------------------------------------------------
@@ -140,10 +142,10 @@ async def test_who_fails_inside_leaves_the_place_to_the_next() -> None:
     admission = Admission(Capacity(1, 0, ENDLESS))
 
     with pytest.raises(ZeroDivisionError):
-        async with admission.admitted("a"):
+        async with admission.admit("a"):
             raise ZeroDivisionError
 
-    async with admission.admitted("a"):
+    async with admission.admit("a"):
         pass
     assert_empty(admission)
 
@@ -166,7 +168,7 @@ async def test_how_long_somebody_waited_is_known() -> None:
     waits: list[float] = []
 
     async def visit(seconds: float) -> None:
-        async with admission.admitted("a") as waited:
+        async with admission.admit("a") as waited:
             waits.append(waited)
             await asyncio.sleep(seconds)
 
@@ -322,7 +324,7 @@ async def test_who_has_to_go_and_leaves_in_that_moment_is_gone() -> None:
 
 
 async def test_nobody_waits_longer_than_patience_lasts() -> None:
-    async with visits(1, 2, patience=0.05) as found:
+    async with visits(1, 2, queue_timeout=0.05) as found:
         await found.begin("a1", "b1")
 
         error = await found.failure("b1")
@@ -334,7 +336,7 @@ async def test_nobody_waits_longer_than_patience_lasts() -> None:
 
 
 async def test_a_cancellation_is_no_lack_of_patience() -> None:
-    async with visits(1, 2, patience=ENDLESS) as found:
+    async with visits(1, 2, queue_timeout=ENDLESS) as found:
         await found.begin("a1", "b1")
 
         await found.leave("b1")
@@ -364,7 +366,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 async def taking(admission: Admission, clock: Clock, *durations: float) -> None:
     for seconds in durations:
-        async with admission.admitted("a"):
+        async with admission.admit("a"):
             clock.now += seconds
 
 
@@ -398,7 +400,7 @@ async def test_the_advice_follows_how_long_runs_take(
 def test_how_many_wait_and_how_long_is_the_operators() -> None:
     settings = Settings(max_queue=4, queue_timeout=5.0, max_per_caller=2)
 
-    assert capacity(settings, 3) == Capacity(concurrent=3, queue=4, patience=5.0, per_caller=2)
+    assert capacity(settings, 3) == Capacity(concurrent=3, queue=4, queue_timeout=5.0, per_caller=2)
 
 
 # --- anything at all -------------------------------------------------------------------------------------------------

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from claude_relay.engine.deadlines import Deadlines, watched
-from claude_relay.engine.vocabulary import Begun, Dropped, Event, RunEnd, TextDelta, ToolActivity, Usage
+from claude_relay.engine.deadlines import Deadlines, with_deadlines
+from claude_relay.engine.vocabulary import Event, ParameterDropped, RunEnd, RunStarted, TextDelta, ToolActivity, Usage
 from claude_relay.errors import DeadlineError, UpstreamError
 from tests.unit.engine.virtual import BACKEND, now, timers
 
@@ -63,10 +63,10 @@ class Read:
 
 
 async def read(script: Script, limits: Deadlines = LIMITS, pauses: dict[int, float] | None = None) -> Read:
-    """Read a run to its end, as ``GovernedRunner`` does; after some events the reader pauses."""
+    """Read a run to its end, as ``LimitedRunner`` does; after some events the reader pauses."""
     found = Read()
     try:
-        async with aclosing(script.run()) as events, aclosing(watched(events, limits)) as timely:
+        async with aclosing(script.run()) as events, aclosing(with_deadlines(events, limits)) as timely:
             async for event in timely:
                 found.events.append((now(), event))
                 await asyncio.sleep((pauses or {}).get(len(found.events), 0))
@@ -81,15 +81,17 @@ def said(*seconds: float) -> list[tuple[float, Event]]:
 
 
 async def test_what_comes_in_time_is_passed_on_when_it_comes() -> None:
-    script = Script((1, Begun("started")), (8, TextDelta("a")), (29, ToolActivity("Bash")), (1, END))
+    script = Script((1, RunStarted("started")), (8, TextDelta("a")), (29, ToolActivity("Bash")), (1, END))
 
     found = await read(script)
 
     assert found.failed is None
-    assert found.events == [(1, Begun("started")), (9, TextDelta("a")), (38, ToolActivity("Bash")), (39, END)]
+    assert found.events == [(1, RunStarted("started")), (9, TextDelta("a")), (38, ToolActivity("Bash")), (39, END)]
 
 
-@pytest.mark.parametrize("steps", [said(10.5), [], [(1, Begun("started"))], [(4, Begun("a")), (5, Dropped("top_k"))]])
+@pytest.mark.parametrize(
+    "steps", [said(10.5), [], [(1, RunStarted("started"))], [(4, RunStarted("a")), (5, ParameterDropped("top_k"))]]
+)
 async def test_a_run_that_has_said_nothing_in_time_is_over(steps: list[tuple[float, Event]]) -> None:
     found = await read(Script(*steps, (1000, END)))
 
@@ -146,7 +148,7 @@ async def test_a_reader_who_comes_back_after_the_total_gets_nothing_more() -> No
 
 
 async def test_nothing_is_watched_while_nobody_waits() -> None:
-    async with aclosing(Script(*said(1), (1, END)).run()) as events, aclosing(watched(events, LIMITS)) as timely:
+    async with aclosing(Script(*said(1), (1, END)).run()) as events, aclosing(with_deadlines(events, LIMITS)) as timely:
         await anext(timely)
         await asyncio.sleep(50)
 
@@ -161,7 +163,7 @@ async def test_the_words_say_what_took_too_long() -> None:
         (Deadlines(9, 9, 3), said(1, 5)),
     ):
         with pytest.raises(DeadlineError) as raised:
-            [event async for event in watched(Script(*steps).run(), limits)]
+            [event async for event in with_deadlines(Script(*steps).run(), limits)]
         assert (raised.value.status, raised.value.should_retry) == (504, False)
         words.append(raised.value.message)
 
@@ -182,7 +184,7 @@ async def test_a_failure_of_the_run_is_its_own() -> None:
 
     got = []
     with pytest.raises(UpstreamError, match="broken"):
-        async for event in watched(fails(), LIMITS):
+        async for event in with_deadlines(fails(), LIMITS):
             got.append(event)  # noqa: PERF401 - what came before the failure counts
 
     assert got == [TextDelta("a")]
@@ -195,7 +197,7 @@ async def test_a_timeout_inside_the_run_is_its_own() -> None:
         yield END
 
     with pytest.raises(TimeoutError):
-        await anext(watched(fails(), LIMITS))
+        await anext(with_deadlines(fails(), LIMITS))
 
 
 async def test_a_reader_who_is_cancelled_is_cancelled() -> None:
@@ -256,7 +258,7 @@ async def test_a_run_that_does_not_hear_the_end_is_over_all_the_same(end: str) -
     got: list[Event] = []
     expected = {"says something": DeadlineError, "fails": UpstreamError, "ends": StopAsyncIteration}
     with pytest.raises(expected[end]):
-        got.append(await anext(watched(deaf(), LIMITS)))
+        got.append(await anext(with_deadlines(deaf(), LIMITS)))
 
     task = asyncio.current_task()
     assert task is not None
@@ -264,7 +266,7 @@ async def test_a_run_that_does_not_hear_the_end_is_over_all_the_same(end: str) -
 
 
 async def test_another_task_may_read_on() -> None:
-    timely = watched(Script(*said(1, 2, 40)).run(), LIMITS)
+    timely = with_deadlines(Script(*said(1, 2, 40)).run(), LIMITS)
     await anext(timely)
 
     async def rest() -> list[Event]:
@@ -277,7 +279,7 @@ async def test_another_task_may_read_on() -> None:
 
 async def test_a_reader_who_stops_reading_leaves_nothing_behind() -> None:
     script = Script(*said(1, 2, 3))
-    async with aclosing(script.run()) as events, aclosing(watched(events, LIMITS)) as timely:
+    async with aclosing(script.run()) as events, aclosing(with_deadlines(events, LIMITS)) as timely:
         await anext(timely)
 
     assert script.stopped == 1

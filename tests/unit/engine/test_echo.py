@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 from claude_relay import errors
-from claude_relay.engine.echo import EchoRunner, Script, count_tokens, parse, said
+from claude_relay.engine.echo import EchoRunner, Script, count_tokens, last_text, parse
 from claude_relay.engine.vocabulary import (
-    Begun,
     Event,
     Image,
     JsonOutput,
     Link,
     RunEnd,
+    RunStarted,
     Sampling,
     StopReason,
     Text,
@@ -46,7 +46,7 @@ async def test_an_answer_repeats_the_question_to_the_letter(text: str) -> None:
 @pytest.mark.anyio
 async def test_an_answer_comes_word_by_word_and_counts_words_as_tokens() -> None:
     assert await echoed("one two") == [
-        Begun("echo"),
+        RunStarted("echo"),
         TextDelta("one "),
         TextDelta("two"),
         RunEnd("end", Usage(2, 0, 0, 2)),
@@ -70,7 +70,7 @@ async def test_the_whole_prompt_is_counted() -> None:
 def test_pieces_of_a_message_are_lines() -> None:
     turn = Turn("user", (Text("one"), Text("two")))
 
-    assert said(RunRequestFactory.build(turns=(turn,))) == "one\ntwo"
+    assert last_text(RunRequestFactory.build(turns=(turn,))) == "one\ntwo"
 
 
 @pytest.mark.anyio
@@ -118,7 +118,7 @@ async def test_after_says_how_much_comes_before_the_failure(after: int, said: li
         async for event in EchoRunner().run(RunRequestFactory.build(turns=turns)):
             events.append(event)  # noqa: PERF401 - what came before the failure counts
 
-    assert events == [Begun("echo"), *map(TextDelta, said)]
+    assert events == [RunStarted("echo"), *map(TextDelta, said)]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from claude_relay.engine.echo import EchoRunner
 from claude_relay.engine.runner import ClaudeRunner, RunnerHealth, open_run
-from claude_relay.engine.vocabulary import Begun, Dropped, Event, RunEnd, RunRequest, TextDelta
+from claude_relay.engine.vocabulary import Event, ParameterDropped, RunEnd, RunRequest, RunStarted, TextDelta
 from claude_relay.errors import RateLimitError, UpstreamError
 from tests.unit.factories import RunRequestFactory, conversation
 
@@ -88,7 +88,7 @@ class Dropping(EchoRunner):
 
     async def run(self, request: RunRequest) -> AsyncGenerator[Event, None]:
         for field in self._fields:
-            yield Dropped(field)
+            yield ParameterDropped(field)
         async for event in super().run(request):
             yield event
 
@@ -99,7 +99,7 @@ async def test_what_the_upstream_refused_is_known_before_the_run_streams(fields:
     run = await open_run(Dropping(*fields), request("one two"))
 
     assert run.dropped == fields
-    assert run.begun == Begun("echo")
+    assert run.begun == RunStarted("echo")
     assert [event async for event in run.events][:-1] == [TextDelta("one "), TextDelta("two")]
 
 
@@ -108,9 +108,9 @@ class Beginning(EchoRunner):
 
     async def run(self, request: RunRequest) -> AsyncGenerator[Event, None]:
         for how in ("reused", "started"):
-            yield Begun(how, 0.5)
+            yield RunStarted(how, 0.5)
         async for event in EchoRunner().run(request):
-            if not isinstance(event, Begun):
+            if not isinstance(event, RunStarted):
                 yield event
 
 
@@ -118,5 +118,5 @@ class Beginning(EchoRunner):
 async def test_how_a_run_began_is_known_before_it_streams_and_the_last_beginning_counts() -> None:
     run = await open_run(Beginning(), request("one"))
 
-    assert run.begun == Begun("started", 0.5)
+    assert run.begun == RunStarted("started", 0.5)
     assert await anext(aiter(run.events)) == TextDelta("one")

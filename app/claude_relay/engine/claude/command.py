@@ -37,7 +37,7 @@ CLIENT_COMPOSED_SINCE = (2, 1, 330)
 _TRIED_UNTIL = (2, 1, 332)
 """The newest version that was tried."""
 
-_BENDING = frozenset(
+_NOT_INHERITED = frozenset(
     {
         "CLAUDECODE",
         "CLAUDE_CODE_ENTRYPOINT",
@@ -47,7 +47,7 @@ _BENDING = frozenset(
         "CLAUDE_CODE_SSE_PORT",
     }
 )
-"""Variables of a surrounding Claude Code, or meant for one run of it, that would bend ours."""
+"""Variables of a surrounding Claude Code, or meant for one run of it, that would affect ours."""
 
 _ALWAYS = {
     # a broken stream is an error the client is told of, not a second, hidden request
@@ -72,7 +72,7 @@ _BY_PERSONALITY: Mapping[Personality, Mapping[str, str]] = {
         "CLAUDE_AGENT_SDK_DISABLE_BUILTIN_AGENTS": "1",
         # the conversation is the client's: what is too long for the model is refused, not abridged
         "DISABLE_AUTO_COMPACT": "1",
-        "CLAUDE_CODE_BLOCKING_LIMIT_OVERRIDE": configuration.OPEN,
+        "CLAUDE_CODE_BLOCKING_LIMIT_OVERRIDE": configuration.UNLIMITED,
     },
     # an agent in the middle of its work is worth a second and a third try
     "agent": {"CLAUDE_CODE_MAX_RETRIES": "2"},
@@ -96,7 +96,7 @@ def argv(installation: Installation, personality: Personality, settings: Setting
 def environment(
     base: Mapping[str, str], installation: Installation, personality: Personality, relay_port: int
 ) -> dict[str, str]:
-    """Return the environment of a process: the user's own, less what would bend a run, plus what the relay needs.
+    """Return the environment of a process: the user's own, less what would affect a run, plus what the relay needs.
 
     Args:
         base: The environment the relay was started in.
@@ -104,7 +104,7 @@ def environment(
         personality: What the process will be.
         relay_port: The relay's own port: an upstream that points there would be a loop.
     """
-    kept = {name: value for name, value in base.items() if name not in _BENDING and not name.startswith(PREFIX)}
+    kept = {name: value for name, value in base.items() if name not in _NOT_INHERITED and not name.startswith(PREFIX)}
     if _points_at_relay(kept.get("ANTHROPIC_BASE_URL", ""), relay_port):
         del kept["ANTHROPIC_BASE_URL"]
     guard = {} if takes_client_composed(installation) else {"CLAUDE_CODE_DISABLE_ATTACHMENTS": "1"}

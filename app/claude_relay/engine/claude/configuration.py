@@ -14,9 +14,9 @@ TITLE = "claude-relay"
 """What every process is called where other sessions of the same user list it."""
 _LIMIT = "CLAUDE_CODE_BLOCKING_LIMIT_OVERRIDE"
 """Tokens of a prompt from which on the CLI, its compaction switched off, does not ask the upstream at all."""
-OPEN = "1000000000"
+UNLIMITED = "1000000000"
 """A limit that nothing meets: the upstream knows best what it takes."""
-FENCE = {_LIMIT: "1"}
+BLOCKED = {_LIMIT: "1"}
 """A limit that everything meets."""
 _UNSET = ""
 """Unsets a variable. ``null`` would too, but leaves the word ``null`` in the environment of an agent's tools."""
@@ -61,18 +61,18 @@ def defaults(model: str, personality: Personality) -> dict[str, Any]:
     return {"model": model, "effortLevel": None, "env": {**_EVERYTHING_UNSET, **_limit(personality)}}
 
 
-def fenced(settings: dict[str, Any]) -> dict[str, Any]:
+def blocked(settings: dict[str, Any]) -> dict[str, Any]:
     """Return flag settings with which the CLI asks nothing more."""
-    return {**settings, "env": {**settings["env"], **FENCE}}
+    return {**settings, "env": {**settings["env"], **BLOCKED}}
 
 
 def _limit(personality: Personality) -> dict[str, str]:
     """Only ``chat`` is started without compaction, where the limit counts."""
-    return {_LIMIT: OPEN} if personality == "chat" else {}
+    return {_LIMIT: UNLIMITED} if personality == "chat" else {}
 
 
 def _sampled(request: RunRequest) -> dict[str, Any]:
-    """White space alone is refused upstream as a stop sequence; in ``agent`` all this would bend its inner calls."""
+    """White space alone is refused upstream as a stop sequence; in ``agent`` all this would affect its inner calls."""
     if request.personality == "agent":
         return {}
     sampling = request.sampling

@@ -104,11 +104,11 @@ class ControlChannel:
 
     async def _gone(self) -> ProcessGoneError:
         last_words = await self._process.last_words()
-        said = causes(last_words) if self.is_bound else last_words or "-"
+        shown = causes(last_words) if self.is_bound else last_words or "-"
         pid, code = self._process.pid, self._process.returncode
         if not self._process.dismissed and not self._end_logged:
-            _log.error("claude[%d] ended unexpectedly, with code %s; it last said: %s", pid, code, said)
+            _log.error("claude[%d] ended unexpectedly, with code %s; its last output: %s", pid, code, shown)
             self._end_logged = True
         gone = ProcessGoneError("Claude Code ended before its answer was complete; the relay's log tells more.")
-        gone.last_words = said
+        gone.last_words = shown
         return gone

@@ -1,4 +1,4 @@
-"""When the upstream refuses a request for one of its wishes: the same request without that wish. Pure."""
+"""When the upstream refuses a request for one of its options: the same request without that option. Pure."""
 
 from msgspec.structs import replace
 

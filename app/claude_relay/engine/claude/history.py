@@ -1,7 +1,6 @@
 """A conversation into a session: what to set and which lines to write. Pure plans; ``session`` carries them out."""
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -41,17 +40,17 @@ class Plan(Struct, frozen=True):
     body: dict[str, Any]
 
 
-class Texts(Struct, frozen=True):
-    """How plain text is kept from being read as a command or a file name.
+class Strategy(Protocol):
+    """Makes the plan for a request."""
 
-    Attributes:
-        client_composed: Whether the CLI takes lines marked as plain text.
-    """
+    def __call__(self, request: RunRequest, *, client_composed: bool) -> Plan:
+        """Return the plan.
 
-    client_composed: bool
-
-
-Strategy = Callable[[RunRequest, Texts], Plan]
+        Args:
+            request: The request.
+            client_composed: Whether the CLI takes lines that are marked as plain text.
+        """
+        ...
 
 
 def require_question(request: RunRequest) -> None:
@@ -68,7 +67,7 @@ def require_question(request: RunRequest) -> None:
         )
 
 
-def native(request: RunRequest, texts: Texts) -> Plan:
+def native(request: RunRequest, *, client_composed: bool) -> Plan:
     """Hand a conversation over as real turns, so that the CLI composes the request. The last one is the user's.
 
     The CLI queues a user's turn but takes an assistant's turn at once, so each batch but the last is waited for.
@@ -79,18 +78,18 @@ def native(request: RunRequest, texts: Texts) -> Plan:
         if turn.role == "assistant":
             batches.append([wire.assistant(blocks(turn), request.model)])
         else:
-            content = blocks(turn) if texts.client_composed else _guarded(blocks(turn))
-            line = wire.user(content, asks=index == last, client_composed=texts.client_composed)
+            content = blocks(turn) if client_composed else _guarded(blocks(turn))
+            line = wire.user(content, asks=index == last, client_composed=client_composed)
             batches[-1].append(line)
     *past, question = (tuple(batch) for batch in batches if batch)
     return Plan(tuple(past), question, {})
 
 
-def verbatim(request: RunRequest, texts: Texts) -> Plan:
+def verbatim(request: RunRequest, *, client_composed: bool) -> Plan:
     """Hand the conversation over as the upstream's ``messages``, exactly; the line that asks is only a trigger."""
     messages = [{"role": turn.role, "content": blocks(turn)} for turn in request.turns]
     messages[-1]["content"][-1]["cache_control"] = {"type": "ephemeral"}  # type: ignore[index] # blocks are dicts
-    trigger = wire.user([{"type": "text", "text": "."}], asks=True, client_composed=texts.client_composed)
+    trigger = wire.user([{"type": "text", "text": "."}], asks=True, client_composed=client_composed)
     return Plan((), (wire.boundary(), trigger), {"messages": messages})
 
 

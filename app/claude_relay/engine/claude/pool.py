@@ -12,10 +12,10 @@ from typing import Any
 from msgspec import Struct
 
 from claude_relay.engine.claude.control import ProcessGoneError
-from claude_relay.engine.claude.conversation import Binding, Conversation
+from claude_relay.engine.claude.matching import Binding, Conversation
 from claude_relay.engine.claude.session import (
     REPLY_TIMEOUT,
-    How,
+    Origin,
     Session,
     UnresponsiveError,
     UnsolicitedTurnError,
@@ -71,7 +71,7 @@ class Counts(Struct, frozen=True):
 
     Attributes:
         spare: Ready, for anybody.
-        living: Idle, with a conversation.
+        idle: Idle, with a conversation.
         busy: Serving a request.
         ending: On their way out.
         unresponsive: Ended because they did not answer while they were idle.
@@ -79,12 +79,12 @@ class Counts(Struct, frozen=True):
     """
 
     spare: int
-    living: int
+    idle: int
     busy: int
     ending: int
     reused: int
     reset: int
-    spared: int
+    prewarmed: int
     started: int
     unresponsive: int
     unsolicited: int
@@ -113,11 +113,11 @@ class Pool:
         self._busy: set[Session] = set()
         self._opening: set[asyncio.Task[Session]] = set()
         self._ending: set[asyncio.Task[None]] = set()
-        self._got: Counter[How] = Counter()
+        self._got: Counter[Origin] = Counter()
         self._faults: Counter[type[ProcessGoneError]] = Counter()
-        self._lacking = asyncio.Event()
+        self._refill_needed = asyncio.Event()
         self._stopped = False
-        self._unborn: set[asyncio.Task[Any] | None] = set()
+        self._starting: set[asyncio.Task[Any] | None] = set()
         self._keepers: list[asyncio.Task[None]] = []
 
     @property
@@ -125,12 +125,12 @@ class Pool:
         """How many processes there are."""
         return Counts(
             spare=sum(map(len, self._spares.values())),
-            living=len(self._idle),
+            idle=len(self._idle),
             busy=len(self._busy),
             ending=len(self._ending),
             reused=self._got["reused"],
             reset=self._got["reset"],
-            spared=self._got["spared"],
+            prewarmed=self._got["prewarmed"],
             started=self._got["started"],
             unresponsive=self._faults[UnresponsiveError],
             unsolicited=self._faults[UnsolicitedTurnError],
@@ -139,9 +139,9 @@ class Pool:
     def start(self, personality: Personality) -> None:
         """Begin to keep spares, first of all for one personality."""
         self._spares[personality]
-        keepers = (self._keep_spares(), self._end_the_idle(), self._probe_the_idle())
+        keepers = (self._keep_spares(), self._reap_idle(), self._probe_idle())
         self._keepers = [asyncio.create_task(keeper) for keeper in keepers]
-        self._lacking.set()
+        self._refill_needed.set()
 
     async def stop(self) -> None:
         """End every process, busy ones included, and start no more."""
@@ -179,26 +179,26 @@ class Pool:
             self._lost(session)
 
     async def _found(self, request: RunRequest) -> Session:
-        if session := self._living(request):
+        if session := self._holding(request):
             return self._take(session, "reused")
-        if session := await self._emptied(request):
+        if session := await self._reset_idle(request):
             return self._take(session, "reset")
         if session := await self._spare(request.personality):
-            return self._take(session, "spared")
+            return self._take(session, "prewarmed")
         return await self._new(request)
 
     async def _new(self, request: RunRequest) -> Session:
-        self._makes_room()
+        self._evict_if_full()
         return self._take(await self._started(request.personality), "started")
 
-    def give_back(self, session: Session, held: Conversation | None) -> None:
+    def release(self, session: Session, history: Conversation | None) -> None:
         """Take a session back after its answer, to be used again if that can be done.
 
         Args:
             session: The session; its turn is over.
-            held: The conversation it holds now, if that is known exactly.
+            history: The conversation it holds now, if that is known exactly.
         """
-        session.held = held
+        session.history = history
         self._busy.discard(session)
         if not self._is_worth_keeping(session):
             self.retire(session)
@@ -226,28 +226,28 @@ class Pool:
         for spares in self._spares.values():
             for opening in [opening for opening in spares if _opened(opening) is session]:
                 spares.remove(opening)
-                asyncio.get_running_loop().call_later(_RETRY_DELAY, self._lacking.set)
+                asyncio.get_running_loop().call_later(_RETRY_DELAY, self._refill_needed.set)
         self.retire(session)
 
-    def _take(self, session: Session, how: How) -> Session:
+    def _take(self, session: Session, origin: Origin) -> Session:
         if self._stopped:
             self.retire(session)
             raise _stopping()
-        self._got[how] += 1
-        session.how = how
+        self._got[origin] += 1
+        session.origin = origin
         self._busy.add(session)
         return session
 
-    def _living(self, request: RunRequest) -> Session | None:
+    def _holding(self, request: RunRequest) -> Session | None:
         """Find the process that holds exactly this conversation, but for its last turn."""
         past = Conversation.of(request.turns[:-1])
         for session in self._idle_ones(Binding.of(request)):
-            if past.turns and session.held == past and session.model == request.model:
+            if past.turns and session.history == past and session.model == request.model:
                 del self._idle[session]
                 return session
         return None
 
-    async def _emptied(self, request: RunRequest) -> Session | None:
+    async def _reset_idle(self, request: RunRequest) -> Session | None:
         """Find a process of the same caller and configuration, and make it forget; if it cannot prove that, it dies."""
         if not self.limits.reset or request.personality == "agent":
             return None
@@ -277,15 +277,15 @@ class Pool:
         return [session for session in reversed(self._idle) if session.binding == binding]
 
     def _is_worth_keeping(self, session: Session) -> bool:
-        if session not in self._alive or session.asking or not session.alive:
+        if session not in self._alive or session.in_turn or not session.alive:
             return False
         if session.personality == "agent" and self.limits.agents_once:
             return False
-        can_go_on = session.held is not None or (self.limits.reset and session.personality == "chat")
+        can_go_on = session.history is not None or (self.limits.reset and session.personality == "chat")
         young = session.turns < self.limits.turns
         return self.limits.reuse and can_go_on and young and self._memory_of(session.process.pid) < self.limits.memory
 
-    def _makes_room(self) -> bool:
+    def _evict_if_full(self) -> bool:
         """End what was idle longest, if one more process would be too many, and tell whether there is room now."""
         while self._total >= self.limits.processes and self._idle:
             self.retire(next(iter(self._idle)))
@@ -294,11 +294,11 @@ class Pool:
     @property
     def _total(self) -> int:
         """All processes, those included that are only just being started."""
-        return len(self._alive) + len(self._unborn)
+        return len(self._alive) + len(self._starting)
 
     async def _spare(self, personality: Personality) -> Session | None:
         spares = self._spares[personality]
-        asyncio.get_running_loop().call_later(_REFILL_DELAY, self._lacking.set)
+        asyncio.get_running_loop().call_later(_REFILL_DELAY, self._refill_needed.set)
         while spares:
             opening = spares.popleft()
             try:
@@ -333,10 +333,10 @@ class Pool:
     async def _keep_spares(self) -> None:
         """Start what is lacking, one process at a time: several at once would each take many times as long."""
         while True:
-            await self._lacking.wait()
-            self._lacking.clear()
+            await self._refill_needed.wait()
+            self._refill_needed.clear()
             for personality, spares in tuple(self._spares.items()):
-                while len(spares) < self.limits.warm and self._makes_room():
+                while len(spares) < self.limits.warm and self._evict_if_full():
                     opening = self._start(personality)
                     spares.append(opening)
                     await asyncio.wait({opening})
@@ -345,7 +345,7 @@ class Pool:
                         _discard(spares, opening)
                         await asyncio.sleep(_RETRY_DELAY)
 
-    async def _end_the_idle(self) -> None:
+    async def _reap_idle(self) -> None:
         """End processes whose next question did not come, and clear up after those that are dead."""
         while True:
             await asyncio.sleep(min(1.0, self.limits.idle_seconds))
@@ -353,7 +353,7 @@ class Pool:
             for session in [session for session, since in self._idle.items() if since < too_old or not session.alive]:
                 self.retire(session)
 
-    async def _probe_the_idle(self) -> None:
+    async def _probe_idle(self) -> None:
         """Find those that hang before somebody waits for them."""
         while True:
             await asyncio.sleep(_PROBE_INTERVAL)
@@ -365,9 +365,9 @@ class Pool:
             raise _stopping()
         opening = asyncio.create_task(self._open(personality))
         self._opening.add(opening)
-        self._unborn.add(opening)
+        self._starting.add(opening)
         opening.add_done_callback(self._opening.discard)
-        opening.add_done_callback(self._unborn.discard)
+        opening.add_done_callback(self._starting.discard)
         return opening
 
     async def _open(self, personality: Personality) -> Session:
@@ -382,7 +382,7 @@ class Pool:
     async def _ready(self, personality: Personality) -> Session:
         session = await self._open_session(personality)
         self._alive.add(session)
-        self._unborn.discard(asyncio.current_task())
+        self._starting.discard(asyncio.current_task())
         try:
             async with asyncio.timeout(_START_TIMEOUT):
                 await session.ready()

@@ -13,18 +13,18 @@ from msgspec.structs import replace
 
 from claude_relay.engine.claude import command, history, orphans, private, process
 from claude_relay.engine.claude.control import ProcessGoneError
-from claude_relay.engine.claude.conversation import Conversation, answered
 from claude_relay.engine.claude.discovery import REMEDY, Finder, Installation
 from claude_relay.engine.claude.fallback import without_refused
+from claude_relay.engine.claude.matching import Conversation, answered
 from claude_relay.engine.claude.pool import Limits, Pool
-from claude_relay.engine.claude.selftest import examine
+from claude_relay.engine.claude.selftest import run_self_test
 from claude_relay.engine.claude.session import Session, UnresponsiveError
 from claude_relay.engine.claude.translate import Translator
-from claude_relay.engine.finishing import Finisher
+from claude_relay.engine.output_checks import OutputChecks
 from claude_relay.engine.resources import find
 from claude_relay.engine.runner import RunnerHealth, Spend
 from claude_relay.engine.sizing import Size, size
-from claude_relay.engine.vocabulary import Begun, Dropped, Event, RunEnd, RunRequest
+from claude_relay.engine.vocabulary import Event, ParameterDropped, RunEnd, RunRequest, RunStarted
 from claude_relay.errors import InvalidRequestError, UnavailableError
 from claude_relay.settings import Personality, Settings
 
@@ -56,10 +56,10 @@ class ClaudeCodeRunner:
         self._pool = Pool(self._open, limits(settings, self._size), _memory_of)
         self._private = private.PrivateDirectory(environ)
         self._context_windows: dict[str, int] = {}
-        self._examining: asyncio.Task[None] | None = None
+        self._self_testing: asyncio.Task[None] | None = None
         self._self_test = "off"
         self._composed = False
-        self._fences = True
+        self._guards_requests = True
         self._ties = False
 
     async def start(self) -> None:
@@ -77,9 +77,9 @@ class ClaudeCodeRunner:
 
     async def stop(self) -> None:
         """End every process and remove the private directory."""
-        if self._examining is not None:
-            self._examining.cancel()
-            await asyncio.gather(self._examining, return_exceptions=True)
+        if self._self_testing is not None:
+            self._self_testing.cancel()
+            await asyncio.gather(self._self_testing, return_exceptions=True)
         await self._pool.stop()
         await asyncio.to_thread(self._private.remove)
 
@@ -110,7 +110,7 @@ class ClaudeCodeRunner:
         return self._context_windows.get(model, _LEAST_CONTEXT_WINDOW)
 
     async def run(self, request: RunRequest) -> AsyncGenerator[Event, None]:
-        """Answer a request; one that the upstream refuses for a wish it does not grant is asked once more without it.
+        """Answer a request; if the upstream refuses one of its options it is asked once more, without that option.
 
         Raises:
             RelayError: No process can be had, or the run fails.
@@ -129,7 +129,7 @@ class ClaudeCodeRunner:
             raise refused
         _log.info("the upstream refused %s, asking again without it", field or "a constrained answer")
         if field is not None:
-            yield Dropped(field)
+            yield ParameterDropped(field)
         async with aclosing(self._answer(instead)) as events:
             async for event in events:
                 yield event
@@ -141,67 +141,67 @@ class ClaudeCodeRunner:
         for fresh in (False, False, True):
             session = await self._pool.checkout(request, fresh=fresh)
             try:
-                async with aclosing(self._on(session, request)) as events:
+                async with aclosing(self._run_on(session, request)) as events:
                     async for event in events:
                         yield event
             except ProcessGoneError as error:
                 # it may have died long ago, while nobody looked; but what has asked is not asked a second time
-                if session.under_way or session.how == "started":
+                if session.request_sent or session.origin == "started":
                     raise
                 if isinstance(error, UnresponsiveError):
                     await self._pool.probe()
             else:
                 return
 
-    async def _on(self, session: Session, request: RunRequest) -> AsyncGenerator[Event, None]:
+    async def _run_on(self, session: Session, request: RunRequest) -> AsyncGenerator[Event, None]:
         """Answer a request on a session, and give that back or end it, whatever happens."""
-        said: list[Event] = []
+        events: list[Event] = []
         returned = False
         try:
-            yield Begun(session.how)
-            async with aclosing(self._asked(session, request)) as events:
-                async for event in events:
-                    said.append(event)
+            yield RunStarted(session.origin)
+            async with aclosing(self._stream(session, request)) as stream:
+                async for event in stream:
+                    events.append(event)
                     if isinstance(event, RunEnd):
                         # before the client knows of the end: its next request may come at once
-                        self._pool.give_back(session, self._held(session, request, said))
+                        self._pool.release(session, self._history_after(session, request, events))
                         returned = True
                     yield event
         finally:
             if not returned:
                 self._pool.retire(session)
 
-    def _held(self, session: Session, request: RunRequest, said: list[Event]) -> Conversation | None:
+    def _history_after(self, session: Session, request: RunRequest, events: list[Event]) -> Conversation | None:
         """Return the conversation that the process holds now, in the words that the client will repeat."""
-        answer = answered(said)
-        exact = not session.cut and not request.answers_by_tool
+        answer = answered(events)
+        exact = not session.aborted and not request.answers_by_tool
         if answer is None or not exact or self._strategy(request.personality) is not history.native:
             return None
         return Conversation.of(request.turns).followed_by(answer)
 
-    async def _asked(self, session: Session, request: RunRequest) -> AsyncGenerator[Event, None]:
+    async def _stream(self, session: Session, request: RunRequest) -> AsyncGenerator[Event, None]:
         if request.output is not None:
             way = "the upstream's own format" if request.output.constrained else "Claude Code's tool"
             _log.info("structured output by %s", way)
         by_tool = request.output if request.answers_by_tool else None
         names = [tool.name for tool in request.tools]
         translator = Translator(by_tool, names, alone=request.personality == "chat")
-        finisher = Finisher(request, lambda: translator.usage)
-        session.texts, session.fences = history.Texts(self._composed), self._fences
+        checks = OutputChecks(request, lambda: translator.usage)
+        session.client_composed, session.guards_requests = self._composed, self._guards_requests
         session.tied_turns = self._ties
         await session.ask(request, self._strategy(request.personality))
         while True:
-            for said in translator.feed(await session.receive()):
-                for event in finisher.feed(said):
+            for translated in translator.feed(await session.receive()):
+                for event in checks.feed(translated):
                     if isinstance(event, RunEnd):
-                        await finisher.check(event)
-                        await session.cut_short()
-                        self._learn(request.model, translator.context_window)
+                        await checks.check(event)
+                        await session.abort()
+                        self._remember_window(request.model, translator.context_window)
                         yield replace(event, cost=session.cost)
                         return
                     yield event
 
-    def _learn(self, model: str, context_window: int | None) -> None:
+    def _remember_window(self, model: str, context_window: int | None) -> None:
         if context_window is not None:
             self._context_windows[model] = context_window
 
@@ -215,17 +215,17 @@ class ClaudeCodeRunner:
         if found is not self._installation:
             first, self._installation = self._installation is None, found
             self._composed = command.takes_client_composed(found)
-            self._fences = True
+            self._guards_requests = True
             self._ties = command.ties_turns(found)
             self._pool.limits = replace(self._pool.limits, reuse=False, reset=False)
-            if self._examining is not None:
-                self._examining.cancel()
-            self._examining = asyncio.create_task(self._examine(found))
+            if self._self_testing is not None:
+                self._self_testing.cancel()
+            self._self_testing = asyncio.create_task(self._test_itself(found))
             if first:
                 self._pool.start(self._settings.personality)
         return found
 
-    async def _examine(self, installation: Installation) -> None:
+    async def _test_itself(self, installation: Installation) -> None:
         """Begin to use processes again once it is known that this works with this CLI."""
         if not self._settings.reuse:
             return
@@ -234,27 +234,27 @@ class ClaudeCodeRunner:
             return
         self._self_test = "running"
         for pause in self_test_pauses():
-            if not (failed := await self._tested(installation)):
+            if not (failed := await self._run_self_test(installation)):
                 break
             self._self_test = "failed: " + ", ".join(failed)
             _log.warning("Claude Code %s is not used fully: %s", installation.version_text, ", ".join(failed))
             await asyncio.sleep(pause)
         self._self_test = "passed"
 
-    async def _tested(self, installation: Installation) -> list[str]:
+    async def _run_self_test(self, installation: Installation) -> list[str]:
         """Make the self-test, follow what it finds, and return what failed."""
         try:
-            findings = await examine(installation, self._environ)
+            result = await run_self_test(installation, self._environ)
         except (OSError, UnavailableError) as error:
             _log.warning("The self-test could not be made, so no process is used again: %s", error)
             return ["everything"]
-        self._composed = command.takes_client_composed(installation) and findings.text
-        self._fences, self._ties = findings.fence, findings.tied
+        self._composed = command.takes_client_composed(installation) and result.text
+        self._guards_requests, self._ties = result.single_request, result.tied
         # where words of others come in and cannot be told from ours, a process that waits is not to be trusted
-        reuse = findings.living and (findings.tied or findings.peers)
-        reset = findings.reset and command.proves_reset(installation)
+        reuse = result.reuse and (result.tied or result.peers)
+        reset = result.reset and command.proves_reset(installation)
         self._pool.limits = replace(self._pool.limits, reuse=reuse, reset=reset)
-        return findings.failed
+        return result.failed
 
     async def _open(self, personality: Personality) -> Session:
         installation = await self._installed()

@@ -14,9 +14,9 @@ from msgspec import Struct
 
 from claude_relay.engine.claude import command, history, private, process, wire
 from claude_relay.engine.claude.configuration import TITLE
-from claude_relay.engine.claude.conversation import Conversation, answered
 from claude_relay.engine.claude.discovery import Installation
 from claude_relay.engine.claude.loopback import LIMIT, Loopback, loopback
+from claude_relay.engine.claude.matching import Conversation, answered
 from claude_relay.engine.claude.session import Session
 from claude_relay.engine.claude.translate import Translator
 from claude_relay.engine.vocabulary import RunEnd, RunRequest, Sampling, Text, Tool, Turn
@@ -31,26 +31,26 @@ _TRAPS = ("@/etc/hostname", "/clear")
 _TEXT = {"type": "text", "text": "go"}
 
 
-class Findings(Struct, frozen=True):
+class SelfTestResult(Struct, frozen=True):
     """What holds.
 
     Attributes:
         text: Settings and texts reach the upstream as they are: ``@path`` and ``/command`` are plain text.
-        living: A process that holds a conversation can be asked its next turn.
-        reset: An emptied process proves it, and its next request holds nothing of the last.
+        reuse: A process that holds a conversation can be asked its next turn.
+        reset: A reset process proves it, and its next request holds nothing of the last.
         tools: Calls of the client's tools end the run, in one request.
         interrupt: An interrupt ends the upstream's work.
-        fence: An answer that ends at a token limit is not asked for again, and its turn ends.
+        single_request: An answer that ends at a token limit is not asked for again, and its turn ends.
         tied: Every turn is tied to the lines that it is for.
         peers: Words of other sessions of the same user are refused.
     """
 
     text: bool
-    living: bool
+    reuse: bool
     reset: bool
     tools: bool
     interrupt: bool
-    fence: bool
+    single_request: bool
     tied: bool
     peers: bool
 
@@ -60,36 +60,36 @@ class Findings(Struct, frozen=True):
         return [name for name in self.__struct_fields__ if not getattr(self, name)]
 
 
-async def examine(installation: Installation, environ: Mapping[str, str]) -> Findings:
+async def run_self_test(installation: Installation, environ: Mapping[str, str]) -> SelfTestResult:
     """Try everything once.
 
     Args:
         installation: The CLI.
         environ: Where its PATH comes from; nothing else of it is used.
     """
-    async with _bench(installation, environ) as bench:
-        text = await _holds("text", bench.texts_arrive)
-        living = await _holds("living", bench.a_conversation_goes_on)
-        reset = await _holds("reset", bench.an_emptied_process_is_empty)
-        tools = await _holds("tools", bench.calls_end_the_run)
-        interrupt = await _holds("interrupt", bench.an_interrupt_reaches_the_upstream)
-        fence = await _holds("fence", bench.a_limit_ends_the_turn)
-        tied = await _holds("tied", bench.turns_are_tied_to_lines)
-        peers = await _holds("peers", bench.words_of_other_sessions_are_refused)
-    return Findings(text, living, reset, tools, interrupt, fence, tied, peers)
+    async with _harness(installation, environ) as harness:
+        text = await _passes("text", harness.texts_arrive)
+        reuse = await _passes("reuse", harness.a_conversation_goes_on)
+        reset = await _passes("reset", harness.a_reset_process_is_empty)
+        tools = await _passes("tools", harness.calls_end_the_run)
+        interrupt = await _passes("interrupt", harness.an_interrupt_reaches_the_upstream)
+        single_request = await _passes("single_request", harness.a_limit_ends_the_turn)
+        tied = await _passes("tied", harness.turns_are_tied_to_lines)
+        peers = await _passes("peers", harness.words_of_other_sessions_are_refused)
+    return SelfTestResult(text, reuse, reset, tools, interrupt, single_request, tied, peers)
 
 
-async def _holds(name: str, check: Callable[[], Awaitable[bool]]) -> bool:
+async def _passes(name: str, check: Callable[[], Awaitable[bool]]) -> bool:
     try:
         async with asyncio.timeout(_TIMEOUT):
-            held = await check()
+            passed = await check()
     except Exception as error:  # noqa: BLE001 - whatever it is, it does not hold
         _log.info("self-test %r ended with %r", name, error)
-        held = False
-    return held
+        passed = False
+    return passed
 
 
-class _Bench:
+class _Harness:
     """A CLI, an upstream, and the checks."""
 
     def __init__(self, upstream: Loopback, spawn: Callable[[Personality], Awaitable[Session]]) -> None:
@@ -99,7 +99,7 @@ class _Bench:
     async def texts_arrive(self) -> bool:
         async with self._session() as session:
             for trap in _TRAPS:
-                session.held = None
+                session.history = None
                 await _ask(session, _request(trap))
             sent = self._upstream.bodies
             return (
@@ -111,14 +111,14 @@ class _Bench:
     async def a_conversation_goes_on(self) -> bool:
         async with self._session() as session:
             first = _request("one")
-            session.held = await _ask(session, first)
-            said = (*first.turns, Turn("assistant", (Text("ok"),)), Turn("user", (Text("two"),)))
-            await _ask(session, _request("two", said))
+            session.history = await _ask(session, first)
+            turns = (*first.turns, Turn("assistant", (Text("ok"),)), Turn("user", (Text("two"),)))
+            await _ask(session, _request("two", turns))
             return _turns(self._upstream.bodies[-1]) == ["one", "ok", "two"]
 
-    async def an_emptied_process_is_empty(self) -> bool:
+    async def a_reset_process_is_empty(self) -> bool:
         async with self._session() as session:
-            session.held = await _ask(session, _request("SECRET"))
+            session.history = await _ask(session, _request("SECRET"))
             if not await session.reset():
                 return False
             await _ask(session, _request("afresh"))
@@ -132,8 +132,8 @@ class _Bench:
         before = len(self._upstream.bodies)
         async with self._session() as session:
             tools = tuple(Tool(name, "", {"type": "object"}) for name in ("one", "two"))
-            await _ask(session, RunRequest(_MODEL, "chat", None, (_said("go"),), tools=tools))
-            return len(self._upstream.bodies) == before + 1 and not session.asking
+            await _ask(session, RunRequest(_MODEL, "chat", None, (_user("go"),), tools=tools))
+            return len(self._upstream.bodies) == before + 1 and not session.in_turn
 
     async def an_interrupt_reaches_the_upstream(self) -> bool:
         self._upstream.answers.append([{}])
@@ -150,21 +150,21 @@ class _Bench:
         before = len(self._upstream.bodies)
         async with self._session() as session:
             limited = Sampling(max_tokens=5)
-            await _ask(session, RunRequest(_MODEL, "chat", None, (_said("go"),), limited))
-            await session.cut_short()
-            return not session.asking and len(self._upstream.bodies) == before + 1
+            await _ask(session, RunRequest(_MODEL, "chat", None, (_user("go"),), limited))
+            await session.abort()
+            return not session.in_turn and len(self._upstream.bodies) == before + 1
 
     async def turns_are_tied_to_lines(self) -> bool:
         async with self._session() as session:
             session.tied_turns = True
-            said = (_said("one"), Turn("assistant", (Text("ok"),)), Turn("user", (Text("two"),)))
-            await _ask(session, _request("two", said))
+            turns = (_user("one"), Turn("assistant", (Text("ok"),)), Turn("user", (Text("two"),)))
+            await _ask(session, _request("two", turns))
             return True
 
     async def words_of_other_sessions_are_refused(self) -> bool:
         async with self._session() as session:
             first = _request("one")
-            session.held = await _ask(session, first)
+            session.history = await _ask(session, first)
             words = {"to": TITLE, "message": "SECRET", "summary": "words"}
             call = {"type": "tool_use", "id": "toolu_1", "name": "SendMessage", "input": words}
             self._upstream.answers.append([call])
@@ -172,8 +172,8 @@ class _Bench:
                 await agent.process.write(wire.encode([wire.user([_TEXT], asks=True, client_composed=False)]))
                 while not isinstance(await agent.receive(), wire.Result):
                     pass
-            said = (*first.turns, Turn("assistant", (Text("ok"),)), Turn("user", (Text("two"),)))
-            await _ask(session, _request("two", said))
+            turns = (*first.turns, Turn("assistant", (Text("ok"),)), Turn("user", (Text("two"),)))
+            await _ask(session, _request("two", turns))
             sent = _turns(self._upstream.bodies[-1])
             return sent[-1] == "two" and not any("SECRET" in text for text in sent)
 
@@ -189,7 +189,7 @@ class _Bench:
 
 
 @asynccontextmanager
-async def _bench(installation: Installation, environ: Mapping[str, str]) -> AsyncIterator[_Bench]:
+async def _harness(installation: Installation, environ: Mapping[str, str]) -> AsyncIterator[_Harness]:
     place = private.PrivateDirectory(environ)
     try:
         home = place.folder("home")
@@ -211,7 +211,7 @@ async def _bench(installation: Installation, environ: Mapping[str, str]) -> Asyn
                 )
                 return Session(child, personality, _MODEL, client_composed=composed)
 
-            yield _Bench(upstream, spawn)
+            yield _Harness(upstream, spawn)
     finally:
         await asyncio.to_thread(place.remove)
 
@@ -219,21 +219,21 @@ async def _bench(installation: Installation, environ: Mapping[str, str]) -> Asyn
 async def _ask(session: Session, request: RunRequest) -> Conversation:
     translator = Translator(None, [tool.name for tool in request.tools])
     await session.ask(request, history.native)
-    said = []
+    events = []
     while True:
         for event in translator.feed(await session.receive()):
-            said.append(event)
+            events.append(event)
             if isinstance(event, RunEnd):
-                answer = answered(said) or _said("")
+                answer = answered(events) or _user("")
                 return Conversation.of(request.turns).followed_by(answer)
 
 
 def _request(text: str, turns: tuple[Turn, ...] = ()) -> RunRequest:
-    said = turns or (_said(text),)
-    return RunRequest(_MODEL, "chat", "Be brief.", said, Sampling(temperature=0.5), effort="none")
+    asked = turns or (_user(text),)
+    return RunRequest(_MODEL, "chat", "Be brief.", asked, Sampling(temperature=0.5), effort="none")
 
 
-def _said(text: str) -> Turn:
+def _user(text: str) -> Turn:
     return Turn("user", (Text(text),))
 
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable
+from functools import partial
 from typing import Literal
 
 import msgspec
@@ -11,8 +12,8 @@ from msgspec.structs import replace
 
 from claude_relay.engine.claude import configuration, history, wire
 from claude_relay.engine.claude.control import ControlChannel, ProcessGoneError
-from claude_relay.engine.claude.conversation import Binding, Conversation
-from claude_relay.engine.claude.fence import Fence
+from claude_relay.engine.claude.guard import SingleRequestGuard
+from claude_relay.engine.claude.matching import Binding, Conversation
 from claude_relay.engine.claude.process import ChildProcess
 from claude_relay.engine.runner import Spend
 from claude_relay.engine.vocabulary import RunRequest
@@ -29,8 +30,8 @@ _GRACE = 0.05
 """Seconds for what has come already to be read."""
 _MANY = 500
 """Turns that take longer to be handed over than others may wait for the event loop."""
-How = Literal["reused", "reset", "spared", "started"]
-"""How a request got its process: with its conversation in it, emptied, ready, or started for it."""
+Origin = Literal["reused", "reset", "prewarmed", "started"]
+"""How a request got its process: with its conversation in it, reset, ready, or started for it."""
 
 
 class UnresponsiveError(ProcessGoneError):
@@ -50,23 +51,23 @@ class Session:
         process: The child, just started.
         personality: What it was started as.
         model: The model it was started with.
-        client_composed: Whether it takes lines marked as plain text.
+        client_composed: Whether it takes lines that are marked as plain text.
         tied_turns: Whether it tells which lines a turn is for.
         spend: Is told what each turn has cost, as soon as that is known.
 
     Attributes:
-        texts: How plain text is kept plain.
-        fences: Whether the CLI can be kept from asking again within a turn.
+        client_composed: Whether it takes lines that are marked as plain text.
+        guards_requests: Whether the CLI can be kept from asking again within a turn.
         tied_turns: Whether it tells which lines a turn is for; every turn must then be for lines of ours.
         binding: What it was configured for; None as long as it is a spare.
-        held: The conversation it holds, if that is known exactly.
-        asking: Whether it was asked and has not ended its turn.
+        history: The conversation it holds, if that is known exactly.
+        in_turn: Whether it was asked and has not ended its turn.
         turns: How many questions it was asked.
         cost: US dollars that its last turn has cost; None if that is not known, or not yet.
-        how: How its present request got it.
-        under_way: Whether the CLI has asked the upstream its present question, as far as is known.
-        spoken: Whether anything of the present answer has come.
-        cut: Whether the present answer was cut short: the process then holds more than the client knows of.
+        origin: How its present request got it.
+        request_sent: Whether the CLI has asked the upstream its present question, as far as is known.
+        has_output: Whether anything of the present answer has come.
+        aborted: Whether the present answer was cut short: the process then holds more than the client knows of.
         fault: Why the process must end, where it is neither its end nor the end of its answer.
     """
 
@@ -82,18 +83,18 @@ class Session:
     ) -> None:
         self.process = process
         self.personality: Personality = personality
-        self.texts = history.Texts(client_composed)
-        self.fences = True
+        self.client_composed = client_composed
+        self.guards_requests = True
         self.tied_turns = tied_turns
         self.binding: Binding | None = None
-        self.held: Conversation | None = None
-        self.asking = False
+        self.history: Conversation | None = None
+        self.in_turn = False
         self.turns = 0
         self.cost: float | None = None
-        self.how: How = "started"
-        self.under_way = False
-        self.spoken = False
-        self.cut = False
+        self.origin: Origin = "started"
+        self.request_sent = False
+        self.has_output = False
+        self.aborted = False
         self.fault: UnresponsiveError | UnsolicitedTurnError | None = None
         self._settings = configuration.defaults(model, personality)
         self._spend = spend
@@ -103,7 +104,7 @@ class Session:
         self._watching: asyncio.Task[None] | None = None
         self._probe: str | None = None
         self._responded = asyncio.Event()
-        self._fence = Fence()
+        self._guard = SingleRequestGuard()
         self._channel = ControlChannel(process)
 
     @property
@@ -164,17 +165,17 @@ class Session:
             UpstreamError: The process refused, or ended.
         """
         await self._stop_watching()
-        self.under_way = self.spoken = False
-        goes_on = self.held is not None
+        self.request_sent = self.has_output = False
+        goes_on = self.history is not None
         if goes_on and self.personality == "agent" and not self.tied_turns:
             await self._require_quiet()
         wanted = replace(request, turns=request.turns[-1:]) if goes_on else request
-        many = len(wanted.turns) > _MANY
-        plan = await asyncio.to_thread(hand_over, wanted, self.texts) if many else hand_over(wanted, self.texts)
-        self.held = None
-        self.cut = False
+        make_plan = partial(hand_over, wanted, client_composed=self.client_composed)
+        plan = await asyncio.to_thread(make_plan) if len(wanted.turns) > _MANY else make_plan()
+        self.history = None
+        self.aborted = False
         self._channel.tools = request.tools
-        self._fence = Fence.around(request) if self.fences else Fence()
+        self._guard = SingleRequestGuard.for_request(request) if self.guards_requests else SingleRequestGuard()
         self._own = _user_lines((*plan.past, plan.question))
         lines = [*self._sign_of_life(), *self._initial(request), *self._changes(request, plan, goes_on=goes_on)]
         for batch in plan.past:
@@ -182,7 +183,7 @@ class Session:
             await self._hear()
             await self._turn_over()
             lines = []
-        self.asking, self.cost = True, None
+        self.in_turn, self.cost = True, None
         self.turns += 1
         await self._channel.write(*lines, *plan.question)
         await self._hear()
@@ -193,7 +194,7 @@ class Session:
         The CLI counts what its next request would carry: after a boundary that must be nothing at all.
         """
         await self._stop_watching()
-        self.held = None
+        self.history = None
         wanted = self._channel.request("get_context_usage", detail="summary")
         with contextlib.suppress(UpstreamError, msgspec.DecodeError):
             async with self._answering():
@@ -211,48 +212,48 @@ class Session:
         match line := await self._next():
             case wire.StreamEvent(wire.ContentBlockDelta()):
                 # by far the most, and nothing else is to be done for them
-                self.under_way = self.spoken = True
+                self.request_sent = self.has_output = True
                 return line
             case wire.ControlResponse(wire.ControlReply(subtype="error", error=error)):
                 raise UpstreamError(f"Claude Code refused its configuration: {error}", code="claude_refused")
             case wire.Other("result", reason):
                 raise UpstreamError(f"Claude Code's result could not be read: {reason}", code="claude_unreadable")
-            case wire.Result(terminal_reason="blocking_limit") if self._fence.closing and not self.spoken:
-                self.under_way = False
+            case wire.Result(terminal_reason="blocking_limit") if self._guard.engaging and not self.has_output:
+                self.request_sent = False
                 raise ProcessGoneError("Claude Code was kept from asking at all.")
             case wire.System("status", status="requesting"):
-                self.under_way = True
+                self.request_sent = True
             case wire.StreamEvent():
-                self.under_way = self.spoken = True
+                self.request_sent = self.has_output = True
             case wire.Result(total_cost_usd=total):
                 # a past turn that was handed over ends too, before the question
-                self._own = frozenset() if self.asking else self._own
-                self.asking = False
+                self._own = frozenset() if self.in_turn else self._own
+                self.in_turn = False
                 self._account(total)
-        self._fence.note(line)
-        if self._fence.is_due(line):
-            await self._close_fence()
+        self._guard.note(line)
+        if self._guard.should_engage(line):
+            await self._engage_guard()
         return line
 
-    async def cut_short(self) -> None:
+    async def abort(self) -> None:
         """See to it that nothing more is asked upstream, where the answer ended before the CLI's own turn did."""
-        self.cut = self.asking
+        self.aborted = self.in_turn
         may_be_killed = self.personality == "chat"
         # where the model has stopped and nothing keeps the CLI from going on, only a kill is quick enough
-        if not (may_be_killed and self._fence.breached):
+        if not (may_be_killed and self._guard.missed):
             await self.end_turn()
-        if self.asking and may_be_killed:
+        if self.in_turn and may_be_killed:
             self.process.kill()
 
     async def end_turn(self) -> None:
         """End the turn that goes on, if one does, so that its tools end too and what it has cost is known.
 
-        Behind its fence a turn ends by itself at once; another one is interrupted.
+        Behind the guard a turn ends by itself at once; another one is interrupted.
         """
         await self._stop_watching()
-        if not self.asking or not self.alive:
+        if not self.in_turn or not self.alive:
             return
-        if not self._fence.contains:
+        if not self._guard.holds:
             await self.interrupt()
         # whoever reads the answer still, while the relay stops, hears of the end instead
         with contextlib.suppress(TimeoutError, UpstreamError, RuntimeError):
@@ -292,7 +293,7 @@ class Session:
         line = await self._channel.read()
         if self.tied_turns and not self._is_own(line):
             # a turn goes on, so that whoever ends the process interrupts it first
-            self.asking = True
+            self.in_turn = True
             raise self._failed(UnsolicitedTurnError("Claude Code took a turn that nobody asked for."))
         return line
 
@@ -348,7 +349,7 @@ class Session:
 
     async def _hear(self) -> None:
         """Wait for a sign of life, if the process was idle: a fresh one has just given one, and is not given up."""
-        if self.how == "started":
+        if self.origin == "started":
             return
         try:
             async with asyncio.timeout(REPLY_TIMEOUT):
@@ -387,12 +388,12 @@ class Session:
         if self._spend and self.binding:
             self._spend(self.binding.account, self.cost)
 
-    async def _close_fence(self) -> None:
+    async def _engage_guard(self) -> None:
         """Have the CLI refuse to ask anything more in this turn."""
-        self._settings = configuration.fenced(self._settings)
-        closing = self._channel.request("apply_flag_settings", settings={"env": configuration.FENCE})
-        self._fence.closing = closing.request_id
-        await self._channel.write(closing)
+        self._settings = configuration.blocked(self._settings)
+        engaging = self._channel.request("apply_flag_settings", settings={"env": configuration.BLOCKED})
+        self._guard.engaging = engaging.request_id
+        await self._channel.write(engaging)
 
     async def _turn_over(self) -> wire.Result:
         while not isinstance(line := await self.receive(), wire.Result):

@@ -11,7 +11,7 @@ from claude_relay import errors
 from claude_relay.engine.claude import wire
 from claude_relay.engine.claude.causes import causes
 from claude_relay.engine.claude.tools import ANSWER
-from claude_relay.engine.structured_output import tool_answer, unfit
+from claude_relay.engine.structured_output import schema_mismatch, tool_answer
 from claude_relay.engine.vocabulary import (
     Event,
     JsonOutput,
@@ -155,13 +155,13 @@ class Translator:
             yield RunEnd("length", self.usage)
             return
         # the CLI would have asked again, as it does after an answer without words
-        fenced = self._heard and result.terminal_reason == "blocking_limit"
-        if not fenced and (result.is_error or result.api_error_status is not None):
+        blocked = self._heard and result.terminal_reason == "blocking_limit"
+        if not blocked and (result.is_error or result.api_error_status is not None):
             _log.warning("Claude Code failed: %s", _cause(result, self._error_code))
             raise failure(result, self._error_code, self._resets_at)
         if self._spoken_unfinished:
             raise _broken_off()
-        if fenced:
+        if blocked:
             yield RunEnd("end", self.usage)
             return
         self.context_window = (
@@ -178,7 +178,7 @@ class Translator:
         stop: StopReason = "tool_calls" if self._called else "end"
         yield RunEnd(stop, usage, details.thinking_tokens)
 
-    def _activity(self, message: wire.SaidMessage) -> Iterator[Event]:
+    def _activity(self, message: wire.AssistantMessage) -> Iterator[Event]:
         for block in message.content:
             if block.type == "tool_use" and block.name != ANSWER and block.name not in self._tools:
                 yield ToolActivity(block.name, summary(block.input))
@@ -193,7 +193,7 @@ def summary(arguments: dict[str, Any]) -> str:
 
 def _structured(result: wire.Result, output: JsonOutput) -> str:
     if result.structured_output is msgspec.UNSET:
-        raise unfit("it never gave one")
+        raise schema_mismatch("it never gave one")
     return msgspec.json.encode(tool_answer(output, result.structured_output)).decode()
 
 
@@ -247,7 +247,7 @@ def _cause(result: wire.Result, code: str | None) -> str:
 def _coded_failure(text: str, code: str | None, subtype: str) -> errors.RelayError:
     """The CLI failed without an HTTP status: its own error code is all there is."""
     if subtype == "error_max_structured_output_retries":
-        return unfit("it tried several times")
+        return schema_mismatch("it tried several times")
     match code:
         case "authentication_failed":
             return errors.AuthenticationError(_LOGIN, code="not_logged_in")

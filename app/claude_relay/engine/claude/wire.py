@@ -113,7 +113,7 @@ class ContentBlock(Struct, frozen=True):
     input: dict[str, Any] = field(default_factory=dict)
 
 
-class SaidMessage(Struct, frozen=True):
+class AssistantMessage(Struct, frozen=True):
     """The message inside an ``assistant`` line: one block of the answer."""
 
     content: list[ContentBlock] = field(default_factory=list)
@@ -128,7 +128,7 @@ class Assistant(Struct, frozen=True, tag="assistant"):
         parent_tool_use_id: Set when it belongs to a subagent.
     """
 
-    message: SaidMessage = SaidMessage()
+    message: AssistantMessage = AssistantMessage()
     error: str | None = None
     parent_tool_use_id: str | None = None
 

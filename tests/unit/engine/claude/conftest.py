@@ -25,4 +25,4 @@ async def cli(tmp_path: Path) -> AsyncIterator[FakeCli]:
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give children that will not end by themselves less time to do so."""
-    monkeypatch.setattr(process, "_PATIENCE", 0.1)
+    monkeypatch.setattr(process, "_STEP_TIMEOUT", 0.1)

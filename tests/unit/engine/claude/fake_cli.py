@@ -18,7 +18,7 @@ NOISE = {
 }
 _PATIENCE = 0.05
 _FENCE_PATIENCE = 0.5
-"""Long enough for a relay on a busy machine: whether it closes the fence is asked, not how quickly."""
+"""Long enough for a relay on a busy machine: whether it engages the guard is asked, not how quickly."""
 _settings: dict[str, Any] = {}
 """What was set last."""
 _lines: list[str] = []
@@ -194,23 +194,23 @@ def work(lines: Input) -> None:
 def go_on(lines: Input) -> None:
     """Not accept the end of an answer, unless told that nothing more may be asked."""
     requesting()
-    fenced = MODE == "asks nothing" or hears_of_fence(lines)
+    blocked = MODE == "asks nothing" or hears_of_block(lines)
     if MODE != "asks nothing":
         delta("half")
     if MODE == "calls":
         call = {"type": "content_block_start", "content_block": {"type": "tool_use", "id": "t", "name": "unknown"}}
         say(type="stream_event", event=call)
-        fenced = hears_of_fence(lines)
+        blocked = hears_of_block(lines)
     if MODE != "asks nothing":
         stop("tool_use" if MODE == "calls" else "max_tokens")
-    if fenced:
+    if blocked:
         result(is_error=True, terminal_reason="blocking_limit", total_cost_usd=0.5)
     else:
         log({"type": "asked again"})
         time.sleep(60)
 
 
-def hears_of_fence(lines: Input) -> bool:
+def hears_of_block(lines: Input) -> bool:
     while lines.waits(_FENCE_PATIENCE) and (line := lines.line()) is not None:
         control(line["request_id"], line["request"])
         if line["request"].get("settings", {}).get("env", {}).get("CLAUDE_CODE_BLOCKING_LIMIT_OVERRIDE") == "1":

@@ -12,8 +12,8 @@ from msgspec.structs import replace
 
 from claude_relay.engine.claude import pool as pool_module
 from claude_relay.engine.claude import wire
-from claude_relay.engine.claude.conversation import Conversation
 from claude_relay.engine.claude.history import native
+from claude_relay.engine.claude.matching import Conversation
 from claude_relay.engine.claude.pool import Limits, Pool
 from claude_relay.engine.claude.session import REPLY_TIMEOUT, Session, UnresponsiveError
 from claude_relay.engine.vocabulary import JsonOutput, RunRequest, Text, Tool, ToolCall, ToolResult, Turn
@@ -65,7 +65,7 @@ async def served(pool: Pool, request: RunRequest, answer: str = "A1") -> Session
     """Serve a request: the process holds the conversation and its answer then."""
     session = await answered(pool, request)
     held = Conversation.of(request.turns).followed_by(Turn("assistant", (Text(answer),)))
-    pool.give_back(session, held)
+    pool.release(session, held)
     return session
 
 
@@ -82,17 +82,17 @@ async def test_the_next_turn_of_a_conversation_is_asked_where_it_is_held_and_not
     second = await served(pool, asking("Q1", "A1", "Q2"))
 
     assert second is first
-    assert second.how == "reused"
+    assert second.origin == "reused"
     (line,) = cli.work()[before:]
     assert (line["type"], line["message"]["content"]) == ("user", [{"type": "text", "text": "Q2"}])
-    assert (pool.counts.started, pool.counts.reused, pool.counts.living) == (1, 1, 1)
+    assert (pool.counts.started, pool.counts.reused, pool.counts.idle) == (1, 1, 1)
 
 
 async def test_a_held_conversation_comes_before_a_process_that_was_used_later(make: Make) -> None:
     pool = make()
     holder, later = await answered(pool, asking("Q1")), await answered(pool, asking("other"))
     for session, question in ((holder, "Q1"), (later, "other")):
-        pool.give_back(session, Conversation.of(conversation(question, "A1")))
+        pool.release(session, Conversation.of(conversation(question, "A1")))
 
     assert await pool.checkout(asking("Q1", "A1", "Q2")) is holder
 
@@ -116,7 +116,7 @@ async def test_a_conversation_that_differs_anywhere_is_rebuilt_on_an_emptied_pro
 
     second = await served(pool, asking(*edited))
 
-    assert (second is first, second.how) == (True, "reset")
+    assert (second is first, second.origin) == (True, "reset")
     written = [line for line in cli.told()[before:] if line["type"] in {"user", "assistant"}]
     assert tuple(line["message"]["content"][0]["text"] for line in written) == edited
 
@@ -140,7 +140,7 @@ async def test_a_process_that_is_bound_to_something_else_serves_neither_this_con
 
     for texts in (("Q1", "A1", "Q2"), ("new",)):
         session = await pool.checkout(asking(*texts, **other))
-        assert (session is first, session.how) == (False, "started")
+        assert (session is first, session.origin) == (False, "started")
 
 
 async def test_a_constrained_answer_and_a_choice_of_words_bind_nothing(make: Make, cli: FakeCli) -> None:
@@ -151,7 +151,7 @@ async def test_a_constrained_answer_and_a_choice_of_words_bind_nothing(make: Mak
         pool, asking("Q1", "A1", "Q2", effort="low", output=JsonOutput({"type": "object"}, constrained=True))
     )
 
-    assert (second is first, second.how) == (True, "reused")
+    assert (second is first, second.origin) == (True, "reused")
     assert [request["subtype"] for request in cli.controls()] == ["initialize", "apply_flag_settings"]
     assert cli.told("system") == []
 
@@ -162,7 +162,7 @@ async def test_another_model_answers_in_an_emptied_process(make: Make, cli: Fake
 
     session = await served(pool, asking("Q1", "A1", "Q2", model="opus"))
 
-    assert (session.how, session.model) == ("reset", "opus")
+    assert (session.origin, session.model) == ("reset", "opus")
     assert [turn["message"]["content"][0]["text"] for turn in cli.told("user", "assistant")] == ["Q1", "Q1", "A1", "Q2"]
 
 
@@ -171,7 +171,7 @@ async def test_results_of_tools_go_to_the_process_that_made_the_calls(make: Make
     call = ToolCall("toolu_1", "weather", {"city": "Oslo"})
     question = asking("Weather?", tools=(WEATHER,))
     first = await answered(pool, question)
-    pool.give_back(first, Conversation.of((*question.turns, Turn("assistant", (call,)))))
+    pool.release(first, Conversation.of((*question.turns, Turn("assistant", (call,)))))
 
     result = Turn("user", (ToolResult("toolu_1", (Text("mild"),)),))
     second = await served(pool, replace(question, turns=(*question.turns, Turn("assistant", (call,)), result)))
@@ -188,16 +188,16 @@ async def test_two_who_continue_one_conversation_at_once_get_two_processes(make:
     one, other = await asyncio.gather(*(pool.checkout(asking("Q1", "A1", f"Q{number}")) for number in (2, 3)))
 
     assert one is not other
-    assert [session.how for session in (one, other)] == ["reused", "started"]
+    assert [session.origin for session in (one, other)] == ["reused", "started"]
     assert one is first
 
 
 async def test_without_any_past_there_is_nothing_to_be_found(make: Make) -> None:
     pool = make(reset=False)
     session = await pool.checkout(asking("Q1"))
-    pool.give_back(session, Conversation(()))
+    pool.release(session, Conversation(()))
 
-    assert (await pool.checkout(asking("Q1"))).how == "started"
+    assert (await pool.checkout(asking("Q1"))).origin == "started"
 
 
 # --- reset -----------------------------------------------------------------------------------------------------------
@@ -207,7 +207,7 @@ async def test_the_process_used_last_is_emptied_first(make: Make) -> None:
     pool = make()
     one, two, three = [await answered(pool, asking(text)) for text in "abc"]
     for session in (two, three, one):
-        pool.give_back(session, None)
+        pool.release(session, None)
 
     assert [await pool.checkout(asking("new")) for _ in range(3)] == [one, three, two]
 
@@ -218,12 +218,12 @@ async def test_a_process_that_cannot_prove_that_it_is_empty_dies_and_the_next_on
     pool = make("forgets nothing")
     old = [await answered(pool, asking(text)) for text in "ab"]
     for session in old:
-        pool.give_back(session, None)
+        pool.release(session, None)
 
     session = await pool.checkout(asking("new"))
 
-    assert (session in old, session.how) == (False, "started")
-    assert (pool.counts.living, pool.counts.busy) == (0, 1)
+    assert (session in old, session.origin) == (False, "started")
+    assert (pool.counts.idle, pool.counts.busy) == (0, 1)
     assert caplog.text.count("could not prove that it is empty") == 2
 
 
@@ -234,8 +234,8 @@ async def test_an_agent_is_never_emptied_for_its_tools_may_have_left_things_runn
     second = await served(pool, asking("new", personality="agent"))
     third = await served(pool, asking("Q1", "A1", "Q2", personality="agent"))
 
-    assert (second is first, second.how) == (False, "started")
-    assert (third is first, third.how) == (True, "reused")
+    assert (second is first, second.origin) == (False, "started")
+    assert (third is first, third.origin) == (True, "reused")
     assert "get_context_usage" not in [request["subtype"] for request in cli.controls()]
 
 
@@ -243,7 +243,7 @@ async def test_where_no_process_can_prove_anything_none_is_emptied(make: Make, c
     pool = make(reset=False)
     first = await served(pool, asking("Q1"))
 
-    assert (await served(pool, asking("new"))).how == "started"
+    assert (await served(pool, asking("new"))).origin == "started"
     assert (await served(pool, asking("Q1", "A1", "Q2"))) is first
     assert "get_context_usage" not in [request["subtype"] for request in cli.controls()]
 
@@ -251,18 +251,18 @@ async def test_where_no_process_can_prove_anything_none_is_emptied(make: Make, c
 @pytest.mark.usefixtures("hurried")
 async def test_who_leaves_while_a_process_is_emptied_takes_it_along(make: Make) -> None:
     pool = make("is silent")
-    pool.give_back(await answered(pool, asking("Q1")), None)
+    pool.release(await answered(pool, asking("Q1")), None)
     leaving = asyncio.create_task(pool.checkout(asking("new")))
     await asyncio.sleep(0.02)
-    assert (pool.counts.living, pool.counts.busy) == (0, 1)
+    assert (pool.counts.idle, pool.counts.busy) == (0, 1)
 
     leaving.cancel()
     await asyncio.gather(leaving, return_exceptions=True)
 
-    assert (pool.counts.living, pool.counts.busy, pool.counts.ending) == (0, 0, 1)
+    assert (pool.counts.idle, pool.counts.busy, pool.counts.ending) == (0, 0, 1)
 
 
-# --- spared and started ----------------------------------------------------------------------------------------------
+# --- prewarmed and started -------------------------------------------------------------------------------------------
 
 
 async def until_spare(pool: Pool) -> None:
@@ -282,10 +282,10 @@ async def test_an_emptied_process_comes_before_a_spare_and_a_spare_before_a_new_
     third = await pool.checkout(asking("newer"))
     fourth = await pool.checkout(asking("newest"))
 
-    assert [session.how for session in (second, third, fourth)] == ["reset", "spared", "started"]
+    assert [session.origin for session in (second, third, fourth)] == ["reset", "prewarmed", "started"]
     assert second is first
     counts = pool.counts
-    assert (counts.reused, counts.reset, counts.spared, counts.started) == (0, 1, 2, 1)
+    assert (counts.reused, counts.reset, counts.prewarmed, counts.started) == (0, 1, 2, 1)
 
 
 async def test_a_spare_is_bound_by_its_first_request(make: Make) -> None:
@@ -295,7 +295,7 @@ async def test_a_spare_is_bound_by_its_first_request(make: Make) -> None:
 
     session = await served(pool, asking("Q1", caller="ann"))
 
-    assert session.how == "spared"
+    assert session.origin == "prewarmed"
     assert (await pool.checkout(asking("new", caller="bob"))) is not session
 
 
@@ -307,10 +307,10 @@ async def test_an_agent_whose_conversation_is_not_known_is_not_kept(make: Make) 
     agent = await pool.checkout(asking("Q1", personality="agent"))
     chat = await pool.checkout(asking("Q1"))
 
-    pool.give_back(agent, None)
-    pool.give_back(chat, None)
+    pool.release(agent, None)
+    pool.release(chat, None)
 
-    assert (pool.counts.living, pool.counts.ending) == (1, 1)
+    assert (pool.counts.idle, pool.counts.ending) == (1, 1)
 
 
 async def test_a_process_answers_so_many_questions_and_no_more(make: Make) -> None:
@@ -320,7 +320,7 @@ async def test_a_process_answers_so_many_questions_and_no_more(make: Make) -> No
     second = await served(pool, asking("Q1", "A1", "Q2"))
 
     assert second is first
-    assert (pool.counts.living, pool.counts.ending) == (0, 1)
+    assert (pool.counts.idle, pool.counts.ending) == (0, 1)
 
 
 async def test_a_process_that_has_grown_too_large_is_not_used_again(make: Make) -> None:
@@ -328,7 +328,7 @@ async def test_a_process_that_has_grown_too_large_is_not_used_again(make: Make) 
 
     await served(pool, asking("Q1"))
 
-    assert (pool.counts.living, pool.counts.ending) == (0, 1)
+    assert (pool.counts.idle, pool.counts.ending) == (0, 1)
 
 
 async def test_where_processes_are_not_used_again_each_ends_after_its_answer(make: Make) -> None:
@@ -336,7 +336,7 @@ async def test_where_processes_are_not_used_again_each_ends_after_its_answer(mak
 
     await served(pool, asking("Q1"))
 
-    assert (pool.counts.living, pool.counts.ending) == (0, 1)
+    assert (pool.counts.idle, pool.counts.ending) == (0, 1)
 
 
 @pytest.mark.usefixtures("hurried")
@@ -345,9 +345,9 @@ async def test_a_process_that_is_still_at_it_is_not_kept(make: Make) -> None:
     session = await pool.checkout(asking("Q1"))
     await session.ask(asking("Q1"), native)
 
-    pool.give_back(session, Conversation.of(conversation("Q1", "A1")))
+    pool.release(session, Conversation.of(conversation("Q1", "A1")))
 
-    assert (pool.counts.living, pool.counts.ending) == (0, 1)
+    assert (pool.counts.idle, pool.counts.ending) == (0, 1)
 
 
 async def test_a_process_that_died_while_nobody_looked_is_not_found(make: Make) -> None:
@@ -357,30 +357,30 @@ async def test_a_process_that_died_while_nobody_looked_is_not_found(make: Make) 
 
     session = await pool.checkout(asking("Q1", "A1", "Q2"))
 
-    assert (session is first, session.how) == (False, "started")
-    assert pool.counts.living == 0
+    assert (session is first, session.origin) == (False, "started")
+    assert pool.counts.idle == 0
 
 
 async def test_what_was_idle_longest_makes_room(make: Make) -> None:
     pool = make(processes=3)
     old, middle, new = [await answered(pool, asking("Q", caller=caller)) for caller in "abc"]
     for session in (old, middle, new):
-        pool.give_back(session, None)
+        pool.release(session, None)
 
     await pool.checkout(asking("Q", caller="d"))
 
     assert list(pool._idle) == [middle, new]
-    assert (pool.counts.living, pool.counts.busy) == (2, 1)
+    assert (pool.counts.idle, pool.counts.busy) == (2, 1)
 
 
 async def test_a_process_that_waits_too_long_for_its_next_question_ends(make: Make) -> None:
     pool = make(idle_seconds=0.05)
     pool.start("chat")
     await served(pool, asking("Q1"))
-    assert pool.counts.living == 1
+    assert pool.counts.idle == 1
 
     async with asyncio.timeout(2):
-        while pool.counts.living:  # noqa: ASYNC110 - the pool tells nobody
+        while pool.counts.idle:  # noqa: ASYNC110 - the pool tells nobody
             await asyncio.sleep(0.01)
 
 
@@ -399,11 +399,11 @@ async def test_a_process_that_takes_a_turn_of_its_own_while_it_waits_is_ended_at
     pool = make("wakes later")
     await served(pool, asking("Q1"))
 
-    await until(lambda: pool.counts.living == 0)
+    await until(lambda: pool.counts.idle == 0)
 
     assert pool.counts.unsolicited == 1
     assert "took a turn that nobody asked for" in caplog.text
-    assert (await pool.checkout(asking("Q1", "A1", "Q2"))).how == "started"
+    assert (await pool.checkout(asking("Q1", "A1", "Q2"))).origin == "started"
 
 
 async def test_a_spare_that_takes_a_turn_of_its_own_is_ended_too(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -420,7 +420,7 @@ async def test_a_process_that_ends_while_it_waits_is_given_up_at_once(make: Make
 
     session.process.kill()
 
-    await until(lambda: pool.counts.living == 0)
+    await until(lambda: pool.counts.idle == 0)
 
 
 @pytest.mark.parametrize("asks", [("Q1", "A1", "Q2"), ("new",)], ids=["a conversation", "another one"])
@@ -429,7 +429,7 @@ async def test_processes_that_hang_are_found_at_once_however_many_they_are(make:
     texts = ("Q1", *"abcdefg")
     sessions = [await answered(pool, asking(text)) for text in texts]
     for session, text in zip(sessions, texts, strict=True):
-        pool.give_back(session, Conversation.of(conversation(text, "A1")))
+        pool.release(session, Conversation.of(conversation(text, "A1")))
         os.kill(session.process.pid, signal.SIGSTOP)
     began = time.monotonic()
 
@@ -443,9 +443,9 @@ async def test_processes_that_hang_are_found_at_once_however_many_they_are(make:
         else:
             break
 
-    assert session.how == "started"
+    assert session.origin == "started"
     assert time.monotonic() - began < 8 * REPLY_TIMEOUT / 2, "they are not waited for one after the other"
-    assert (pool.counts.living, pool.counts.unresponsive) == (0, 8)
+    assert (pool.counts.idle, pool.counts.unresponsive) == (0, 8)
 
 
 async def test_who_is_wanted_while_it_is_probed_answers_its_question(make: Make) -> None:
@@ -457,7 +457,7 @@ async def test_who_is_wanted_while_it_is_probed_answers_its_question(make: Make)
     second = await served(pool, asking("Q1", "A1", "Q2"))
     await probing
 
-    assert (second is first, second.how) == (True, "reused")
+    assert (second is first, second.origin) == (True, "reused")
     assert pool.counts.unresponsive == 0
 
 
@@ -465,7 +465,7 @@ async def test_a_fresh_process_is_started_whatever_waits(make: Make) -> None:
     pool = make()
     await served(pool, asking("Q1"))
 
-    assert (await pool.checkout(asking("Q1", "A1", "Q2"), fresh=True)).how == "started"
+    assert (await pool.checkout(asking("Q1", "A1", "Q2"), fresh=True)).origin == "started"
 
 
 # --- at the same time ------------------------------------------------------------------------------------------------
@@ -486,7 +486,7 @@ class Composers:
     async def idle(self, number: int, caller: str = "") -> list[Composer]:
         """Let some processes wait for their next question, the last one returned being the one used last."""
         for session in [await answered(self.pool, asking("Q", caller=caller)) for _ in range(number)]:
-            self.pool.give_back(session, None)
+            self.pool.release(session, None)
         return self.all[-number:]
 
 
@@ -532,7 +532,7 @@ async def test_several_who_come_at_once_do_not_start_more_processes_than_there_m
     await asyncio.gather(*(composers.pool.checkout(asking("Q", caller="bob")) for _ in range(3)))
 
     assert composers.pool.counts.busy == 3
-    assert composers.pool.counts.busy + composers.pool.counts.living <= 4
+    assert composers.pool.counts.busy + composers.pool.counts.idle <= 4
     await composers.pool.stop()
 
 
@@ -540,7 +540,7 @@ async def test_giving_back_where_too_many_are_busy_ends_what_was_given_back_and_
     composers = Composers(processes=1)
     one, _, _ = [await composers.pool.checkout(asking("Q")) for _ in range(3)]
 
-    composers.pool.give_back(one, None)
+    composers.pool.release(one, None)
 
     assert composers.pool.counts.busy == 2
     await composers.pool.stop()
@@ -551,5 +551,5 @@ async def test_a_chat_that_can_neither_go_on_nor_be_emptied_is_not_kept() -> Non
 
     await composers.idle(1)
 
-    assert composers.pool.counts.living == 0
+    assert composers.pool.counts.idle == 0
     await composers.pool.stop()

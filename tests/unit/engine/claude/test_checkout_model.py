@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from claude_relay.engine.claude import history
 from claude_relay.engine.claude import pool as pool_module
 from claude_relay.engine.claude.control import ProcessGoneError
-from claude_relay.engine.claude.conversation import Conversation, answered
+from claude_relay.engine.claude.matching import Conversation, answered
 from claude_relay.engine.claude.pool import Limits, Pool
 from claude_relay.engine.claude.session import Session
 from claude_relay.engine.claude.tools import definition
@@ -295,7 +295,7 @@ class World:
             try:
                 await self._ask(session, request, events)
             except ProcessGoneError:
-                if last_try or events or session.how == "started":
+                if last_try or events or session.origin == "started":
                     return
                 reply = replace(reply, ending="result")
             else:
@@ -313,11 +313,11 @@ class World:
                 process.profiles.append(profile_of(request))
             while not events or not isinstance(events[-1], RunEnd):
                 events.extend(translator.feed(await session.receive()))
-            await session.cut_short()
+            await session.abort()
             answer = answered(events)
             held = None if answer is None else Conversation.of(request.turns).followed_by(answer)
             process.known = held is not None
-            self.pool.give_back(session, held)
+            self.pool.release(session, held)
             returned = True
             if answer is not None:
                 turns = (*request.turns, answer)
@@ -348,17 +348,17 @@ class World:
         ):
             return "reset"
         spares = self.pool._spares[request.personality]
-        return "spared" if any(not task.done() or task.result().alive for task in spares) else "started"
+        return "prewarmed" if any(not task.done() or task.result().alive for task in spares) else "started"
 
     def _check_out(self, session: Session, request: RunRequest, wanted: str | None) -> None:
         process = composer(session)
         assert session not in self._out, "handed out twice"
         self._out.add(session)
-        assert wanted in {None, session.how}
+        assert wanted in {None, session.origin}
         assert process.personality == request.personality
         assert not process.left, "it was retired"
         assert process.profiles in ([], [profile_of(request)]), "two callers share a process"
-        self.served[session.how] += 1
+        self.served[session.origin] += 1
 
     def _check_body(self, body: Body, request: RunRequest, session: Session) -> None:
         assert said(body.messages) == meant(request.turns)
@@ -370,7 +370,7 @@ class World:
         else:
             assert body.extra.get("tools", []) == [definition(tool) for tool in request.tools]
             assert body.extra.get("temperature") == request.sampling.temperature
-        if session.how != "reused":
+        if session.origin != "reused":
             assert OWN_TOOL not in str(body.messages)
 
     def check(self) -> None:
@@ -380,7 +380,7 @@ class World:
         assert pool._busy == self._out
         assert not pool._busy & pool._idle.keys()
         assert counts.busy == len(self.running)
-        assert len(alive) == counts.spare + counts.living + counts.busy
+        assert len(alive) == counts.spare + counts.idle + counts.busy
         assert len(alive) <= self.limits.processes or not pool._idle
         assert self.served == Counter({how: getattr(counts, how) for how in self.served})
         assert counts.ending == 0
@@ -533,7 +533,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture)
 def test_whatever_happens_each_body_is_the_requests_own_conversation_and_nothing_else() -> None:
     served = explored(at_once=False)
 
-    assert min(served[how] for how in ("reused", "reset", "spared", "started")) > 50
+    assert min(served[how] for how in ("reused", "reset", "prewarmed", "started")) > 50
 
 
 def test_the_same_holds_for_requests_that_come_at_once() -> None:

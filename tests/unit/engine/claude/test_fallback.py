@@ -1,4 +1,4 @@
-"""A request that was refused for one of its wishes is asked again without that wish, and for nothing else."""
+"""A request that was refused for one of its options is asked again without that option, and for nothing else."""
 
 from typing import Any
 

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from claude_relay.engine.claude import wire
-from claude_relay.engine.claude.history import Block, Strategy, Texts, blocks, native, require_question, verbatim
+from claude_relay.engine.claude.history import Block, Strategy, blocks, native, require_question, verbatim
 from claude_relay.engine.vocabulary import (
     Base64,
     Document,
@@ -36,14 +36,14 @@ def _told(line: wire.Outgoing) -> Told:
 
 def planned(*texts: str, composed: bool = True) -> tuple[list[list[Told]], list[Told]]:
     """Return the batches of the past, and the question."""
-    plan = native(RunRequestFactory.build(turns=conversation(*texts)), Texts(client_composed=composed))
+    plan = native(RunRequestFactory.build(turns=conversation(*texts)), client_composed=composed)
     return [list(map(_told, batch)) for batch in plan.past], list(map(_told, plan.question))
 
 
 def asked(*content: Piece, composed: bool) -> list[Block]:
     """Return the blocks of a lone question."""
     request = RunRequestFactory.build(turns=(Turn("user", content),))
-    (line,) = native(request, Texts(client_composed=composed)).question
+    (line,) = native(request, client_composed=composed).question
     assert isinstance(line, wire.UserLine)
     return line.message.content
 
@@ -69,7 +69,7 @@ def test_each_turn_of_the_assistant_begins_a_batch_and_only_the_last_line_asks()
 def test_no_batch_is_empty_even_if_the_assistant_begins_for_nothing_would_answer_it() -> None:
     request = RunRequestFactory.build(turns=conversation("", "Welcome!", "Hi")[1:])
 
-    plan = native(request, Texts(client_composed=True))
+    plan = native(request, client_composed=True)
 
     assert plan.past == ()
     assert list(map(_told, plan.question)) == [("assistant", "Welcome!", False), ("user", "Hi", True)]
@@ -77,14 +77,14 @@ def test_no_batch_is_empty_even_if_the_assistant_begins_for_nothing_would_answer
 
 def test_past_answers_are_of_the_model_that_is_asked_so_that_the_cli_keeps_them_whole() -> None:
     request = RunRequestFactory.build(model="opus", turns=conversation("1", "2", "3"))
-    question = native(request, Texts(client_composed=True)).question
+    question = native(request, client_composed=True).question
 
     assert [line.message.model for line in question if isinstance(line, wire.AssistantLine)] == ["opus"]
 
 
 @pytest.mark.parametrize("composed", [True, False])
 def test_user_lines_are_marked_as_plain_text_for_a_cli_that_knows_the_mark(composed: bool) -> None:
-    plan = native(RunRequestFactory.build(turns=conversation("1", "2", "3")), Texts(client_composed=composed))
+    plan = native(RunRequestFactory.build(turns=conversation("1", "2", "3")), client_composed=composed)
     lines = [line for batch in (*plan.past, plan.question) for line in batch]
 
     assert {line.client_composed for line in lines if isinstance(line, wire.UserLine)} == {composed}
@@ -126,14 +126,14 @@ def test_an_answer_cannot_be_continued_with_real_turns() -> None:
 
 
 def test_real_turns_add_nothing_to_the_body_of_the_request() -> None:
-    assert native(RunRequestFactory.build(), Texts(client_composed=True)).body == {}
+    assert native(RunRequestFactory.build(), client_composed=True).body == {}
 
 
 # --- verbatim --------------------------------------------------------------------------------------------------------
 
 
 def test_verbatim_hands_the_whole_conversation_over_and_asks_with_a_mere_trigger() -> None:
-    plan = verbatim(RunRequestFactory.build(turns=conversation("/1", "2", "@3")), Texts(client_composed=True))
+    plan = verbatim(RunRequestFactory.build(turns=conversation("/1", "2", "@3")), client_composed=True)
     boundary, trigger = plan.question
 
     assert plan.past == ()
@@ -147,14 +147,14 @@ def test_verbatim_hands_the_whole_conversation_over_and_asks_with_a_mere_trigger
 
 
 def test_verbatim_marks_the_end_of_the_conversation_and_nothing_else_for_the_cache() -> None:
-    plan = verbatim(RunRequestFactory.build(turns=conversation("1", "2", "3")), Texts(client_composed=True))
+    plan = verbatim(RunRequestFactory.build(turns=conversation("1", "2", "3")), client_composed=True)
 
     assert msgspec.json.encode(plan.body).count(b"cache_control") == 1
     assert plan.body["messages"][-1]["content"][-1]["cache_control"] == {"type": "ephemeral"}
 
 
 def test_verbatim_may_end_with_the_beginning_of_an_answer() -> None:
-    plan = verbatim(RunRequestFactory.build(turns=conversation("Hi", "Hel")), Texts(client_composed=True))
+    plan = verbatim(RunRequestFactory.build(turns=conversation("Hi", "Hel")), client_composed=True)
 
     assert plan.body["messages"][-1]["role"] == "assistant"
 
@@ -166,7 +166,7 @@ def test_verbatim_keeps_calls_results_and_pictures_where_they_stand() -> None:
         turn(ToolResult("c1", (Text("ok"),)), Text("And now?")),
     )
 
-    messages = verbatim(RunRequestFactory.build(turns=turns), Texts(client_composed=True)).body["messages"]
+    messages = verbatim(RunRequestFactory.build(turns=turns), client_composed=True).body["messages"]
 
     assert [[block["type"] for block in message["content"]] for message in messages] == [
         ["text", "image"],
@@ -181,7 +181,7 @@ def test_verbatim_marks_whatever_stands_last(last: Piece) -> None:
     turns = (turn(Text("first")), turn(Text("b"), role="assistant"), turn(last))
     (*before, block) = [
         block
-        for message in verbatim(RunRequestFactory.build(turns=turns), Texts(client_composed=True)).body["messages"]
+        for message in verbatim(RunRequestFactory.build(turns=turns), client_composed=True).body["messages"]
         for block in message["content"]
     ]
 
@@ -194,7 +194,7 @@ def test_verbatim_gives_a_longer_conversation_the_same_beginning_so_that_caches_
 
     def messages(count: int) -> list[Block]:
         request = RunRequestFactory.build(turns=conversation(*texts[:count]))
-        found: list[Block] = verbatim(request, Texts(client_composed=True)).body["messages"]
+        found: list[Block] = verbatim(request, client_composed=True).body["messages"]
         del found[-1]["content"][-1]["cache_control"]
         return found
 
@@ -203,7 +203,7 @@ def test_verbatim_gives_a_longer_conversation_the_same_beginning_so_that_caches_
 
 @pytest.mark.parametrize("composed", [True, False])
 def test_verbatim_needs_no_guard_for_the_cli_reads_only_the_trigger(composed: bool) -> None:
-    plan = verbatim(RunRequestFactory.build(turns=conversation("/clear")), Texts(client_composed=composed))
+    plan = verbatim(RunRequestFactory.build(turns=conversation("/clear")), client_composed=composed)
     trigger = plan.question[-1]
 
     assert plan.body["messages"][0]["content"][0]["text"] == "/clear"
@@ -216,7 +216,7 @@ def test_a_plan_can_be_made_again_from_the_same_turns(strategy: Strategy) -> Non
     request = RunRequestFactory.build(turns=conversation("1", "2", "3"))
 
     before = [blocks(turn) for turn in request.turns]
-    first, second = (strategy(request, Texts(client_composed=True)) for _ in range(2))
+    first, second = (strategy(request, client_composed=True) for _ in range(2))
 
     assert first.body == second.body
     assert [blocks(turn) for turn in request.turns] == before

@@ -11,7 +11,16 @@ import pytest
 from claude_relay.engine.claude import pool as pool_module
 from claude_relay.engine.claude.runner import ClaudeCodeRunner
 from claude_relay.engine.runner import ClaudeRunner, open_run
-from claude_relay.engine.vocabulary import Begun, Dropped, Event, JsonOutput, RunEnd, Sampling, TextDelta, Usage
+from claude_relay.engine.vocabulary import (
+    Event,
+    JsonOutput,
+    ParameterDropped,
+    RunEnd,
+    RunStarted,
+    Sampling,
+    TextDelta,
+    Usage,
+)
 from claude_relay.errors import InvalidRequestError, RelayError, UnavailableError, UpstreamError
 from claude_relay.settings import Personality, Settings
 from tests.unit.engine.claude.fakes import FakeCli
@@ -63,7 +72,7 @@ async def test_a_request_is_answered_and_its_process_ends(make: Make, cli: FakeC
     events = [event async for event in runner.run(RunRequestFactory.build())]
     await runner.stop()
 
-    assert events[0] in {Begun("spared"), Begun("started")}
+    assert events[0] in {RunStarted("prewarmed"), RunStarted("started")}
     assert events[1:] == [TextDelta("You said: Hello"), RunEnd("end", Usage(7, 0, 0, 2), cost=0.5)]
     await cli.all_ended()
 
@@ -222,8 +231,8 @@ async def test_a_wish_that_the_upstream_refuses_is_given_up_once_and_named(make:
     events = await asked(runner, sampling=Sampling(temperature=0.5, top_k=5))
     await runner.stop()
 
-    assert [type(event) for event in events] == [Begun, Dropped, Begun, TextDelta, RunEnd]
-    assert events[1] == Dropped("top_k")
+    assert [type(event) for event in events] == [RunStarted, ParameterDropped, RunStarted, TextDelta, RunEnd]
+    assert events[1] == ParameterDropped("top_k")
     assert events[3] == TextDelta("You said: Hello")
     assert len(cli.told("user")) == 2
     await cli.all_ended()
@@ -236,7 +245,7 @@ async def test_a_constrained_answer_that_the_upstream_refuses_is_taken_by_a_tool
 
     events = await asked(runner, output=JsonOutput(schema, constrained=True))
 
-    assert [type(event) for event in events] == [Begun, Begun, TextDelta, RunEnd]
+    assert [type(event) for event in events] == [RunStarted, RunStarted, TextDelta, RunEnd]
     assert events[2] == TextDelta('{"said":"Hello"}')
 
 

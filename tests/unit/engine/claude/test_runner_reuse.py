@@ -13,10 +13,10 @@ from msgspec.structs import replace
 from claude_relay.engine.claude import runner as runner_module
 from claude_relay.engine.claude.pool import Limits
 from claude_relay.engine.claude.runner import ClaudeCodeRunner, limits, self_test_pauses
-from claude_relay.engine.claude.selftest import Findings
+from claude_relay.engine.claude.selftest import SelfTestResult
 from claude_relay.engine.resources import Bound, Resources
 from claude_relay.engine.sizing import size
-from claude_relay.engine.vocabulary import Begun, Event, RunEnd, RunRequest, TextDelta
+from claude_relay.engine.vocabulary import Event, RunEnd, RunRequest, RunStarted, TextDelta
 from claude_relay.errors import InvalidRequestError
 from claude_relay.settings import Settings
 from tests.unit.engine.claude.fakes import FakeCli
@@ -25,7 +25,9 @@ from tests.unit.factories import RunRequestFactory, conversation
 pytestmark = pytest.mark.anyio
 
 Make = Callable[..., Awaitable[ClaudeCodeRunner]]
-ALL = Findings(text=True, living=True, reset=True, tools=True, interrupt=True, fence=True, tied=True, peers=True)
+ALL = SelfTestResult(
+    text=True, reuse=True, reset=True, tools=True, interrupt=True, single_request=True, tied=True, peers=True
+)
 
 
 @pytest.fixture
@@ -57,7 +59,7 @@ async def asked(runner: ClaudeCodeRunner, *texts: str, **fields: Any) -> list[Ev
 def got(runner: ClaudeCodeRunner) -> dict[str, int]:
     """Return how requests got their processes, by what health says."""
     processes = runner.health().detail["processes"]
-    return {how: processes[how] for how in ("reused", "reset", "spared", "started") if processes[how]}
+    return {how: processes[how] for how in ("reused", "reset", "prewarmed", "started") if processes[how]}
 
 
 def said(cli: FakeCli) -> list[str]:
@@ -108,7 +110,7 @@ async def test_a_conversation_whose_process_was_killed_is_rebuilt(make: Make, cl
 
     answer = await asked(runner, "one", "You said: one", "two")
 
-    assert answer[-3:-1] == [Begun("started"), TextDelta("You said: two")]
+    assert answer[-3:-1] == [RunStarted("started"), TextDelta("You said: two")]
     assert said(cli)[1:] == ["one", "You said: one", "two"]
 
 
@@ -126,7 +128,7 @@ async def test_a_process_is_back_before_the_client_knows_of_the_end(make: Make) 
     run = runner.run(asking("one"))
     async for event in run:
         if isinstance(event, RunEnd):
-            assert (runner._pool.counts.busy, runner._pool.counts.living) == (0, 1)
+            assert (runner._pool.counts.busy, runner._pool.counts.idle) == (0, 1)
 
 
 async def test_costs_are_told_turn_by_turn(make: Make) -> None:
@@ -144,7 +146,7 @@ async def test_a_question_that_cannot_be_asked_costs_no_process(make: Make) -> N
     with pytest.raises(InvalidRequestError):
         await asked(runner, "one", "You sa")
 
-    assert runner._pool.counts.living == 1
+    assert runner._pool.counts.idle == 1
 
 
 # --- the self-test ---------------------------------------------------------------------------------------------------
@@ -163,7 +165,7 @@ async def examined(runner: ClaudeCodeRunner) -> str:
     [
         ({}, "passed", True, True),
         ({"reset": False}, "failed: reset", True, False),
-        ({"living": False, "tools": False}, "failed: living, tools", False, True),
+        ({"reuse": False, "tools": False}, "failed: reuse, tools", False, True),
         ({"peers": False}, "failed: peers", True, True),
         ({"tied": False}, "failed: tied", True, True),
         ({"tied": False, "peers": False}, "failed: tied, peers", False, True),
@@ -172,10 +174,10 @@ async def examined(runner: ClaudeCodeRunner) -> str:
 async def test_what_fails_the_self_test_is_not_used_and_told(
     make: Make, monkeypatch: pytest.MonkeyPatch, missing: dict[str, bool], verdict: str, reuse: bool, reset: bool
 ) -> None:
-    async def examine(*_: object) -> Findings:
+    async def run_self_test(*_: object) -> SelfTestResult:
         return replace(ALL, **missing)
 
-    monkeypatch.setattr(runner_module, "examine", examine)
+    monkeypatch.setattr(runner_module, "run_self_test", run_self_test)
     runner = await make(self_test=True)
 
     assert await examined(runner) == verdict
@@ -185,11 +187,11 @@ async def test_what_fails_the_self_test_is_not_used_and_told(
 async def test_until_the_self_test_is_over_nothing_is_used_again(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = asyncio.Event()
 
-    async def examine(*_: object) -> Findings:
+    async def run_self_test(*_: object) -> SelfTestResult:
         await gate.wait()
         return ALL
 
-    monkeypatch.setattr(runner_module, "examine", examine)
+    monkeypatch.setattr(runner_module, "run_self_test", run_self_test)
     runner = await make(self_test=True)
     assert runner.health().detail["self_test"] == "running"
 
@@ -202,10 +204,10 @@ async def test_until_the_self_test_is_over_nothing_is_used_again(make: Make, mon
 
 
 async def test_a_self_test_that_could_not_be_made_was_not_passed(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def examine(*_: object) -> Findings:
+    async def run_self_test(*_: object) -> SelfTestResult:
         raise OSError("no room for a home")
 
-    monkeypatch.setattr(runner_module, "examine", examine)
+    monkeypatch.setattr(runner_module, "run_self_test", run_self_test)
     runner = await make(self_test=True)
 
     assert await examined(runner) == "failed: everything"
@@ -214,16 +216,16 @@ async def test_a_self_test_that_could_not_be_made_was_not_passed(make: Make, mon
 async def test_a_self_test_that_failed_is_made_again_with_growing_pauses(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    verdicts = iter((replace(ALL, reset=False), replace(ALL, living=False, reset=False), ALL))
+    verdicts = iter((replace(ALL, reset=False), replace(ALL, reuse=False, reset=False), ALL))
 
-    async def examine(*_: object) -> Findings:
+    async def run_self_test(*_: object) -> SelfTestResult:
         return next(verdicts)
 
-    monkeypatch.setattr(runner_module, "examine", examine)
+    monkeypatch.setattr(runner_module, "run_self_test", run_self_test)
     monkeypatch.setattr(runner_module, "self_test_pauses", lambda: itertools.repeat(0.001))
     runner = await make(self_test=True)
-    assert runner._examining is not None
-    await asyncio.wait_for(runner._examining, 5)
+    assert runner._self_testing is not None
+    await asyncio.wait_for(runner._self_testing, 5)
 
     assert list(itertools.islice(self_test_pauses(), 8)) == [60, 120, 240, 480, 960, 1920, 3600, 3600]
     assert runner.health().detail["self_test"] == "passed"
@@ -239,11 +241,11 @@ async def test_a_spare_that_was_started_before_the_verdict_follows_it_too(
 ) -> None:
     gate = asyncio.Event()
 
-    async def examine(*_: object) -> Findings:
+    async def run_self_test(*_: object) -> SelfTestResult:
         await gate.wait()
         return replace(ALL, text=False)
 
-    monkeypatch.setattr(runner_module, "examine", examine)
+    monkeypatch.setattr(runner_module, "run_self_test", run_self_test)
     runner = await make(self_test=True, warm=1)
     async with asyncio.timeout(5):
         while not cli.told("control_request"):  # noqa: ASYNC110 - the pool tells nobody
@@ -283,12 +285,12 @@ async def test_a_cli_that_was_replaced_is_examined_before_its_processes_are_used
     examined: list[str] = []
     finish = asyncio.Event()
 
-    async def examine(installation: Any, _: Any) -> Findings:
+    async def run_self_test(installation: Any, _: Any) -> SelfTestResult:
         examined.append(installation.version_text)
         await finish.wait()
         return ALL
 
-    monkeypatch.setattr(runner_module, "examine", examine)
+    monkeypatch.setattr(runner_module, "run_self_test", run_self_test)
     runner = await make(self_test=True)
     finish.set()
     await asyncio.sleep(0.01)
@@ -305,7 +307,7 @@ async def test_a_cli_that_was_replaced_is_examined_before_its_processes_are_used
     assert runner.health().detail["self_test"] == "running"
     # the old one went on, and neither is kept until the new one is known to be good
     assert got(runner) == {"started": 2, "reused": 1}
-    assert runner.health().detail["processes"]["living"] == 0
+    assert runner.health().detail["processes"]["idle"] == 0
 
 
 async def test_a_private_directory_that_was_tidied_away_is_made_again(make: Make, cli: FakeCli) -> None:

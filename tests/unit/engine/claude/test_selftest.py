@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from claude_relay.engine.claude import selftest
-from claude_relay.engine.claude.configuration import FENCE
+from claude_relay.engine.claude.configuration import BLOCKED
 from claude_relay.engine.claude.loopback import LIMIT, Loopback
-from claude_relay.engine.claude.selftest import Findings, examine
+from claude_relay.engine.claude.selftest import SelfTestResult, run_self_test
 from claude_relay.engine.claude.session import Session
 from claude_relay.errors import UnavailableError
 from claude_relay.settings import Personality
@@ -19,7 +19,7 @@ from tests.unit.factories import InstallationFactory
 
 pytestmark = pytest.mark.anyio
 
-NAMES = Findings.__struct_fields__
+NAMES = SelfTestResult.__struct_fields__
 
 
 class Asking(Composer):
@@ -84,7 +84,7 @@ class Asking(Composer):
         yield {"type": "system", "subtype": "status", "status": "requesting"}
         stopped = {"type": "message_delta", "delta": {"stop_reason": "max_tokens"}, "usage": {}}
         yield {"type": "stream_event", "event": stopped}
-        if FENCE.items() <= self._settings["env"].items() and self._defect != "goes on":
+        if BLOCKED.items() <= self._settings["env"].items() and self._defect != "goes on":
             yield {"type": "result", "subtype": "success", "is_error": True, "terminal_reason": "blocking_limit"}
         else:
             self._upstream.bodies.append({})
@@ -95,11 +95,11 @@ def _text(text: str) -> Block:
     return {"type": "text", "text": text}
 
 
-async def found(monkeypatch: pytest.MonkeyPatch, defect: str) -> Findings:
+async def found(monkeypatch: pytest.MonkeyPatch, defect: str) -> SelfTestResult:
     """Return what the self-test finds about a CLI with a defect."""
 
     @asynccontextmanager
-    async def bench(*_: object) -> AsyncIterator[selftest._Bench]:
+    async def harness(*_: object) -> AsyncIterator[selftest._Harness]:
         upstream = Loopback()
         started: list[Asking] = []
 
@@ -111,17 +111,17 @@ async def found(monkeypatch: pytest.MonkeyPatch, defect: str) -> Findings:
             started.append(Asking(upstream, defect))
             return Session(started[-1], personality, "sonnet", client_composed=True)
 
-        yield selftest._Bench(upstream, spawn)
+        yield selftest._Harness(upstream, spawn)
 
-    monkeypatch.setattr(selftest, "_bench", bench)
+    monkeypatch.setattr(selftest, "_harness", harness)
     monkeypatch.setattr(selftest, "_TIMEOUT", 1.0)
-    return await examine(InstallationFactory.build(), {})
+    return await run_self_test(InstallationFactory.build(), {})
 
 
 async def test_a_cli_that_does_everything_as_it_was_seen_to_fails_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     findings = await found(monkeypatch, "")
 
-    assert findings == Findings(*[True] * len(NAMES))
+    assert findings == SelfTestResult(*[True] * len(NAMES))
     assert findings.failed == []
 
 
@@ -130,12 +130,12 @@ async def test_a_cli_that_does_everything_as_it_was_seen_to_fails_nothing(monkey
     [
         ("commands", {"text"}),
         ("settings", {"text"}),
-        ("forgets", {"living"}),
+        ("forgets", {"reuse"}),
         ("leaks", {"reset"}),
         ("lies", {"reset"}),
         ("runs tools", {"tools"}),
         ("deaf", {"interrupt"}),
-        ("goes on", {"fence"}),
+        ("goes on", {"single_request"}),
         ("unsigned", {"tied"}),
         ("takes words", {"peers"}),
         ("absent", set(NAMES)),

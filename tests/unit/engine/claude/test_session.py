@@ -83,10 +83,10 @@ async def test_a_question_is_answered(cli: FakeCli) -> None:
     await session.ready()
 
     await session.ask(hello(turns=conversation("What is up?")), native)
-    assert session.asking
+    assert session.in_turn
 
     assert await answer(session) == "You said: What is up?"
-    assert not session.asking
+    assert not session.in_turn
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ async def test_an_interrupt_ends_the_turn(cli: FakeCli) -> None:
 
     assert await answer(session) == ""
     assert cli.controls()[-1] == {"subtype": "interrupt"}
-    assert not session.asking
+    assert not session.in_turn
 
 
 @pytest.mark.parametrize("personality", ["chat", "agent"])
@@ -276,13 +276,13 @@ async def test_an_answer_that_is_cut_short_is_interrupted_and_its_cost_is_known(
     await session.ask(hello(), native)
     assert session.cost is None
 
-    await session.cut_short()
+    await session.abort()
 
     assert cli.controls()[-1] == {"subtype": "interrupt"}
     assert session.cost == 0.25
     assert session.alive
-    assert session.cut
-    assert not session.asking
+    assert session.aborted
+    assert not session.in_turn
 
 
 @pytest.mark.parametrize(("personality", "code"), [("chat", -9), ("agent", None)])
@@ -293,12 +293,12 @@ async def test_where_an_interrupt_changes_nothing_a_chat_is_killed_and_an_agent_
     session = await cli.session("works on", personality)
     await session.ask(hello(), native)
 
-    await session.cut_short()
+    await session.abort()
     if code is not None:
         await until_ended(session.process)
 
     assert session.process.returncode == code
-    assert session.asking
+    assert session.in_turn
     assert session.cost is None
 
 
@@ -315,28 +315,28 @@ async def test_where_the_cli_would_ask_again_it_is_kept_from_it_and_can_be_used_
     await session.ask(hello(**fields), native)
     await until_message_ends(session)
 
-    await session.cut_short()
+    await session.abort()
 
     assert session.cost == 0.5
-    assert session.cut
+    assert session.aborted
     assert session.alive
-    assert not session.asking
-    assert cli.controls()[-1]["settings"] == {"env": configuration.FENCE}
+    assert not session.in_turn
+    assert cli.controls()[-1]["settings"] == {"env": configuration.BLOCKED}
 
 
 async def test_the_next_question_opens_the_fence(cli: FakeCli) -> None:
     session = await cli.session("goes on")
     await session.ask(hello(sampling=LIMITED), native)
     await until_message_ends(session)
-    await session.cut_short()
+    await session.abort()
 
     await session.ask(hello(sampling=LIMITED), native)
-    assert not session.cut
+    assert not session.aborted
     await until_message_ends(session)
 
-    (limit,) = configuration.FENCE
+    (limit,) = configuration.BLOCKED
     set_ = [request["settings"]["env"][limit] for request in cli.controls() if "settings" in request]
-    assert set_ == [configuration.OPEN, "1", configuration.OPEN, "1"]
+    assert set_ == [configuration.UNLIMITED, "1", configuration.UNLIMITED, "1"]
 
 
 @pytest.mark.parametrize(
@@ -351,7 +351,7 @@ async def test_an_answer_without_a_limit_of_its_own_is_not_fenced_and_ends_with_
     await session.ask(hello(**fields), native)
     await until_message_ends(session)
 
-    await session.cut_short()
+    await session.abort()
     await until_ended(session.process)
 
     assert session.process.returncode == -9
@@ -359,14 +359,14 @@ async def test_an_answer_without_a_limit_of_its_own_is_not_fenced_and_ends_with_
 
 async def test_a_cli_that_cannot_be_fenced_is_not_and_ends_with_its_answer(cli: FakeCli) -> None:
     session = await cli.session("goes on")
-    session.fences = False
+    session.guards_requests = False
     await session.ask(hello(sampling=LIMITED), native)
     await until_message_ends(session)
 
-    await session.cut_short()
+    await session.abort()
     await until_ended(session.process)
 
-    assert configuration.FENCE not in [request.get("settings", {}).get("env") for request in cli.controls()]
+    assert configuration.BLOCKED not in [request.get("settings", {}).get("env") for request in cli.controls()]
 
 
 async def test_a_fence_that_came_too_early_costs_a_process_and_no_answer(cli: FakeCli) -> None:
@@ -383,7 +383,7 @@ async def test_an_answer_that_is_over_cannot_be_cut_short(cli: FakeCli, personal
     await session.ask(hello(personality=personality), native)
     await answer(session)
 
-    await session.cut_short()
+    await session.abort()
 
     assert session.alive
     assert [request["subtype"] for request in cli.controls()] == ["initialize"]

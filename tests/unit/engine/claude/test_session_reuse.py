@@ -10,8 +10,8 @@ import pytest
 from claude_relay.engine.claude import configuration, history, wire
 from claude_relay.engine.claude import session as session_module
 from claude_relay.engine.claude.control import ProcessGoneError
-from claude_relay.engine.claude.conversation import Conversation
 from claude_relay.engine.claude.history import native
+from claude_relay.engine.claude.matching import Conversation
 from claude_relay.engine.claude.session import Session, UnsolicitedTurnError
 from claude_relay.engine.vocabulary import RunRequest, Sampling, Text, Tool, ToolCall, ToolResult, Turn
 from tests.unit.engine.claude.composer import OWN_TOOL, Composer, Reply
@@ -36,7 +36,7 @@ async def answered(session: Session, request: RunRequest) -> None:
 async def held(session: Session, *texts: str, **fields: Any) -> None:
     """Let a session hold a conversation, whose last text is its answer."""
     await answered(session, asking(*texts[:-1], **fields))
-    session.held = Conversation.of(conversation(*texts))
+    session.history = Conversation.of(conversation(*texts))
 
 
 def kinds(lines: list[dict[str, Any]]) -> list[str]:
@@ -67,9 +67,9 @@ async def test_settings_that_differ_are_set_without_a_boundary_which_would_hide_
     request = asking("Q1", "A1", "Q2", sampling=Sampling(temperature=0.5))
 
     await answered(session, request)
-    session.held = Conversation.of(conversation("Q1", "A1", "Q2", "A2"))
+    session.history = Conversation.of(conversation("Q1", "A1", "Q2", "A2"))
     await answered(session, asking("Q1", "A1", "Q2", "A2", "Q3", sampling=Sampling(temperature=0.5)))
-    session.held = Conversation.of(conversation("Q1", "A1", "Q2", "A2", "Q3", "A3"))
+    session.history = Conversation.of(conversation("Q1", "A1", "Q2", "A2", "Q3", "A3"))
     await answered(session, asking("Q1", "A1", "Q2", "A2", "Q3", "A3", "Q4"))
 
     told = cli.work()[before:]
@@ -83,7 +83,7 @@ async def test_results_of_tools_are_the_last_turn_too(cli: FakeCli) -> None:
     call, result = ToolCall("toolu_1", "weather", {}), ToolResult("toolu_1", (Text("mild"),))
     turns = (*conversation("Q1"), Turn("assistant", (call,)))
     await answered(session, asking("Q1", tools=(WEATHER,)))
-    session.held = Conversation.of(turns)
+    session.history = Conversation.of(turns)
 
     await answered(session, RunRequestFactory.build(turns=(*turns, Turn("user", (result,))), tools=(WEATHER,)))
 
@@ -98,7 +98,7 @@ async def test_a_process_holds_nothing_while_it_is_asked(cli: FakeCli) -> None:
 
     await session.ask(asking("Q1", "A1", "Q2"), native)
 
-    assert (session.held, session.turns, session.asking) == (None, 2, True)
+    assert (session.history, session.turns, session.in_turn) == (None, 2, True)
 
 
 async def test_only_the_first_question_binds_a_process(cli: FakeCli) -> None:
@@ -115,13 +115,13 @@ async def test_only_the_first_question_binds_a_process(cli: FakeCli) -> None:
 async def test_a_process_that_died_unseen_has_not_spoken(cli: FakeCli) -> None:
     session = await cli.session()
     await held(session, "Q1", "A1")
-    assert session.spoken
+    assert session.has_output
     await until_killed(session)
 
     with pytest.raises(ProcessGoneError):
         await answered(session, asking("Q1", "A1", "Q2"))
 
-    assert not session.spoken
+    assert not session.has_output
 
 
 async def until_killed(session: Session) -> None:
@@ -196,7 +196,7 @@ async def test_an_agent_that_cannot_be_asked_has_not_spoken_so_that_another_proc
     with pytest.raises(ProcessGoneError):
         await session.ask(asking("Q1", "ok", "Q2", personality="agent"), native)
 
-    assert not session.spoken
+    assert not session.has_output
 
 
 # --- forgetting ------------------------------------------------------------------------------------------------------
@@ -209,7 +209,7 @@ async def test_an_emptied_process_proves_it_and_its_next_question_is_all_there_i
     before = len(cli.told())
 
     assert await session.reset()
-    assert session.held is None
+    assert session.history is None
     await answered(session, asking("new", "A", "newer"))
 
     told = cli.told()[before:]
@@ -311,14 +311,14 @@ async def test_a_turns_cost_is_what_the_total_has_grown_by_and_is_told_at_once(c
 
 async def test_an_agent_that_takes_a_turn_of_its_own_before_the_question_is_asked_no_more(cli: FakeCli) -> None:
     session = await cli.session("wakes", "agent")
-    session.held = Conversation.of(conversation("Q1", "A1"))
+    session.history = Conversation.of(conversation("Q1", "A1"))
     await session.ask(asking("Q1", "A1", "Q2", personality="agent"), history.native)
 
     with pytest.raises(UnsolicitedTurnError):
         await answer_of(session)
 
-    assert not session.under_way
-    assert session.asking, "its turn is interrupted when it ends"
+    assert not session.request_sent
+    assert session.in_turn, "its turn is interrupted when it ends"
 
 
 async def answer_of(session: Session) -> wire.Result:
@@ -329,7 +329,7 @@ async def answer_of(session: Session) -> wire.Result:
 
 async def test_the_turn_of_an_older_cli_which_tells_nothing_of_it_is_taken_for_the_answer(cli: FakeCli) -> None:
     session = await cli.session("wakes", "agent", tied=False)
-    session.held = Conversation.of(conversation("Q1", "A1"))
+    session.history = Conversation.of(conversation("Q1", "A1"))
     await session.ask(asking("Q1", "A1", "Q2", personality="agent"), history.native)
 
     while not isinstance(await session.receive(), wire.Result):

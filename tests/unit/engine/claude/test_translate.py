@@ -256,7 +256,7 @@ def stopped(reason: str | None, output: int = 1, parent: str | None = None) -> w
 
 def tool(name: str, parent: str | None = None, **arguments: object) -> wire.Assistant:
     block = wire.ContentBlock("tool_use", name, arguments)
-    return wire.Assistant(wire.SaidMessage([block]), parent_tool_use_id=parent)
+    return wire.Assistant(wire.AssistantMessage([block]), parent_tool_use_id=parent)
 
 
 def succeeded(**usage: Any) -> wire.Result:
@@ -372,7 +372,7 @@ def test_lines_without_a_meaning_for_the_answer_give_nothing() -> None:
         wire.System("init"),
         wire.Assistant(),
         wire.ControlResponse(wire.ControlReply("relay-1", "success")),
-        wire.Assistant(wire.SaidMessage([wire.ContentBlock("text")])),
+        wire.Assistant(wire.AssistantMessage([wire.ContentBlock("text")])),
     ]
 
     assert told(lines) == Told([])
@@ -558,7 +558,7 @@ def test_what_a_tool_is_used_for_is_said_in_one_short_line(arguments: dict[str, 
 def test_several_tools_in_one_message_are_told_one_by_one_and_text_is_not_told_again() -> None:
     content = [wire.ContentBlock("text"), wire.ContentBlock("tool_use", "A"), wire.ContentBlock("tool_use", "B")]
 
-    assert told([wire.Assistant(wire.SaidMessage(content))]) == Told([ToolActivity("A"), ToolActivity("B")])
+    assert told([wire.Assistant(wire.AssistantMessage(content))]) == Told([ToolActivity("A"), ToolActivity("B")])
 
 
 # --- answers that the CLI's tool takes -------------------------------------------------------------------------------
@@ -612,21 +612,21 @@ def test_an_answer_without_structure_is_a_clear_error(result: wire.Result) -> No
     assert raised.value.code == "invalid_structured_output"
 
 
-FENCED = wire.Result("success", is_error=True, terminal_reason="blocking_limit", result="Prompt is too long")
+BLOCKED = wire.Result("success", is_error=True, terminal_reason="blocking_limit", result="Prompt is too long")
 STARTED = wire.StreamEvent(wire.MessageStart(wire.StartedMessage(wire.Tokens(input_tokens=7))))
 
 
 def test_an_answer_without_words_that_is_not_asked_for_again_is_an_answer() -> None:
     ended = wire.StreamEvent(wire.MessageDelta(wire.MessageEnd("end_turn"), wire.Tokens(output_tokens=1)))
 
-    assert told([STARTED, ended, FENCED]).events == [RunEnd("end", Usage(7, 0, 0, 1))]
+    assert told([STARTED, ended, BLOCKED]).events == [RunEnd("end", Usage(7, 0, 0, 1))]
 
 
 def test_an_answer_that_broke_off_and_is_not_asked_for_again_is_an_error() -> None:
     half = wire.StreamEvent(wire.ContentBlockDelta(wire.TextPiece("half")))
 
-    assert told([STARTED, half, FENCED]).error == (502, "upstream_disconnected")
+    assert told([STARTED, half, BLOCKED]).error == (502, "upstream_disconnected")
 
 
 def test_a_prompt_that_is_too_long_for_the_cli_itself_is_too_long() -> None:
-    assert told([FENCED]).error == (400, "context_length_exceeded")
+    assert told([BLOCKED]).error == (400, "context_length_exceeded")

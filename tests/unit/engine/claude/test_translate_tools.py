@@ -140,7 +140,7 @@ def test_the_upstream_asked_again_after_a_call_ends_the_run_before_it_answers() 
 
 
 def test_an_agent_may_work_before_it_calls() -> None:
-    own = wire.Assistant(wire.SaidMessage([wire.ContentBlock("tool_use", "Bash", {"command": "ls"})]))
+    own = wire.Assistant(wire.AssistantMessage([wire.ContentBlock("tool_use", "Bash", {"command": "ls"})]))
     calling: list[wire.Line] = [begun("get_time"), written("{}"), stopped(), over()]
 
     events = told([started(), begun("Bash", "0"), written('{"command":"ls"}'), own, stopped(), started(), *calling])

@@ -29,7 +29,7 @@ class StopSequences:
         shown, self._held = self._held[:cut], self._held[cut:]
         return shown
 
-    def rest(self) -> str:
+    def flush(self) -> str:
         """Return what was held back, now that the text is over."""
         held, self._held = self._held, ""
         return held

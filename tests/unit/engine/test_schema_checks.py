@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from claude_relay.engine import answer_checks
-from claude_relay.engine.answer_checks import answer, check
+from claude_relay.engine import schema_checks
+from claude_relay.engine.schema_checks import answer, check
 from claude_relay.engine.vocabulary import JsonOutput
 from claude_relay.errors import UpstreamError
 
@@ -118,7 +118,7 @@ async def test_a_check_that_nobody_waits_for_leaves_no_process() -> None:
 async def test_a_process_that_cannot_be_started_loses_no_answer(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(answer_checks, "_COMMAND", ("/nowhere/python",))
+    monkeypatch.setattr(schema_checks, "_COMMAND", ("/nowhere/python",))
     with caplog.at_level(logging.WARNING):
         await check('"a"', output({"pattern": "a"}))
 
@@ -155,7 +155,7 @@ async def test_a_check_limits_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["check", "7"])
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"schema":{},"text":"5"}')))
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out))
-    answer_checks.main()
+    schema_checks.main()
 
     assert (resource.RLIMIT_CPU, (7, 8)) in limits
     assert out.getvalue() == b"null\n"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from claude_relay.engine.stopping import StopSequences
+from claude_relay.engine.stop_sequences import StopSequences
 
 
 def shown(pieces: list[str], *stops: str) -> tuple[str, bool]:
@@ -17,7 +17,7 @@ def shown(pieces: list[str], *stops: str) -> tuple[str, bool]:
         text += sequences.feed(piece)
         if sequences.found:
             return text, True
-    return text + sequences.rest(), False
+    return text + sequences.flush(), False
 
 
 def cuts(text: str) -> Iterator[list[str]]:
@@ -55,8 +55,8 @@ def test_nothing_is_held_back_that_cannot_become_a_stop() -> None:
     sequences = StopSequences(("END",))
 
     assert [sequences.feed(piece) for piece in ("one ", "E", "N", "x", "E")] == ["one ", "", "", "ENx", ""]
-    assert sequences.rest() == "E"
-    assert sequences.rest() == ""
+    assert sequences.flush() == "E"
+    assert sequences.flush() == ""
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -70,7 +70,7 @@ def test_stop_sequences_are_found_wherever_a_plain_search_finds_them(seed: int) 
             shown += looking.feed(piece)
             if looking.found:
                 break
-        shown += looking.rest()
+        shown += looking.flush()
 
         ends = [(text.find(stop) + len(stop), text.find(stop)) for stop in stops if stop in text]
         assert shown == (text[: min(ends)[1]] if ends else text)

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterator
 
-from claude_relay.engine.answer_checks import check
-from claude_relay.engine.stopping import StopSequences
+from claude_relay.engine.schema_checks import check
+from claude_relay.engine.stop_sequences import StopSequences
 from claude_relay.engine.vocabulary import Event, RunEnd, RunRequest, TextDelta, Usage
 
 
-class Finisher:
+class OutputChecks:
     """Holds the events of one run to what its request asked for.
 
     Args:
@@ -25,11 +25,11 @@ class Finisher:
         """Yield what remains of an event. After a ``RunEnd`` there is nothing more to feed."""
         match event:
             case TextDelta(text):
-                yield from self._said(self._stops.feed(text))
+                yield from self._emit(self._stops.feed(text))
                 if self._stops.found:
                     yield RunEnd("end", self._usage())
             case RunEnd():
-                yield from self._said(self._stops.rest())
+                yield from self._emit(self._stops.flush())
                 yield event
             case _:
                 yield event
@@ -43,7 +43,7 @@ class Finisher:
         if self._output is not None and end.stop == "end":
             await check("".join(self._text), self._output)
 
-    def _said(self, text: str) -> Iterator[Event]:
+    def _emit(self, text: str) -> Iterator[Event]:
         if text:
             if self._output is not None:
                 self._text.append(text)

@@ -40,7 +40,7 @@ def _talk(relay: Relay, messages: list[dict[str, Any]], text: str, **fields: Any
 
 def _counts(relay: Relay) -> tuple[int, int, int]:
     counts = relay.processes()
-    return counts["started"] + counts["spared"], counts["reused"], counts["reset"]
+    return counts["started"] + counts["prewarmed"], counts["reused"], counts["reset"]
 
 
 def _body(upstream: FakeUpstream, index: int = -1) -> dict[str, Any]:
@@ -213,9 +213,9 @@ def test_a_loop_of_twenty_rounds_needs_one_process_even_if_it_is_killed(
 def test_processes_end_when_nobody_comes_back(started: Started) -> None:
     with started(idle_timeout=0.3) as running:
         _talk(running, [], "one")
-        assert running.processes()["living"] == 1
+        assert running.processes()["idle"] == 1
         running.wait_until(lambda: processes_with_home(running.home) == [])
-        assert running.processes()["living"] == 0
+        assert running.processes()["idle"] == 0
 
 
 def test_a_process_ends_after_its_turns_or_its_memory(started: Started) -> None:
@@ -229,7 +229,7 @@ def test_a_process_ends_after_its_turns_or_its_memory(started: Started) -> None:
 def test_the_one_idle_longest_makes_room(started: Started) -> None:
     with started(max_processes=2, max_concurrent=1) as running:
         talks = [_talk(running, [{"role": "system", "content": f"{number}"}], "one") for number in range(3)]
-        assert running.processes()["living"] == 2
+        assert running.processes()["idle"] == 2
         _talk(running, talks[2], "two")
         assert _counts(running)[1] == 1
         _talk(running, talks[0], "two")
@@ -243,7 +243,7 @@ def test_a_spare_is_kept_however_many_conversations_live(started: Started) -> No
         running.wait_for_spare()
         running.settle()
         counts = running.processes()
-        assert counts["spare"] + counts["living"] <= 3
+        assert counts["spare"] + counts["idle"] <= 3
 
 
 def test_requests_wait_in_line_and_a_full_line_is_told(started: Started, upstream: FakeUpstream) -> None:

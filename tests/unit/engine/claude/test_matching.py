@@ -6,15 +6,15 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from claude_relay.engine.claude.conversation import Binding, Conversation, answered
+from claude_relay.engine.claude.matching import Binding, Conversation, answered
 from claude_relay.engine.vocabulary import (
     Base64,
     Document,
-    Dropped,
     Event,
     Image,
     JsonOutput,
     Link,
+    ParameterDropped,
     Piece,
     RunEnd,
     Sampling,
@@ -197,7 +197,7 @@ def called(call_id: str, name: str, *pieces: str) -> list[Event]:
 
 def test_an_answer_is_its_text_and_then_its_calls() -> None:
     events = [
-        Dropped("top_k"),
+        ParameterDropped("top_k"),
         ThinkingDelta("hm"),
         TextDelta("Let "),
         ToolActivity("Bash", "ls"),

@@ -13,11 +13,11 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class Beside:
+class Offload:
     """Does one piece of work after the other, in the order in which they came."""
 
     def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, "beside-the-loop")
+        self._thread = ThreadPoolExecutor(1, "offload")
 
     async def run(self, work: Callable[[], T]) -> T:
         """Return what some work returns; the loop has its turns meanwhile."""

@@ -6,33 +6,31 @@ from contextlib import aclosing
 from msgspec.structs import replace
 
 from claude_relay.engine.admission import Admission, capacity
-from claude_relay.engine.allowances import Allowances
-from claude_relay.engine.deadlines import Deadlines, watched
+from claude_relay.engine.deadlines import Deadlines, with_deadlines
+from claude_relay.engine.quotas import Quotas
 from claude_relay.engine.resources import find
 from claude_relay.engine.runner import ClaudeRunner, RunnerHealth
 from claude_relay.engine.sizing import size
-from claude_relay.engine.vocabulary import Begun, Event, RunRequest
+from claude_relay.engine.vocabulary import Event, RunRequest, RunStarted
 from claude_relay.settings import Settings
 
 
-class GovernedRunner:
+class LimitedRunner:
     """A ``ClaudeRunner`` that lets another one do the work.
 
     Args:
         runner: Does the work.
         admission: Who may come in.
-        allowances: What each caller may use.
+        quotas: What each caller may use.
         deadlines: How long a run may take.
     """
 
-    def __init__(
-        self, runner: ClaudeRunner, admission: Admission, allowances: Allowances, deadlines: Deadlines
-    ) -> None:
+    def __init__(self, runner: ClaudeRunner, admission: Admission, quotas: Quotas, deadlines: Deadlines) -> None:
         self.name = runner.name
         self.models = runner.models
         self._runner = runner
         self._admission = admission
-        self._allowances = allowances
+        self._quotas = quotas
         self._deadlines = deadlines
 
     async def start(self) -> None:
@@ -61,27 +59,27 @@ class GovernedRunner:
             RateLimitError: There are too many requests.
             RelayError: The run fails.
         """
-        self._allowances.use(request.account, request.charge)
+        self._quotas.charge_request(request.account, request.charge)
         has_begun = False
         try:
             async with (
-                self._admission.admitted(request.account) as waited,
+                self._admission.admit(request.account) as waited,
                 aclosing(self._runner.run(request)) as events,
-                aclosing(watched(events, self._deadlines)) as timely,
+                aclosing(with_deadlines(events, self._deadlines)) as timely,
             ):
                 async for event in timely:
                     has_begun = True
-                    yield Begun(event.how, waited) if isinstance(event, Begun) else event
+                    yield RunStarted(event.origin, waited) if isinstance(event, RunStarted) else event
         finally:
             if not has_begun:
-                self._allowances.refund(request.account, request.charge)
+                self._quotas.refund(request.account, request.charge)
 
 
-def governed(runner: ClaudeRunner, settings: Settings, allowances: Allowances) -> GovernedRunner:
-    """Return a runner under the limits that the operator set; it tells the allowances itself what is spent."""
-    return GovernedRunner(
+def limited(runner: ClaudeRunner, settings: Settings, quotas: Quotas) -> LimitedRunner:
+    """Return a runner under the limits that the operator set; it tells the quotas itself what is spent."""
+    return LimitedRunner(
         runner,
         Admission(capacity(settings, size(settings, find()).answers)),
-        allowances,
+        quotas,
         Deadlines(settings.first_event_timeout, settings.silence_timeout, settings.total_timeout),
     )

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 import anyio
 import pytest
 
-from claude_relay.engine.finishing import Finisher
-from claude_relay.engine.stopping import StopSequences
+from claude_relay.engine.output_checks import OutputChecks
+from claude_relay.engine.stop_sequences import StopSequences
 from claude_relay.engine.vocabulary import (
     Event,
     JsonOutput,
@@ -29,12 +29,12 @@ NAMED = {"type": "object", "properties": {"name": {"type": "string"}}, "required
 
 def finished(events: Iterable[Event], *stops: str, output: JsonOutput | None = None) -> list[Event]:
     """Return what remains of a run's events, as a runner hands them on: up to the first end."""
-    finisher = Finisher(RunRequestFactory.build(sampling=Sampling(stop=stops), output=output), lambda: SO_FAR)
+    checks = OutputChecks(RunRequestFactory.build(sampling=Sampling(stop=stops), output=output), lambda: SO_FAR)
     kept: list[Event] = []
     for event in events:
-        for kept_event in finisher.feed(event):
+        for kept_event in checks.feed(event):
             if isinstance(kept_event, RunEnd):
-                anyio.run(finisher.check, kept_event)
+                anyio.run(checks.check, kept_event)
                 return [*kept, kept_event]
             kept.append(kept_event)
     return kept

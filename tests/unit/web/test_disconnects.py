@@ -7,7 +7,7 @@ import pytest
 from litestar import Request
 
 from claude_relay.errors import ClientDisconnectedError, RateLimitError
-from claude_relay.web.connection import cancel_on_disconnect, middleware
+from claude_relay.web.disconnects import cancel_on_disconnect, middleware
 
 pytestmark = pytest.mark.anyio
 

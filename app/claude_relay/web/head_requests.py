@@ -6,7 +6,7 @@ from litestar.enums import HttpMethod, ScopeType
 from litestar.types import Message, Receive, Scope, Send
 
 
-def serve(app: Litestar) -> Litestar:
+def install(app: Litestar) -> Litestar:
     """Serve ``HEAD`` by the routes of ``GET``, and name it where the methods of a path are named."""
     inside = app.asgi_handler
 

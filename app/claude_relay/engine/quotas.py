@@ -13,7 +13,7 @@ _MINUTE = 60.0
 _DAY = 86_400.0
 
 
-class Allowance(Struct, frozen=True):
+class Quota(Struct, frozen=True):
     """What one caller may use; 0 means no limit.
 
     Attributes:
@@ -25,27 +25,27 @@ class Allowance(Struct, frozen=True):
     usd_per_day: float = 0.0
 
 
-def allowances(settings: Settings) -> "Allowances":
+def quotas(settings: Settings) -> "Quotas":
     """Return a count of what each caller uses of what the operator allows."""
-    return Allowances(Allowance(settings.max_per_minute, settings.max_usd_per_day))
+    return Quotas(Quota(settings.max_per_minute, settings.max_usd_per_day))
 
 
-class Allowances:
+class Quotas:
     """Counts what callers use, and refuses what goes beyond.
 
     Args:
-        allowance: What each caller may use.
+        quota: What each caller may use.
         clock: Tells the time, in seconds since the epoch.
     """
 
-    def __init__(self, allowance: Allowance, clock: Callable[[], float] = time.time) -> None:
-        self._allowance = allowance
+    def __init__(self, quota: Quota, clock: Callable[[], float] = time.time) -> None:
+        self._quota = quota
         self._clock = clock
         self._begun: defaultdict[str, deque[float]] = defaultdict(deque)
         self._spent: defaultdict[str, float] = defaultdict(float)
         self._day = 0.0
 
-    def use(self, caller: str, charge: int = 1) -> None:
+    def charge_request(self, caller: str, charge: int = 1) -> None:
         """Count runs that are about to begin: all of them, or none.
 
         Args:
@@ -58,7 +58,7 @@ class Allowances:
         """
         now = self._clock()
         self._require_money(caller, now)
-        if self._allowance.requests_per_minute:
+        if self._quota.requests_per_minute:
             self._require_pace(caller, now, charge)
 
     def refund(self, caller: str, charge: int = 1) -> None:
@@ -67,15 +67,15 @@ class Allowances:
         for _ in range(min(charge, len(begun))):
             begun.pop()
 
-    def spend(self, caller: str, usd: float) -> None:
+    def charge_cost(self, caller: str, usd: float) -> None:
         """Count what something has cost."""
         self._begin_day(self._clock())
-        if self._allowance.usd_per_day:
+        if self._quota.usd_per_day:
             self._spent[caller] += usd
 
     def _require_money(self, caller: str, now: float) -> None:
         self._begin_day(now)
-        most = self._allowance.usd_per_day
+        most = self._quota.usd_per_day
         if most and self._spent.get(caller, 0.0) >= most:
             raise QuotaError(
                 f"You have spent today's {most:g} US dollars; more can be spent after midnight, UTC.",
@@ -90,7 +90,7 @@ class Allowances:
 
     def _require_pace(self, caller: str, now: float, charge: int) -> None:
         self._forget_all_but(now)
-        begun, most = self._begun[caller], self._allowance.requests_per_minute
+        begun, most = self._begun[caller], self._quota.requests_per_minute
         if (excess := len(begun) + charge - most) > 0:
             # of more than a minute allows at all, not even a minute makes room
             until = begun[min(excess, len(begun)) - 1] if begun else now

@@ -1,4 +1,4 @@
-"""What takes long is done beside the event loop, one piece after the other."""
+"""What takes long is done offload the event loop, one piece after the other."""
 
 import asyncio
 import threading
@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from claude_relay.web.beside import Beside
+from claude_relay.web.offload import Offload
 
 REQUEST: ContextVar[str] = ContextVar("REQUEST")
 
@@ -15,7 +15,7 @@ REQUEST: ContextVar[str] = ContextVar("REQUEST")
 @pytest.mark.anyio
 async def test_the_loop_goes_on_while_something_is_done_beside_it() -> None:
     over = threading.Event()
-    work = asyncio.ensure_future(Beside().run(lambda: over.wait(10)))
+    work = asyncio.ensure_future(Offload().run(lambda: over.wait(10)))
     await asyncio.sleep(0)
     over.set()
 
@@ -24,7 +24,7 @@ async def test_the_loop_goes_on_while_something_is_done_beside_it() -> None:
 
 @pytest.mark.anyio
 async def test_one_piece_of_work_is_done_after_the_other() -> None:
-    beside, at_work = Beside(), threading.Semaphore(1)
+    offload, at_work = Offload(), threading.Semaphore(1)
     order: list[int] = []
 
     def work(number: int) -> None:
@@ -32,7 +32,7 @@ async def test_one_piece_of_work_is_done_after_the_other() -> None:
         order.append(number)
         at_work.release()
 
-    await asyncio.gather(*(beside.run(partial(work, number)) for number in range(50)))
+    await asyncio.gather(*(offload.run(partial(work, number)) for number in range(50)))
 
     assert order == list(range(50))
 
@@ -44,4 +44,4 @@ async def test_work_belongs_to_its_request_and_fails_as_it_would_here() -> None:
 
     REQUEST.set("req-1")
     with pytest.raises(ValueError, match="req-1"):
-        await Beside().run(work)
+        await Offload().run(work)

@@ -70,7 +70,7 @@ class Conversation(Struct, frozen=True):
 
 
 def answered(events: Iterable[Event]) -> Turn | None:
-    """Return the turn of the assistant that events stand for, or None if nothing was said that can be compared."""
+    """Return the turn of the assistant that events stand for, or None if there is nothing that can be compared."""
     text: list[str] = []
     calls: list[tuple[ToolCallStart, list[str]]] = []
     for event in events:
@@ -81,15 +81,15 @@ def answered(events: Iterable[Event]) -> Turn | None:
                 calls.append((event, []))
             case ToolCallDelta(piece):
                 calls[-1][1].append(piece)
-    said: list[Piece] = [Text("".join(text))] if "".join(text).strip() else []
+    content: list[Piece] = [Text("".join(text))] if "".join(text).strip() else []
     try:
-        said += [ToolCall(call.id, call.name, _arguments(pieces)) for call, pieces in calls]
+        content += [ToolCall(call.id, call.name, _arguments(pieces)) for call, pieces in calls]
     except (msgspec.DecodeError, RecursionError):
         return None
-    return Turn("assistant", tuple(said)) if said else None
+    return Turn("assistant", tuple(content)) if content else None
 
 
-def _said(piece: Piece) -> Any:
+def _comparable_piece(piece: Piece) -> Any:
     """Arguments are compared as the JSON they are, in which one is not true."""
     if isinstance(piece, ToolCall):
         try:
@@ -119,5 +119,5 @@ def _arguments(pieces: list[str]) -> dict[str, Any]:
 def _comparable(turn: Turn) -> tuple[Any, ...]:
     if turn.role == "assistant":
         text = "".join(piece.text for piece in turn.content if isinstance(piece, Text)).strip()
-        return ("assistant", text, *(_said(piece) for piece in turn.content if not isinstance(piece, Text)))
+        return ("assistant", text, *(_comparable_piece(piece) for piece in turn.content if not isinstance(piece, Text)))
     return ("user", *(Text(piece.text.strip()) if isinstance(piece, Text) else piece for piece in turn.content))

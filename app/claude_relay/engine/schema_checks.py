@@ -53,22 +53,22 @@ async def check(text: str, output: JsonOutput, seconds: int = CPU_SECONDS) -> No
     ):
         return
     try:
-        said = await _asked(msgspec.json.encode(_Task(output.schema, text)), seconds)
+        verdicts = await _verdicts(msgspec.json.encode(_Task(output.schema, text)), seconds)
     except OSError as error:
         # a shortage of the machine's must not lose an answer that was paid for
         _log.warning("an answer was not checked against its schema: %s", error)
         return
-    if not said:
+    if not verdicts:
         raise UpstreamError(
             "The model's answer could not be checked against the schema: "
             f"that takes more than {seconds} s of computing, or more than {_MEMORY >> 30} GB of memory.",
             code="invalid_structured_output",
         )
-    if problem := msgspec.json.decode(said[-1], type=str | None):
+    if problem := msgspec.json.decode(verdicts[-1], type=str | None):
         raise UpstreamError(problem, code="invalid_structured_output")
 
 
-async def _asked(task: bytes, seconds: int) -> list[bytes]:
+async def _verdicts(task: bytes, seconds: int) -> list[bytes]:
     """Return the lines that a process of its own says about a task, as far as it came."""
     process = await asyncio.create_subprocess_exec(
         *_COMMAND,
@@ -80,14 +80,14 @@ async def _asked(task: bytes, seconds: int) -> list[bytes]:
     )
     try:
         async with asyncio.timeout(WALL_SECONDS):
-            said, _ = await process.communicate(task)
+            output, _ = await process.communicate(task)
     except TimeoutError:
         return []
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()
-    return [line for line in said.splitlines(keepends=True) if line.endswith(b"\n")]
+    return [line for line in output.splitlines(keepends=True) if line.endswith(b"\n")]
 
 
 def answer(task: bytes, out: BinaryIO) -> None:
@@ -96,16 +96,21 @@ def answer(task: bytes, out: BinaryIO) -> None:
     try:
         value = structured_output.parsed(asked.text)
         if structured_output.fits(asked.schema, value):
-            _say(out, None)
+            _write(out, None)
             return
         # which part does not fit can take much longer than whether it does
-        _say(out, structured_output.unfit("a part of it does not fit").message)
-        _say(out, structured_output.unfit(structured_output.misfit(asked.schema, value) or "it does not fit").message)
+        _write(out, structured_output.schema_mismatch("a part of it does not fit").message)
+        _write(
+            out,
+            structured_output.schema_mismatch(
+                structured_output.misfit(asked.schema, value) or "it does not fit"
+            ).message,
+        )
     except UpstreamError as error:
-        _say(out, error.message)
+        _write(out, error.message)
 
 
-def _say(out: BinaryIO, problem: str | None) -> None:
+def _write(out: BinaryIO, problem: str | None) -> None:
     out.write(msgspec.json.encode(problem) + b"\n")
     out.flush()
 

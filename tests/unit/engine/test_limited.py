@@ -8,11 +8,11 @@ import pytest
 
 from claude_relay.chat.answers import opened
 from claude_relay.engine import admission
-from claude_relay.engine.allowances import allowances
 from claude_relay.engine.echo import EchoRunner
-from claude_relay.engine.governed import GovernedRunner, governed
+from claude_relay.engine.limited import LimitedRunner, limited
+from claude_relay.engine.quotas import quotas
 from claude_relay.engine.runner import ClaudeRunner, RunnerHealth, open_run
-from claude_relay.engine.vocabulary import Begun, Dropped, Event, RunEnd, RunRequest
+from claude_relay.engine.vocabulary import Event, ParameterDropped, RunEnd, RunRequest, RunStarted
 from claude_relay.errors import DeadlineError, QuotaError, RateLimitError, RelayError, UpstreamError
 from claude_relay.settings import Settings
 from tests.unit.engine.virtual import BACKEND, now, timers
@@ -38,8 +38,8 @@ async def one_clock(anyio_backend: object, monkeypatch: pytest.MonkeyPatch) -> A
     assert timers() == 0
 
 
-def under(runner: ClaudeRunner, settings: Settings) -> GovernedRunner:
-    return governed(runner, settings, allowances(settings))
+def under(runner: ClaudeRunner, settings: Settings) -> LimitedRunner:
+    return limited(runner, settings, quotas(settings))
 
 
 class Watched(EchoRunner):
@@ -106,14 +106,14 @@ async def test_a_run_tells_how_long_it_waited_in_line() -> None:
 
     first, second = await asyncio.gather(asked(runner, "!echo delay=7\nhi"), asked(runner))
 
-    assert (first[0], second[0]) == (Begun("echo", 0.0), Begun("echo", 7.0))
+    assert (first[0], second[0]) == (RunStarted("echo", 0.0), RunStarted("echo", 7.0))
 
 
 async def test_every_beginning_of_a_run_tells_it() -> None:
     class Twice(EchoRunner):
         async def run(self, request: RunRequest) -> AsyncGenerator[Event, None]:
-            yield Begun("reused")
-            yield Dropped("top_k")
+            yield RunStarted("reused")
+            yield ParameterDropped("top_k")
             async for event in EchoRunner().run(request):
                 yield event
 
@@ -121,7 +121,7 @@ async def test_every_beginning_of_a_run_tells_it() -> None:
 
     answers = await asyncio.gather(asked(runner, "!echo delay=3\nhi"), asked(runner))
 
-    assert answers[1][:3] == [Begun("reused", 3.0), Dropped("top_k"), Begun("echo", 3.0)]
+    assert answers[1][:3] == [RunStarted("reused", 3.0), ParameterDropped("top_k"), RunStarted("echo", 3.0)]
 
 
 async def test_no_more_run_at_once_than_the_operator_allows_and_health_tells_who_waits() -> None:
@@ -249,7 +249,7 @@ async def test_who_is_cancelled_at_work_or_in_line_leaves_nothing_behind() -> No
     assert isinstance((await asked(runner))[-1], RunEnd)
 
 
-# --- allowances ------------------------------------------------------------------------------------------------------
+# --- quotas ------------------------------------------------------------------------------------------------------
 
 
 async def test_a_caller_may_ask_so_many_times_in_a_minute_and_others_too() -> None:
@@ -300,11 +300,11 @@ async def test_a_caller_that_calls_itself_by_another_name_has_the_same_limits() 
 
 async def test_who_has_spent_what_a_day_allows_is_refused_and_others_are_not() -> None:
     settings = Settings(max_usd_per_day=1.0)
-    used = allowances(settings)
-    runner = governed(EchoRunner(), settings, used)
-    used.spend("ann", 0.75)
+    used = quotas(settings)
+    runner = limited(EchoRunner(), settings, used)
+    used.charge_cost("ann", 0.75)
     await asked(runner)
-    used.spend("ann", 0.25)
+    used.charge_cost("ann", 0.25)
 
     error = await refused(runner)
 
@@ -314,8 +314,8 @@ async def test_who_has_spent_what_a_day_allows_is_refused_and_others_are_not() -
 
 async def test_without_limits_of_its_own_a_caller_meets_none() -> None:
     settings = Settings()
-    used = allowances(settings)
-    used.spend("ann", 1000.0)
+    used = quotas(settings)
+    used.charge_cost("ann", 1000.0)
 
     for _ in range(100):
-        assert isinstance((await asked(governed(EchoRunner(), settings, used)))[-1], RunEnd)
+        assert isinstance((await asked(limited(EchoRunner(), settings, used)))[-1], RunEnd)

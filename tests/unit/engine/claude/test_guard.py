@@ -3,7 +3,7 @@
 import pytest
 
 from claude_relay.engine.claude import wire
-from claude_relay.engine.claude.fence import Fence
+from claude_relay.engine.claude.guard import SingleRequestGuard
 from claude_relay.engine.vocabulary import JsonOutput, RunRequest, Sampling, Tool
 from tests.unit.factories import RunRequestFactory
 
@@ -42,7 +42,7 @@ LIMITED = request(sampling=Sampling(max_tokens=5))
     ],
 )
 def test_an_answer_with_a_limit_is_fenced_as_soon_as_it_is_asked_for(asked: RunRequest, due: bool) -> None:
-    assert Fence.around(asked).is_due(ASKING) is due
+    assert SingleRequestGuard.for_request(asked).should_engage(ASKING) is due
 
 
 @pytest.mark.parametrize(
@@ -57,38 +57,38 @@ def test_an_answer_with_a_limit_is_fenced_as_soon_as_it_is_asked_for(asked: RunR
     ],
 )
 def test_a_call_of_a_tool_that_there_is_not_is_fenced(asked: RunRequest, line: wire.Line, due: bool) -> None:
-    assert Fence.around(asked).is_due(line) is due
+    assert SingleRequestGuard.for_request(asked).should_engage(line) is due
 
 
 @pytest.mark.parametrize("line", [wire.System("status"), wire.System("init"), wire.Result("success")])
 def test_nothing_else_closes_it(line: wire.Line) -> None:
-    assert not Fence.around(LIMITED).is_due(line)
+    assert not SingleRequestGuard.for_request(LIMITED).should_engage(line)
 
 
 def test_it_is_closed_once() -> None:
-    fence = Fence.around(LIMITED)
-    fence.closing = "relay-1"
+    guard = SingleRequestGuard.for_request(LIMITED)
+    guard.engaging = "relay-1"
 
-    assert not fence.is_due(ASKING)
+    assert not guard.should_engage(ASKING)
 
 
 def test_it_contains_the_turn_if_it_was_closed_before_the_model_stopped() -> None:
-    fence = Fence.around(LIMITED)
-    fence.closing = "relay-1"
+    guard = SingleRequestGuard.for_request(LIMITED)
+    guard.engaging = "relay-1"
 
-    fence.note(reply("relay-0"))
-    fence.note(stopped("max_tokens"))
-    assert not fence.contains
-    fence.note(reply("relay-1"))
-    fence.note(stopped("max_tokens"))
-    assert fence.contains
+    guard.note(reply("relay-0"))
+    guard.note(stopped("max_tokens"))
+    assert not guard.holds
+    guard.note(reply("relay-1"))
+    guard.note(stopped("max_tokens"))
+    assert guard.holds
 
 
-@pytest.mark.parametrize(("reason", "contains"), [("refusal", True), ("max_tokens", False), ("end_turn", False)])
-def test_a_refusal_needs_no_fence(reason: str, contains: bool) -> None:
-    fence = Fence()
+@pytest.mark.parametrize(("reason", "holds"), [("refusal", True), ("max_tokens", False), ("end_turn", False)])
+def test_a_refusal_needs_no_fence(reason: str, holds: bool) -> None:
+    guard = SingleRequestGuard()
 
-    fence.note(reply("relay-1"))
-    fence.note(stopped(reason))
+    guard.note(reply("relay-1"))
+    guard.note(stopped(reason))
 
-    assert fence.contains is contains
+    assert guard.holds is holds
