@@ -20,7 +20,7 @@ from claude_relay.asgi import create_app
 from claude_relay.chat.schemas import ChatCompletionChunk
 from claude_relay.engine.echo import EchoRunner
 from claude_relay.settings import Settings
-from claude_relay.web.errors import ErrorResponse
+from claude_relay.web.dialect import ErrorResponse
 from tests.api.conftest import Client
 from tests.callers import calling
 

@@ -22,6 +22,7 @@ from claude_relay.web.auth_middleware import require_caller
 from claude_relay.web.controller import WireController, failures
 from claude_relay.web.disconnects import cancel_on_disconnect
 from claude_relay.web.dto import WireDTO
+from claude_relay.web.frames import DONE, frame
 from claude_relay.web.offload import Offload
 
 _LONGEST_NAME = 64
@@ -110,8 +111,8 @@ class ChatController(WireController):
 
 async def _frames(options: outbound.RenderOptions, asked: answers.Answers) -> AsyncIterator[bytes]:
     async for chunk in outbound.chunks(options, asked.events()):
-        yield sse.frame(chunk)
-    yield sse.DONE
+        yield frame(chunk)
+    yield DONE
 
 
 async def _closed(options: outbound.RenderOptions, asked: answers.Answers) -> None:

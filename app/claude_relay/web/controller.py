@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from litestar import Controller
 from litestar.openapi.datastructures import ResponseSpec
 
+from claude_relay.web.dialect import ErrorResponse
 from claude_relay.web.dto import WireDTO
-from claude_relay.web.errors import ErrorResponse
 
 
 class WireController(Controller):

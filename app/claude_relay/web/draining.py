@@ -21,8 +21,8 @@ from litestar.plugins import InitPlugin
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from claude_relay.errors import UnavailableError
-from claude_relay.web import access_log, sse
-from claude_relay.web.errors import render
+from claude_relay.web import access_log
+from claude_relay.web.dialect import Dialect, dialect_of
 
 SERVE_WHILE_DRAINING = "serve_while_draining"
 """Key of a route's ``opt``: it is served to the very end."""
@@ -136,7 +136,7 @@ class Draining(InitPlugin):
             except asyncio.CancelledError:
                 if not answer.interrupted:
                     raise
-                await answer.send_error(send)
+                await answer.send_error(send, dialect_of(scope))
             finally:
                 self._answers.discard(answer)
                 if not self._answers and self._task is not None:
@@ -179,7 +179,7 @@ class _Answer:
             self._task.cancel()
         return self._task
 
-    async def send_error(self, send: Send) -> None:
+    async def send_error(self, send: Send, dialect: Dialect) -> None:
         """Tell its client, in the way that is still open.
 
         Raises:
@@ -194,7 +194,7 @@ class _Answer:
         # a client that reads nothing any more keeps nobody waiting
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FLUSH_TIMEOUT):
-                await send({"type": "http.response.body", "body": sse.frame(render(broken)), "more_body": False})
+                await send({"type": "http.response.body", "body": dialect.error_frame(broken), "more_body": False})
 
 
 def _refusal() -> UnavailableError:

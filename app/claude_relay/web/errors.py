@@ -1,4 +1,4 @@
-"""One renderer: any exception becomes OpenAI's error body, for the HTTP response and for the frame inside a stream."""
+"""Any exception becomes an error response in the dialect of its path."""
 
 import logging
 import math
@@ -11,52 +11,17 @@ from msgspec import Struct
 
 from claude_relay import errors
 from claude_relay.web import access_log
+from claude_relay.web.dialect import dialect_of
 
 _log = logging.getLogger(__name__)
 
 INTERNAL = "The relay made a mistake; its log tells more under this request's x-request-id."
 """What a client is told of a failure that nobody expected."""
 _TOO_LARGE = "The body is larger than this relay takes; its operator sets the limit with --max-body-size."
-_LONGEST_MESSAGE = 4_000
-"""Characters."""
-_LONGEST_PARAM = 200
 _BY_STATUS: dict[int, type[errors.RelayError]] = {
     404: errors.NotFoundError,
     405: errors.MethodNotAllowedError,
 }
-
-
-class ErrorDetail(Struct, frozen=True):
-    """What went wrong.
-
-    Attributes:
-        message: For people.
-        type: The kind of error, in OpenAI's words.
-        param: The request parameter at fault, or null.
-        code: A stable word for programs, or null.
-    """
-
-    message: str
-    type: str
-    param: str | None
-    code: str | None
-
-
-class ErrorResponse(Struct, frozen=True):
-    """The body of every error."""
-
-    error: ErrorDetail
-
-
-def render(error: errors.RelayError) -> ErrorResponse:
-    """Return the body that tells a client of an error."""
-    param = error.param and _shortened(error.param, _LONGEST_PARAM)
-    return ErrorResponse(ErrorDetail(_shortened(error.message, _LONGEST_MESSAGE), error.type, param, error.code))
-
-
-def _shortened(text: str, longest: int) -> str:
-    """Errors repeat what a client sent, which may be long."""
-    return text if len(text) <= longest else f"{text[:longest]}... ({len(text) - longest} more characters)"
 
 
 def to_relay_error(exception: Exception, path: str = "") -> errors.RelayError:
@@ -93,13 +58,13 @@ def headers(error: errors.RelayError) -> dict[str, str]:
     return found
 
 
-def respond(request: Request[Any, Any, Any], exception: Exception) -> Response[ErrorResponse]:
+def respond(request: Request[Any, Any, Any], exception: Exception) -> Response[Struct]:
     """Answer a request with an error; Litestar calls this for whatever was raised."""
     error = to_relay_error(exception, request.scope["path"])
     access_log.annotate(error=error.code)
     kept = exception.headers if isinstance(exception, HTTPException) and exception.headers else {}
     return Response(
-        render(error),
+        dialect_of(request.scope).error_body(error),
         status_code=error.status,
         headers={**kept, **headers(error)},
         media_type=MediaType.JSON,

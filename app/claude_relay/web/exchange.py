@@ -11,6 +11,7 @@ from litestar.types import ASGIApp, Message, Scope
 
 from claude_relay.errors import RelayError
 from claude_relay.web import errors
+from claude_relay.web.dialect import Dialect
 from claude_relay.web.framing import Head, Header
 
 _HIGH_WATER = 64 * 1024
@@ -56,6 +57,7 @@ class Exchange:
         scope: The same for the application.
         line: The connection.
         headers: What every answer has.
+        dialect: How errors are reported.
 
     Attributes:
         keeps_alive: Whether the connection may serve another request afterwards.
@@ -65,7 +67,7 @@ class Exchange:
         may_be_probed: Whether something may be sent that is no part of an answer.
     """
 
-    def __init__(self, head: Head, scope: Scope, line: Line, headers: list[Header]) -> None:
+    def __init__(self, head: Head, scope: Scope, line: Line, headers: list[Header], dialect: Dialect) -> None:
         self.keeps_alive = head.keeps_alive
         self.may_be_probed = head.version == "1.1"
         self.is_whole = self.has_begun = self.is_complete = False
@@ -73,6 +75,7 @@ class Exchange:
         self._scope = scope
         self._line = line
         self._headers = headers
+        self._dialect = dialect
         self._expects_continue = head.expects_continue
         self._news = asyncio.Event()
         self._body = bytearray()
@@ -92,7 +95,7 @@ class Exchange:
             _log.exception("a request was not answered to its end")
         if not self.is_complete and not self._left:
             if not self.has_begun:
-                self._line.write(refusal(RelayError(errors.INTERNAL, code="internal_error")))
+                self._line.write(refusal(RelayError(errors.INTERNAL, code="internal_error"), self._dialect))
             self._line.close()
 
     # what comes
@@ -202,9 +205,9 @@ class Exchange:
             raise RuntimeError("an answer is not as long as it said")
 
 
-def refusal(error: RelayError) -> bytes:
-    """Return an answer that tells of an error and is the last on its connection."""
-    body = msgspec.json.encode(errors.render(error))
+def refusal(error: RelayError, dialect: Dialect) -> bytes:
+    """Return an answer that reports an error and is the last on its connection."""
+    body = msgspec.json.encode(dialect.error_body(error))
     upgrades = error.status == HTTPStatus.UPGRADE_REQUIRED
     head = (
         f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}",

@@ -45,14 +45,14 @@ class Head(Struct, frozen=True):
     expects_continue: bool
 
 
-class ProcessTag(Enum):
+class Boundary(Enum):
     """What stands between pieces of bodies."""
 
     END = auto()
     """The request is whole."""
 
 
-Event = Head | bytearray | ProcessTag | RelayError
+Event = Head | bytearray | Boundary | RelayError
 """The beginning of a request, a piece of its body, its end; or why nothing more is read, which is the last event."""
 
 
@@ -80,6 +80,11 @@ class RequestReader:
     def is_within_request(self) -> bool:
         """Whether a request has begun to come and is not whole."""
         return self._begun and not self._over
+
+    @property
+    def path(self) -> str:
+        """The path of the request that comes, as far as it was read; it may be none that a server takes."""
+        return self._url.partition(b"?")[0].decode("latin-1")
 
     def feed(self, data: bytes) -> list[Event]:
         """Return what the next bytes of the connection complete."""
@@ -167,7 +172,7 @@ class RequestReader:
             return
         self._unfinished = 0
         self._begun = False
-        self._events.append(ProcessTag.END)
+        self._events.append(Boundary.END)
         # whoever says that this was the last request is taken at its word
         self._over = not self._keeps_alive
 

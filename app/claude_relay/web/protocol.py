@@ -13,8 +13,9 @@ from uvicorn.server import ServerState
 
 from claude_relay.errors import RelayError, RequestTimeoutError
 from claude_relay.web.connections import EXTENSION, Connection, Connections
+from claude_relay.web.dialect import dialect_at
 from claude_relay.web.exchange import Exchange, refusal
-from claude_relay.web.framing import LONGEST_HEAD, Event, Head, ProcessTag, RequestReader
+from claude_relay.web.framing import LONGEST_HEAD, Boundary, Event, Head, RequestReader
 from claude_relay.web.peers import unix_client
 
 LONGEST_WAIT = 60.0
@@ -211,7 +212,7 @@ class BoundedProtocol(asyncio.Protocol):
     @property
     def _is_owed(self) -> bool:
         """Whether an answer is due to something that has come."""
-        return any(isinstance(event, ProcessTag | RelayError) for event in self._ahead)
+        return any(isinstance(event, Boundary | RelayError) for event in self._ahead)
 
     def _hand_on(self, event: Event) -> None:
         match event:
@@ -219,7 +220,7 @@ class BoundedProtocol(asyncio.Protocol):
                 self._begin(event)
             case RelayError():
                 self._refuse(event)
-            case ProcessTag():
+            case Boundary():
                 self._current.end()
             case bytearray():
                 self._current.take(event)
@@ -248,8 +249,9 @@ class BoundedProtocol(asyncio.Protocol):
             "extensions": {EXTENSION: self._shared},
         }
         self._has_asked = True
-        self._exchange = Exchange(head, scope, self, self._server.default_headers)
         app: Any = self._config.loaded_app
+        dialect = dialect_at(app, scope["path"])
+        self._exchange = Exchange(head, scope, self, self._server.default_headers, dialect)
         # not the context of the request before, whose task may be what leads here
         task = self._loop.create_task(self._exchange.run(app), context=self._context.copy())
         task.add_done_callback(self._server.tasks.discard)
@@ -258,7 +260,7 @@ class BoundedProtocol(asyncio.Protocol):
     def _refuse(self, error: RelayError) -> None:
         """Tell why nothing more is read, unless that would be taken for a part of an answer, or for another's."""
         if self._exchange is None or not self._exchange.has_begun:
-            self.transport.write(refusal(error))
+            self.transport.write(refusal(error, dialect_at(self._config.loaded_app, self._reader.path)))
         self.transport.close()
         if self._exchange is not None:
             self._exchange.leave()

@@ -1,4 +1,4 @@
-"""Server-sent events: framing, errors inside a stream, signs of life, and an end that always cleans up."""
+"""Responses of server-sent events: errors inside a stream, signs of life, and an end that always cleans up."""
 
 import asyncio
 import contextlib
@@ -7,15 +7,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import anyio
-import msgspec
 from litestar.response import Stream
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from claude_relay.web import access_log
-from claude_relay.web.errors import render, to_relay_error
-
-DONE = b"data: [DONE]\n\n"
-"""What OpenAI's streams end with."""
+from claude_relay.web.dialect import OPENAI, Dialect
+from claude_relay.web.errors import to_relay_error
 
 KEEP_ALIVE = 10.0
 """Seconds of silence after which a comment is sent, so that proxies and clients see life."""
@@ -23,13 +20,6 @@ KEEP_ALIVE = 10.0
 _COMMENT: Message = {"type": "http.response.body", "body": b": keep-alive\n\n", "more_body": True}
 _HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 """Keep proxies from holding events back."""
-
-_encoder = msgspec.json.Encoder()
-
-
-def frame(data: msgspec.Struct) -> bytes:
-    """Return one event: JSON on one line, and a blank line."""
-    return b"data: " + _encoder.encode(data) + b"\n\n"
 
 
 class EventStream(Stream):
@@ -39,6 +29,7 @@ class EventStream(Stream):
         frames: Framed events. What it raises is told in a last event, and the stream ends there.
         close: Cleans up behind the frames. Awaited once, whatever happens, even when no frame was ever taken.
         headers: Further response headers.
+        dialect: How errors are reported.
         keep_alive: Seconds of silence that are bridged by a comment.
     """
 
@@ -47,9 +38,12 @@ class EventStream(Stream):
         frames: AsyncIterator[bytes],
         close: Callable[[], Awaitable[None]],
         headers: dict[str, str] | None = None,
+        dialect: Dialect = OPENAI,
         keep_alive: float = KEEP_ALIVE,
     ) -> None:
-        super().__init__(_with_error(frames), media_type="text/event-stream", headers={**_HEADERS, **(headers or {})})
+        super().__init__(
+            _with_error(frames, dialect), media_type="text/event-stream", headers={**_HEADERS, **(headers or {})}
+        )
         self._close = close
         self._keep_alive = keep_alive
 
@@ -99,11 +93,11 @@ async def _kept_alive(send: Send, silence: float) -> AsyncIterator[Send]:
             await asyncio.gather(ticking, return_exceptions=True)
 
 
-async def _with_error(frames: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _with_error(frames: AsyncIterator[bytes], dialect: Dialect) -> AsyncIterator[bytes]:
     try:
         async for data in frames:
             yield data
     except Exception as exception:  # noqa: BLE001 - the client is told, whatever it is
         error = to_relay_error(exception)
         access_log.annotate(error=error.code)
-        yield frame(render(error))
+        yield dialect.error_frame(error)

@@ -16,6 +16,7 @@ from litestar.types import Message
 
 from claude_relay.web import draining, sse
 from claude_relay.web.draining import Draining
+from claude_relay.web.frames import DONE
 from claude_relay.web.plugin import WebPlugin
 
 pytestmark = pytest.mark.anyio
@@ -66,7 +67,7 @@ class Server:
             yield b"data: one\n\n"
             self.working.release()
             await self.go_on.wait()
-            yield sse.DONE
+            yield DONE
 
         async def close() -> None:
             self.closed += 1
@@ -257,7 +258,7 @@ async def test_the_same_signal_again_ends_all_patience(
         server.go_on.set()
     await server.end()
 
-    assert stream.body.endswith(sse.DONE) is not hurries
+    assert stream.body.endswith(DONE) is not hurries
     assert server.stopped == [first]
 
 
@@ -321,7 +322,7 @@ async def test_signals_are_put_off_while_the_application_runs(signals: list[int]
     signal.raise_signal(signal.SIGINT)
 
     assert signals == [signal.SIGTERM, signal.SIGINT]
-    assert stream.body.endswith(sse.DONE)
+    assert stream.body.endswith(DONE)
 
 
 async def test_signals_are_left_alone_by_a_server_in_a_thread(signals: list[int]) -> None:

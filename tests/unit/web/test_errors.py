@@ -26,13 +26,14 @@ from claude_relay.errors import (
     UnavailableError,
     UpstreamError,
 )
-from claude_relay.web.errors import headers, render, respond, to_relay_error
+from claude_relay.web.dialect import error_response
+from claude_relay.web.errors import headers, respond, to_relay_error
 from tests.unit.test_errors import KINDS
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_error_renders_all_four_keys_even_those_that_are_null(kind: type[RelayError]) -> None:
-    body = json.loads(msgspec.json.encode(render(kind("words"))))
+    body = json.loads(msgspec.json.encode(error_response(kind("words"))))
 
     assert body == {
         "error": {"message": "words", "type": kind.type, "param": None, "code": kind.default_code},
@@ -40,13 +41,13 @@ def test_every_error_renders_all_four_keys_even_those_that_are_null(kind: type[R
 
 
 def test_a_parameter_and_a_code_are_told() -> None:
-    detail = render(InvalidRequestError("words", param="messages[0]", code="invalid_value")).error
+    detail = error_response(InvalidRequestError("words", param="messages[0]", code="invalid_value")).error
 
     assert (detail.param, detail.code) == ("messages[0]", "invalid_value")
 
 
 def test_what_a_client_sent_is_not_told_back_at_any_length() -> None:
-    detail = render(InvalidRequestError("m" * 1_000_000, param="p" * 1_000_000)).error
+    detail = error_response(InvalidRequestError("m" * 1_000_000, param="p" * 1_000_000)).error
 
     assert detail.message == "m" * 4_000 + "... (996000 more characters)"
     assert detail.param == "p" * 200 + "... (999800 more characters)"

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from claude_relay.errors import RelayError
-from claude_relay.web.framing import Event, Head, ProcessTag, RequestReader
+from claude_relay.web.framing import Boundary, Event, Head, RequestReader
 from tests.framing import BODIES, HOST, OFFERS, Request, as_h11_reads, connections, message
 
 
@@ -29,7 +29,7 @@ def requests(found: list[Event]) -> tuple[list[Request], RelayError | None]:
             case bytearray():
                 assert head is not None
                 body += event
-            case ProcessTag():
+            case Boundary():
                 assert head is not None
                 whole.append((head.method, head.path, body))
                 head = None

@@ -12,7 +12,7 @@ from litestar.testing import TestClient
 
 from claude_relay import __version__, logs
 from claude_relay.web.controller import WireController, failures
-from claude_relay.web.errors import ErrorResponse
+from claude_relay.web.dialect import ErrorResponse
 from claude_relay.web.plugin import WebPlugin
 from claude_relay.web.routes import with_and_without_prefix
 

@@ -11,9 +11,9 @@ from litestar.testing import create_test_client
 from litestar.types import Message
 
 from claude_relay.errors import RateLimitError
-from claude_relay.web import sse
 from claude_relay.web.errors import respond
-from claude_relay.web.sse import EventStream, frame
+from claude_relay.web.frames import DONE, frame
+from claude_relay.web.sse import KEEP_ALIVE, EventStream
 
 Frames = Callable[[], AsyncIterator[bytes]]
 
@@ -36,7 +36,7 @@ class Closing:
 async def three() -> AsyncIterator[bytes]:
     for text in "abc":
         yield frame(Piece(text))
-    yield sse.DONE
+    yield DONE
 
 
 async def nothing() -> AsyncIterator[bytes]:
@@ -320,4 +320,4 @@ async def test_a_client_that_leaves_a_silent_stream_is_sent_no_more_comments() -
 
 def test_the_comment_is_not_one_that_clients_take_for_the_end() -> None:
     assert not COMMENT.startswith(b": ping")
-    assert sse.KEEP_ALIVE <= 15
+    assert KEEP_ALIVE <= 15
