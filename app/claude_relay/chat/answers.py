@@ -22,7 +22,7 @@ class Answers:
 
     def __init__(self, opening: list[asyncio.Task[Run]]) -> None:
         self._opening = opening
-        self._streams = [_events(task) for task in opening]
+        self._streams: list[AsyncGenerator[Event, None]] = []
         self._waiting: dict[asyncio.Future[Event | None], int] = {}
         self.ends: list[RunEnd] = []
 
@@ -42,11 +42,14 @@ class Answers:
         Raises:
             RelayError: One of the runs fails.
         """
-        if len(self._streams) == 1:
-            async for event in self._streams[0]:
-                self._note(event)
+        if len(self._opening) == 1:
+            run = await self._opening[0]
+            async for event in run.events:
+                if isinstance(event, RunEnd):
+                    self.ends.append(event)
                 yield 0, event
             return
+        self._streams = [_events(task) for task in self._opening]
         for index in range(len(self._streams)):
             self._wait_for(index)
         while self._waiting:
@@ -55,7 +58,8 @@ class Answers:
                 index = self._waiting.pop(future)
                 if (came := future.result()) is not None:
                     self._wait_for(index)
-                    self._note(came)
+                    if isinstance(came, RunEnd):
+                        self.ends.append(came)
                     yield index, came
 
     async def begin(self) -> None:
@@ -79,10 +83,6 @@ class Answers:
     def _begun(self) -> list[Run]:
         over = [opening for opening in self._opening if opening.done() and not opening.cancelled()]
         return [opening.result() for opening in over if opening.exception() is None]
-
-    def _note(self, event: Event) -> None:
-        if isinstance(event, RunEnd):
-            self.ends.append(event)
 
     def _wait_for(self, index: int) -> None:
         self._waiting[asyncio.ensure_future(_next(self._streams[index]))] = index

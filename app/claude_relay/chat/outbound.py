@@ -1,7 +1,7 @@
 """Engine events -> OpenAI's answers. Pure."""
 
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 
 from msgspec import UNSET, Struct, field
 
@@ -82,11 +82,11 @@ class _Progress:
         self._is_json: bool | None = None
         self._calls = StreamedCalls(options.custom_tools, legacy=options.legacy)
 
-    def deltas(self, event: Event) -> Iterator[schemas.ChoiceDelta]:
-        """Yield what an event adds, most often one delta."""
-        if isinstance(event, TextDelta):
-            yield from self._text(event.text)
-            return
+    def deltas(self, event: Event) -> Iterable[schemas.ChoiceDelta]:
+        """Return what an event adds, most often one delta."""
+        return self._text(event.text) if isinstance(event, TextDelta) else self._others(event)
+
+    def _others(self, event: Event) -> Iterator[schemas.ChoiceDelta]:
         yield from self._calls.deltas(event)
         match event:
             case RunEnd("refusal") if self._options.structured or not self._spoke:
@@ -96,15 +96,21 @@ class _Progress:
             case _ if reasoning_text := self._options.reasoning_text(event):
                 yield schemas.ChoiceDelta(reasoning_content=reasoning_text)
 
-    def _text(self, text: str) -> Iterator[schemas.ChoiceDelta]:
+    def _text(self, text: str) -> Sequence[schemas.ChoiceDelta]:
         """Words where JSON is expected may turn out to be a refusal, so they are kept until the end."""
-        self._held.append(text)
-        if self._is_json is None and text.strip():
-            self._is_json = bool(_JSON.match(text))
-        if self._spoke or not self._options.structured or self._is_json:
+        if self._spoke or not self._options.structured:
             self._spoke = True
-            yield schemas.ChoiceDelta(content="".join(self._held))
-            self._held.clear()
+            return (schemas.ChoiceDelta(content=text),)
+        self._held.append(text)
+        if not text.strip():
+            return ()
+        if self._is_json is None:
+            self._is_json = bool(_JSON.match(text))
+        if not self._is_json:
+            return ()
+        self._spoke, text = True, "".join(self._held)
+        self._held.clear()
+        return (schemas.ChoiceDelta(content=text),)
 
 
 async def chunks(options: RenderOptions, events: AsyncIterator[Indexed]) -> AsyncIterator[schemas.ChatCompletionChunk]:

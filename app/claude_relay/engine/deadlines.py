@@ -59,7 +59,7 @@ class _Watch:
             raise self._failure()
         if self._timer is None:
             self._look_later()
-        waiter = self._waiter = asyncio.current_task()
+        waiter = self._waiter = asyncio.current_task(self._loop)
         assert waiter is not None  # noqa: S101 - a request is always served by a task
         cancelled_before = waiter.cancelling()
         try:

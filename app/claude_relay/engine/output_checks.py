@@ -1,6 +1,6 @@
 """The last word on a run's events: stop sequences are cut off, and JSON is checked against its schema."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from claude_relay.engine.schema_checks import check
 from claude_relay.engine.stop_sequences import StopSequences
@@ -18,11 +18,15 @@ class OutputChecks:
     def __init__(self, request: RunRequest, usage: Callable[[], Usage]) -> None:
         self._stops = StopSequences(request.sampling.stop)
         self._output = request.output
+        self._changes = bool(request.sampling.stop) or request.output is not None
         self._usage = usage
         self._text: list[str] = []
 
-    def feed(self, event: Event) -> Iterator[Event]:
-        """Yield what remains of an event. After a ``RunEnd`` there is nothing more to feed."""
+    def feed(self, event: Event) -> Iterable[Event]:
+        """Return what remains of an event. After a ``RunEnd`` there is nothing more to feed."""
+        return self._finished(event) if self._changes else (event,)
+
+    def _finished(self, event: Event) -> Iterator[Event]:
         match event:
             case TextDelta(text):
                 yield from self._emit(self._stops.feed(text))

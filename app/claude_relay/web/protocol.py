@@ -23,6 +23,8 @@ LONGEST_WAIT = 60.0
 LONGEST_STALL = 300.0
 """Seconds for which a client may take nothing of what waits for it."""
 
+_HIGH_WATER = 64 * 1024
+"""Bytes of an answer that wait to be sent together."""
 _FIRST_PROBE, _LONGEST_PAUSE = 0.05, 10.0
 """Seconds between the looks whether a client that says nothing more is still there: each pause is twice the last."""
 _LAST_CHANCE = 0.5
@@ -74,6 +76,7 @@ class BoundedProtocol(asyncio.Protocol):
         self._ahead: deque[Event] = deque()
         self._exchange: Exchange | None = None
         self._ahead_size = 0
+        self._unsent = bytearray()
         self._has_asked = self._says_no_more = self._is_paused = False
         self._writable = asyncio.Event()
         self._writable.set()
@@ -123,6 +126,7 @@ class BoundedProtocol(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Keep a connection whose client says nothing more, and may be gone, while an answer is due."""
         if self._exchange is None or not self._exchange.is_whole:
+            self._flush()
             return False
         self._says_no_more = True
         if self._exchange.may_be_probed:
@@ -145,15 +149,19 @@ class BoundedProtocol(asyncio.Protocol):
     def shutdown(self) -> None:
         """Serve nothing more than what is being answered; the server calls this when it stops."""
         if self._exchange is None:
-            self.transport.close()
+            self.close()
         else:
             self._exchange.keeps_alive = False
 
     # what an exchange calls
 
     def write(self, data: bytes) -> None:
-        """Send bytes of the answer."""
-        self.transport.write(data)
+        """Send bytes of the answer: soon, together with what else is written until then."""
+        if not self._unsent:
+            self._loop.call_soon(self._flush)
+        self._unsent += data
+        if len(self._unsent) > _HIGH_WATER:
+            self._flush()
 
     async def writable(self) -> None:
         """Wait until the client has taken enough of what was sent."""
@@ -173,7 +181,13 @@ class BoundedProtocol(asyncio.Protocol):
 
     def close(self) -> None:
         """Hang up when everything is sent."""
+        self._flush()
         self.transport.close()
+
+    def _flush(self) -> None:
+        if self._unsent and not self.transport.is_closing():
+            self.transport.write(bytes(self._unsent))
+        self._unsent.clear()
 
     def answered(self) -> None:
         """Go on with what comes next."""
@@ -191,19 +205,19 @@ class BoundedProtocol(asyncio.Protocol):
 
     @property
     def _untaken(self) -> int:
-        return self.transport.get_write_buffer_size()
+        return len(self._unsent) + self.transport.get_write_buffer_size()
 
     def _advance(self) -> None:
         """Hand on what came, up to the end of the request that is being answered."""
         while not self.transport.is_closing():
             if self._exchange is not None and self._exchange.is_complete:
                 if not self._exchange.keeps_alive:
-                    self.transport.close()
+                    self.close()
                     return
                 if self._exchange.is_whole:
                     self._exchange = None
             if self._exchange is None and self._says_no_more and not self._is_owed:
-                self.transport.close()
+                self.close()
             elif self._ahead and (self._exchange is None or not self._exchange.is_whole):
                 self._hand_on(self._ahead.popleft())
             else:
@@ -260,8 +274,8 @@ class BoundedProtocol(asyncio.Protocol):
     def _refuse(self, error: RelayError) -> None:
         """Tell why nothing more is read, unless that would be taken for a part of an answer, or for another's."""
         if self._exchange is None or not self._exchange.has_begun:
-            self.transport.write(refusal(error, dialect_at(self._config.loaded_app, self._reader.path)))
-        self.transport.close()
+            self.write(refusal(error, dialect_at(self._config.loaded_app, self._reader.path)))
+        self.close()
         if self._exchange is not None:
             self._exchange.leave()
 
@@ -287,7 +301,7 @@ class BoundedProtocol(asyncio.Protocol):
     def _give_up(self) -> None:
         if self._waits_for in {_Next.FIRST, _Next.REQUEST}:
             # a browser opens connections that it may need, and is not told anything on them
-            self.transport.close()
+            self.close()
         else:
             self._refuse(RequestTimeoutError(f"Nothing more of the request came for {LONGEST_WAIT:g} seconds."))
 

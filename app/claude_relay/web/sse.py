@@ -1,7 +1,6 @@
 """Responses of server-sent events: errors inside a stream, signs of life, and an end that always cleans up."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -42,62 +41,53 @@ class EventStream(Stream):
         keep_alive: float = KEEP_ALIVE,
     ) -> None:
         super().__init__(
-            _with_error(frames, dialect), media_type="text/event-stream", headers={**_HEADERS, **(headers or {})}
+            self._kept_alive(frames), media_type="text/event-stream", headers={**_HEADERS, **(headers or {})}
         )
         self._close = close
         self._keep_alive = keep_alive
+        self._dialect = dialect
+        self._last = 0.0
+        self._ticking: asyncio.Task[None] | None = None
+        self._send: Send
 
     def to_asgi_response(self, *args: Any, **kwargs: Any) -> ASGIApp:  # type: ignore[override] # any ASGI app does
         """Return an ASGI application that streams, and then closes."""
         streaming = super().to_asgi_response(*args, **kwargs)
 
         async def stream_and_close(scope: Scope, receive: Receive, send: Send) -> None:
+            self._send = send
             try:
-                async with _kept_alive(send, self._keep_alive) as watched:
-                    await streaming(scope, receive, watched)
+                await streaming(scope, receive, send)
             finally:
                 with anyio.CancelScope(shield=True):
+                    await self._stop_ticking()
                     await self._close()
 
         return stream_and_close
 
+    async def _kept_alive(self, frames: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Pass the frames on, and send a comment between them whenever there was none for a while."""
+        self._last = time.monotonic()
+        self._ticking = asyncio.create_task(self._tick())
+        try:
+            async for data in frames:
+                self._last = time.monotonic()
+                yield data
+        except Exception as exception:  # noqa: BLE001 - the client is told, whatever it is
+            error = to_relay_error(exception)
+            access_log.annotate(error=error.code)
+            yield self._dialect.error_frame(error)
+        await self._stop_ticking()
 
-@contextlib.asynccontextmanager
-async def _kept_alive(send: Send, silence: float) -> AsyncIterator[Send]:
-    """Send a comment whenever nothing else was sent for a while, from the first event to the last."""
-    last = time.monotonic()
-    ticking: asyncio.Task[None] | None = None
-
-    async def tick() -> None:
-        nonlocal last
+    async def _tick(self) -> None:
         while True:
-            await asyncio.sleep(max(0.0, last + silence - time.monotonic()))
-            if time.monotonic() - last >= silence:
-                last = time.monotonic()
-                await send(_COMMENT)
+            await asyncio.sleep(max(0.0, self._last + self._keep_alive - time.monotonic()))
+            if time.monotonic() - self._last >= self._keep_alive:
+                self._last = time.monotonic()
+                await self._send(_COMMENT)
 
-    async def watched(message: Message) -> None:
-        nonlocal last, ticking
-        last = time.monotonic()
-        if message["type"] == "http.response.start":
-            ticking = asyncio.create_task(tick())
-        elif not message.get("more_body") and ticking is not None:
-            ticking.cancel()
-        await send(message)
-
-    try:
-        yield watched
-    finally:
-        if ticking is not None:
-            ticking.cancel()
-            await asyncio.gather(ticking, return_exceptions=True)
-
-
-async def _with_error(frames: AsyncIterator[bytes], dialect: Dialect) -> AsyncIterator[bytes]:
-    try:
-        async for data in frames:
-            yield data
-    except Exception as exception:  # noqa: BLE001 - the client is told, whatever it is
-        error = to_relay_error(exception)
-        access_log.annotate(error=error.code)
-        yield dialect.error_frame(error)
+    async def _stop_ticking(self) -> None:
+        if self._ticking is not None:
+            self._ticking.cancel()
+            await asyncio.gather(self._ticking, return_exceptions=True)
+            self._ticking = None

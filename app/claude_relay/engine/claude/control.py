@@ -73,12 +73,9 @@ class ControlChannel:
             ProcessGoneError: The process has ended.
             UpstreamError: It writes what cannot be read.
         """
-        while True:
-            match line := await self._line():
-                case wire.ControlRequest(request_id, question):
-                    await self.write(self._answer(request_id, question))
-                case _:
-                    return line
+        while isinstance(line := await self._line(), wire.ControlRequest):
+            await self.write(self._answer(line.request_id, line.request))
+        return line
 
     async def _line(self) -> wire.Line:
         for _ in range(_MOST_NOISE):

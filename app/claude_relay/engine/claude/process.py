@@ -92,7 +92,8 @@ class ChildProcess:
 
     async def read_line(self) -> bytes | None:
         """Return the next line without its newline, however long, or None when the child's output has ended."""
-        await self.readable()
+        if not self._unread:
+            await self.readable()
         return self._unread.popleft() if self._unread else None
 
     async def readable(self) -> None:

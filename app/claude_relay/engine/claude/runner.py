@@ -31,6 +31,8 @@ from claude_relay.settings import Personality, Settings
 _log = logging.getLogger(__name__)
 
 _LEAST_CONTEXT_WINDOW = 200_000
+_MOST_LOST = 2
+"""Processes that may be lost before they ask; after them one is started for the request."""
 _START_REMEDY = "Run `claude -p hello` as the user and with the environment of the relay; it should say what it lacks."
 
 
@@ -115,61 +117,75 @@ class ClaudeCodeRunner:
         Raises:
             RelayError: No process can be had, or the run fails.
         """
-        refused: InvalidRequestError | None = None
-        try:
-            async with aclosing(self._answer(request)) as events:
-                async for event in events:
-                    yield event
-        except InvalidRequestError as error:
-            refused = error
-        if refused is None:
-            return
-        field, instead = without_refused(request, refused)
-        if instead is None:
-            raise refused
-        _log.info("the upstream refused %s, asking again without it", field or "a constrained answer")
-        if field is not None:
-            yield ParameterDropped(field)
-        async with aclosing(self._answer(instead)) as events:
-            async for event in events:
-                yield event
-
-    async def _answer(self, request: RunRequest) -> AsyncGenerator[Event, None]:
-        """Answer a request on a process that nobody else has meanwhile."""
         if self._strategy(request.personality) is history.native:
             history.require_question(request)
-        for fresh in (False, False, True):
-            session = await self._pool.checkout(request, fresh=fresh)
+        asked, lost = request, 0
+        dropped: str | None = None
+        while True:
+            session = await self._pool.checkout(asked, fresh=lost == _MOST_LOST)
             try:
-                async with aclosing(self._run_on(session, request)) as events:
+                async with aclosing(self._run_on(session, asked)) as events:
                     async for event in events:
                         yield event
             except ProcessGoneError as error:
-                # it may have died long ago, while nobody looked; but what has asked is not asked a second time
-                if session.request_sent or session.origin == "started":
+                lost += 1
+                await self._require_unasked(session, error)
+            except InvalidRequestError as error:
+                dropped, instead = without_refused(asked, error)
+                if instead is None or asked is not request:
                     raise
-                if isinstance(error, UnresponsiveError):
-                    await self._pool.probe()
+                _log.info("the upstream refused %s, asking again without it", dropped or "a constrained answer")
+                asked, lost = instead, 0
             else:
                 return
+            if dropped is not None:
+                yield ParameterDropped(dropped)
+                dropped = None
+
+    async def _require_unasked(self, session: Session, lost: ProcessGoneError) -> None:
+        """A process may have died long ago, while nobody looked; but what has asked is not asked a second time."""
+        if session.request_sent or session.origin == "started":
+            raise lost
+        if isinstance(lost, UnresponsiveError):
+            await self._pool.probe()
 
     async def _run_on(self, session: Session, request: RunRequest) -> AsyncGenerator[Event, None]:
         """Answer a request on a session, and give that back or end it, whatever happens."""
+        names = [tool.name for tool in request.tools]
+        by_tool = request.output if request.answers_by_tool else None
+        translator = Translator(by_tool, names, alone=request.personality == "chat")
+        checks = OutputChecks(request, lambda: translator.usage)
         events: list[Event] = []
         returned = False
         try:
             yield RunStarted(session.origin)
-            async with aclosing(self._stream(session, request)) as stream:
-                async for event in stream:
-                    events.append(event)
-                    if isinstance(event, RunEnd):
-                        # before the client knows of the end: its next request may come at once
-                        self._pool.release(session, self._history_after(session, request, events))
-                        returned = True
-                    yield event
+            await self._ask(session, request)
+            while True:
+                for translated in translator.feed(await session.receive()):
+                    for event in checks.feed(translated):
+                        if isinstance(event, RunEnd):
+                            await checks.check(event)
+                            await session.abort()
+                            self._remember_window(request.model, translator.context_window)
+                            end = replace(event, cost=session.cost)
+                            # before the client knows of the end: its next request may come at once
+                            self._pool.release(session, self._history_after(session, request, events))
+                            returned = True
+                            yield end
+                            return
+                        events.append(event)
+                        yield event
         finally:
             if not returned:
                 self._pool.retire(session)
+
+    async def _ask(self, session: Session, request: RunRequest) -> None:
+        if request.output is not None:
+            way = "the upstream's own format" if request.output.constrained else "Claude Code's tool"
+            _log.info("structured output by %s", way)
+        session.client_composed, session.guards_requests = self._composed, self._guards_requests
+        session.tied_turns = self._ties
+        await session.ask(request, self._strategy(request.personality))
 
     def _history_after(self, session: Session, request: RunRequest, events: list[Event]) -> Conversation | None:
         """Return the conversation that the process holds now, in the words that the client will repeat."""
@@ -178,28 +194,6 @@ class ClaudeCodeRunner:
         if answer is None or not exact or self._strategy(request.personality) is not history.native:
             return None
         return Conversation.of(request.turns).followed_by(answer)
-
-    async def _stream(self, session: Session, request: RunRequest) -> AsyncGenerator[Event, None]:
-        if request.output is not None:
-            way = "the upstream's own format" if request.output.constrained else "Claude Code's tool"
-            _log.info("structured output by %s", way)
-        by_tool = request.output if request.answers_by_tool else None
-        names = [tool.name for tool in request.tools]
-        translator = Translator(by_tool, names, alone=request.personality == "chat")
-        checks = OutputChecks(request, lambda: translator.usage)
-        session.client_composed, session.guards_requests = self._composed, self._guards_requests
-        session.tied_turns = self._ties
-        await session.ask(request, self._strategy(request.personality))
-        while True:
-            for translated in translator.feed(await session.receive()):
-                for event in checks.feed(translated):
-                    if isinstance(event, RunEnd):
-                        await checks.check(event)
-                        await session.abort()
-                        self._remember_window(request.model, translator.context_window)
-                        yield replace(event, cost=session.cost)
-                        return
-                    yield event
 
     def _remember_window(self, model: str, context_window: int | None) -> None:
         if context_window is not None:

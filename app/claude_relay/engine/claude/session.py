@@ -291,7 +291,8 @@ class Session:
 
     async def _next(self) -> wire.Line:
         line = await self._channel.read()
-        if self.tied_turns and not self._is_own(line):
+        # whose a turn is stands in the lines at its beginning and its end, and never in what is said
+        if self.tied_turns and not isinstance(line, wire.StreamEvent) and not self._is_own(line):
             # a turn goes on, so that whoever ends the process interrupts it first
             self.in_turn = True
             raise self._failed(UnsolicitedTurnError("Claude Code took a turn that nobody asked for."))

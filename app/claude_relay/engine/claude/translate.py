@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -72,15 +72,19 @@ class Translator:
         self._error_code: str | None = None
         self._resets_at: float | None = None
 
-    def feed(self, line: wire.Line) -> Iterator[Event]:
-        """Yield the events that a line stands for, most often none or one.
+    def feed(self, line: wire.Line) -> Iterable[Event]:
+        """Return the events that a line stands for, most often none or one.
 
         Raises:
             RelayError: The line says that the run has failed.
         """
+        if isinstance(line, wire.StreamEvent):
+            # what a subagent says is not part of the answer
+            return self._stream(line.event) if line.parent_tool_use_id is None else ()
+        return self._news(line)
+
+    def _news(self, line: wire.Line) -> Iterator[Event]:
         match line:
-            case wire.StreamEvent(event, None):
-                yield from self._stream(event)
             case wire.Assistant(message, error, None):
                 self._error_code = error or self._error_code
                 yield from self._activity(message)
@@ -93,14 +97,21 @@ class Translator:
             case wire.Other(kind):
                 _log.debug("line of kind %r was passed over", kind)
 
-    def _stream(self, event: object) -> Iterator[Event]:
+    def _stream(self, event: wire.Streamed) -> Iterable[Event]:
+        return self._delta(event.delta) if isinstance(event, wire.ContentBlockDelta) else self._structure(event)
+
+    def _delta(self, delta: wire.Delta) -> Sequence[Event]:
+        match delta:
+            case wire.TextPiece(text) if text and self._output is None:
+                return (TextDelta(self._separated(text)),)
+            case wire.ArgumentsPiece(piece) if self._in_call and piece:
+                return (ToolCallDelta(piece),)
+            case wire.ThinkingPiece(text) if text:
+                return (ThinkingDelta(text),)
+        return ()
+
+    def _structure(self, event: wire.Streamed) -> Iterator[Event]:
         match event:
-            case wire.ContentBlockDelta(wire.TextPiece(text)) if text and self._output is None:
-                yield TextDelta(self._separated(text))
-            case wire.ContentBlockDelta(wire.ArgumentsPiece(piece)) if self._in_call and piece:
-                yield ToolCallDelta(piece)
-            case wire.ContentBlockDelta(wire.ThinkingPiece(text)) if text:
-                yield ThinkingDelta(text)
             case wire.MessageStart() if self._called:
                 # the CLI went on without the client, whose tools these are
                 yield RunEnd("tool_calls", self.usage)

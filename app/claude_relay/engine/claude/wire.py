@@ -74,10 +74,13 @@ class ContentBlockStart(Struct, frozen=True, tag="content_block_start"):
     content_block: StartedBlock
 
 
+Delta = TextPiece | ThinkingPiece | ArgumentsPiece
+
+
 class ContentBlockDelta(Struct, frozen=True, tag="content_block_delta"):
     """More of the current block."""
 
-    delta: TextPiece | ThinkingPiece | ArgumentsPiece
+    delta: Delta
 
 
 class MessageEnd(Struct, frozen=True):
@@ -93,6 +96,9 @@ class MessageDelta(Struct, frozen=True, tag="message_delta"):
     usage: Tokens = Tokens()
 
 
+Streamed = MessageStart | ContentBlockStart | ContentBlockDelta | MessageDelta
+
+
 class StreamEvent(Struct, frozen=True, tag="stream_event"):
     """An event of the upstream's stream, passed on as it came.
 
@@ -101,7 +107,7 @@ class StreamEvent(Struct, frozen=True, tag="stream_event"):
         parent_tool_use_id: Set when it belongs to a subagent, not to the answer.
     """
 
-    event: MessageStart | ContentBlockStart | ContentBlockDelta | MessageDelta
+    event: Streamed
     parent_tool_use_id: str | None = None
 
 
