@@ -9,18 +9,19 @@ from litestar import Litestar
 from litestar.di import Provide
 
 from claude_relay import logs
-from claude_relay.chat.plugin import ChatPlugin
+from claude_relay.chat.controller import ChatController
 from claude_relay.engine.claude.runner import ClaudeCodeRunner
 from claude_relay.engine.echo import EchoRunner
 from claude_relay.engine.limited import limited
 from claude_relay.engine.quotas import quotas
 from claude_relay.engine.runner import ClaudeRunner
-from claude_relay.health.plugin import OPEN, HealthPlugin
-from claude_relay.models.plugin import ModelsPlugin
+from claude_relay.health.controller import OPEN, HealthController
+from claude_relay.models.controller import ModelsController
 from claude_relay.settings import Settings
 from claude_relay.settings_loading import environment, resolve
 from claude_relay.web import access_log, auth, auth_middleware, head_requests
 from claude_relay.web.draining import Draining
+from claude_relay.web.family import FamilyPlugin
 from claude_relay.web.plugin import WebPlugin
 from claude_relay.web.watchdog import Watchdog
 
@@ -48,9 +49,9 @@ def create_app(settings: Settings | None = None, runner: ClaudeRunner | None = N
             WebPlugin(),
             watchdog,
             Draining(settings.drain_timeout),
-            ChatPlugin(),
-            ModelsPlugin(),
-            HealthPlugin(),
+            FamilyPlugin(ChatController),
+            FamilyPlugin(ModelsController),
+            FamilyPlugin(HealthController),
         ],
         dependencies={
             "runner": Provide(lambda: engine, sync_to_thread=False),

@@ -1,53 +1,30 @@
 """The route of ``/chat/completions``."""
 
-import re
 import time
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 from litestar import Request, Response, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
-from claude_relay.chat import answers, functions, inbound, limits, log_fields, outbound
+from claude_relay.chat import functions, inbound, limits, outbound
 from claude_relay.chat.operation import ChatOperation
-from claude_relay.chat.reading import Body, read
+from claude_relay.chat.parameters import KNOWN
 from claude_relay.chat.schemas import ChatCompletion, ChatCompletionRequest, JsonObjectFormat, JsonSchemaFormat
+from claude_relay.engine.fanout import Indexed
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.settings import Settings
-from claude_relay.web import access_log, sse
+from claude_relay.web import answering, bodies
 from claude_relay.web.auth_middleware import require_caller
 from claude_relay.web.controller import WireController, failures
-from claude_relay.web.disconnects import cancel_on_disconnect
-from claude_relay.web.dto import WireDTO
 from claude_relay.web.frames import DONE, frame
-from claude_relay.web.offload import Offload
 
-_LONGEST_NAME = 64
-_BODY = "claude_relay_chat_body"
-OFFLOAD = "claude_relay_chat_offload"
-"""Where the application keeps what reads large bodies."""
-_MOST_NAMED = 30
-"""Ignored parameters that a header names."""
-
-
-class ChatDTO(WireDTO[ChatCompletionRequest]):
-    """Hands over what was read before."""
-
-    def decode_bytes(self, value: bytes) -> Any:  # noqa: ARG002 - the signature is Litestar's
-        """Return the request that the body is."""
-        body: Body = self.asgi_connection.scope["state"][_BODY]
-        return body.request
-
-
-async def _read(request: Request[Any, Any, Any]) -> None:
-    """Read the body, in a thread if that may take long: Litestar itself would block the event loop."""
-    if body := await request.body():
-        is_large = len(body) > limits.LARGE
-        offload: Offload = request.app.state[OFFLOAD]
-        request.scope["state"][_BODY] = await offload.run(partial(read, body)) if is_large else read(body)
+read = partial(bodies.read, msgspec.json.Decoder(ChatCompletionRequest), KNOWN, limits.require_few)
+"""Reads a request body."""
 
 
 class ChatController(WireController):
@@ -55,11 +32,11 @@ class ChatController(WireController):
 
     path = "/chat/completions"
     tags = ("Chat",)
-    dto = ChatDTO
+    dto = bodies.BodyDTO[ChatCompletionRequest]
 
     @post(
         status_code=200,
-        before_request=_read,
+        before_request=bodies.reading(read),
         operation_id="createChatCompletion",
         operation_class=ChatOperation,
         summary="Create a chat completion",
@@ -85,39 +62,28 @@ class ChatController(WireController):
         settings: NamedDependency[Settings],
     ) -> Response[ChatCompletion]:
         """Ask Claude Code. With `stream: true` the answer comes as server-sent events."""
-        body: Body = request.scope["state"][_BODY]
+        body = bodies.body_of(request)
         caller = require_caller(request)
         convert = partial(
             inbound.to_run_request, data, _defaults(settings), body.unknown, caller.identity, caller.account
         )
-        offload: Offload = request.app.state[OFFLOAD]
         takes_long = body.is_large or isinstance(data.response_format, JsonSchemaFormat)
-        question = await offload.run(convert) if takes_long else convert()
+        question = await bodies.run(request, convert, takes_long=takes_long)
         options = _render_options(data, settings)
-        access_log.annotate(
-            model=options.model[:_LONGEST_NAME], personality=question.run.personality, stream=bool(data.stream)
+        rendering = answering.Rendering(
+            options.model,
+            partial(outbound.completion, options),
+            partial(_frames, options),
+            options.finish,
+            options.answers,
         )
-        asked = await cancel_on_disconnect(request, lambda: answers.opened(runner, question.run, options.answers))
-        access_log.annotate(first_token_ms=access_log.elapsed_ms())
-        headers = _headers(question, asked.dropped)
-        if data.stream:
-            return sse.EventStream(_frames(options, asked), lambda: _closed(options, asked), headers)  # type: ignore[return-value]
-        try:
-            answer = await cancel_on_disconnect(request, lambda: outbound.completion(options, asked.events()))
-        finally:
-            await _closed(options, asked)
-        return Response(answer, headers=headers)
+        return await answering.answer(request, runner, question, rendering, stream=bool(data.stream))
 
 
-async def _frames(options: outbound.RenderOptions, asked: answers.Answers) -> AsyncIterator[bytes]:
-    async for chunk in outbound.chunks(options, asked.events()):
+async def _frames(options: outbound.RenderOptions, events: AsyncIterator[Indexed]) -> AsyncIterator[bytes]:
+    async for chunk in outbound.chunks(options, events):
         yield frame(chunk)
     yield DONE
-
-
-async def _closed(options: outbound.RenderOptions, asked: answers.Answers) -> None:
-    access_log.annotate(**log_fields.log_fields(options, asked.begun, asked.ends))
-    await asked.aclose()
 
 
 def _defaults(settings: Settings) -> inbound.Defaults:
@@ -137,21 +103,3 @@ def _render_options(data: ChatCompletionRequest, settings: Settings) -> outbound
         legacy=functions.legacy(data),
         custom_tools=functions.custom_tools(data),
     )
-
-
-def _headers(question: inbound.Question, dropped: tuple[str, ...]) -> dict[str, str]:
-    headers: dict[str, str] = {"x-claude-relay-personality": question.run.personality}
-    if ignored := (*question.ignored, *dropped):
-        headers["x-claude-relay-ignored"] = _listed(list(map(_header_safe, ignored)))
-    return headers
-
-
-def _listed(names: list[str]) -> str:
-    """Name the first, and say how many there are besides."""
-    few = ", ".join(names[:_MOST_NAMED])
-    return f"{few}, and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else few
-
-
-def _header_safe(name: str) -> str:
-    """A client names its fields as it likes, but a header holds little of that."""
-    return re.sub(r"[^\x21-\x7e]", "?", name[:_LONGEST_NAME])

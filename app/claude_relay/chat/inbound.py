@@ -6,11 +6,13 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from claude_relay.chat import conversation, functions, parameters, schemas
+from claude_relay.chat import conversation, functions, schemas
+from claude_relay.chat.parameters import PARAMETERS
 from claude_relay.engine.json_schema import SchemaError, examine
 from claude_relay.engine.vocabulary import Effort, JsonOutput, RunRequest, Sampling, Text, ToolChoice, Turn
 from claude_relay.errors import InvalidRequestError
 from claude_relay.settings import Personality
+from claude_relay.web.parameters import Question, unsupported
 
 _PERSONALITIES: dict[str, Personality] = {"agent": "agent", "chat": "chat"}
 _SAMPLING = ("temperature", "top_p", "top_k")
@@ -31,18 +33,6 @@ class Defaults(Struct, frozen=True):
     personality: Personality
     aliases: Mapping[str, str]
     strict: bool = False
-
-
-class Question(Struct, frozen=True):
-    """A chat request, understood.
-
-    Attributes:
-        run: What to ask.
-        ignored: What was given and has no effect.
-    """
-
-    run: RunRequest
-    ignored: tuple[str, ...]
 
 
 def to_run_request(
@@ -73,7 +63,7 @@ def to_run_request(
         tools = ()
     forced = personality == "chat" and functions.requires_tool(request)
     ignored = (
-        *parameters.unsupported(request, personality, unknown),
+        *unsupported(PARAMETERS, request, personality, unknown),
         *(_excluded(request) if not forced else _thoughts(request)),
         *conversation.unsupported_fields(request.messages),
         *functions.unenforced(request),

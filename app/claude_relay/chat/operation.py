@@ -1,9 +1,8 @@
 """The chat operation as the OpenAPI document shows it: both answers, and examples to send from the page."""
 
-from dataclasses import dataclass
+from litestar.openapi.spec import Example
 
-from litestar.openapi.spec import Example, OpenAPIMediaType, OpenAPIResponse, Operation, RequestBody, Schema
-from litestar.openapi.spec.enums import OpenAPIType
+from claude_relay.web.openapi import streaming
 
 _HELLO = {"model": "sonnet", "messages": [{"role": "user", "content": "Hello!"}]}
 _EXAMPLES = {
@@ -22,30 +21,10 @@ _EXAMPLES = {
         },
     ),
 }
-_STREAM = OpenAPIMediaType(
-    schema=Schema(
-        type=OpenAPIType.STRING,
-        description="Server-sent events: each `data:` line is a `chat.completion.chunk`, the last one is `[DONE]`.",
-    ),
-    examples={
-        "stream": Example(
-            value='data: {"id":"chatcmpl-1","created":1735689600,"model":"sonnet","choices":[{"delta":'
-            '{"content":"Hi"},"finish_reason":null,"index":0}],"object":"chat.completion.chunk"}\n\n'
-            "data: [DONE]\n\n"
-        )
-    },
+ChatOperation = streaming(
+    _EXAMPLES,
+    "Server-sent events: each `data:` line is a `chat.completion.chunk`, the last one is `[DONE]`.",
+    'data: {"id":"chatcmpl-1","created":1735689600,"model":"sonnet","choices":[{"delta":'
+    '{"content":"Hi"},"finish_reason":null,"index":0}],"object":"chat.completion.chunk"}\n\n'
+    "data: [DONE]\n\n",
 )
-
-
-@dataclass
-class ChatOperation(Operation):
-    """Adds what the handler's annotations cannot say."""
-
-    def __post_init__(self) -> None:
-        """Add the request examples and the event stream beside the JSON answer."""
-        if isinstance(self.request_body, RequestBody):
-            for media in self.request_body.content.values():
-                media.examples = {**_EXAMPLES}
-        answer = (self.responses or {}).get("200")
-        if isinstance(answer, OpenAPIResponse) and answer.content is not None:
-            answer.content["text/event-stream"] = _STREAM

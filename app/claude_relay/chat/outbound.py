@@ -7,6 +7,7 @@ from msgspec import UNSET, Struct, field
 
 from claude_relay.chat import schemas
 from claude_relay.chat.calls import CustomTools, StreamedCalls, collect
+from claude_relay.engine.fanout import Indexed
 from claude_relay.engine.vocabulary import (
     Event,
     RunEnd,
@@ -26,9 +27,6 @@ _FINISH: dict[StopReason, schemas.FinishReason] = {
 _DECLINED = "The model declined to answer."
 _JSON = re.compile(r"\s*[\[{\"0-9tfn-]")
 """How JSON begins, and the words of a model that declines seldom do."""
-
-Indexed = tuple[int, Event]
-"""An event, and which of the request's answers it belongs to."""
 
 
 class RenderOptions(Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -9,6 +10,7 @@ from litestar import Litestar
 from litestar.enums import ScopeType
 from litestar.types import HTTPScope, Message, Receive, Scope, Send
 
+from claude_relay.engine.vocabulary import RunEnd, RunStarted, StopReason, Usage
 from claude_relay.web import request_id
 
 _log = logging.getLogger(__name__)
@@ -59,6 +61,32 @@ def annotate(**fields: Any) -> None:
     """Add fields to the line of the request that is being served, if one is."""
     if (entry := _entry.get(None)) is not None:
         entry.fields.update(fields)
+
+
+def run_fields(
+    begun: Sequence[RunStarted], ends: Sequence[RunEnd], finish: Callable[[StopReason], str]
+) -> dict[str, Any]:
+    """Return how the runs of a request began and how they ended, as far as they did.
+
+    Args:
+        begun: How each began.
+        ends: How each ended.
+        finish: Returns the family's word for why an answer ended.
+    """
+    fields: dict[str, Any] = {}
+    if begun:
+        fields["origin"] = ",".join(one.origin for one in begun)
+        fields["queue_ms"] = round(1000 * max(one.waited for one in begun))
+    if ends:
+        usage = sum((end.usage for end in ends), Usage())
+        fields["prompt_tokens"] = usage.prompt_tokens
+        fields["cached_tokens"] = usage.cache_read_tokens
+        fields["completion_tokens"] = usage.output_tokens
+        costs = [end.cost for end in ends if end.cost is not None]
+        if len(costs) == len(ends):
+            fields["cost_usd"] = sum(costs)
+        fields["finish"] = ",".join(finish(end.stop) for end in ends)
+    return fields
 
 
 def elapsed_ms() -> int:

@@ -1,12 +1,26 @@
 """The OpenAPI document, and a Swagger UI whose files we serve ourselves: it works without internet."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import litestar_offline_docs
 from litestar import Router
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
-from litestar.openapi.spec import Components, License, SecurityScheme, Server
+from litestar.openapi.spec import (
+    Components,
+    Example,
+    License,
+    OpenAPIMediaType,
+    OpenAPIResponse,
+    Operation,
+    RequestBody,
+    Schema,
+    SecurityScheme,
+    Server,
+)
+from litestar.openapi.spec.enums import OpenAPIType
 from litestar.static_files import create_static_files_router
 
 from claude_relay import __version__
@@ -39,6 +53,34 @@ def config() -> OpenAPIConfig:
             )
         ],
     )
+
+
+def streaming(examples: Mapping[str, Example], description: str, events: str) -> type[Operation]:
+    """Return a kind of operation that answers with JSON or with server-sent events.
+
+    Args:
+        examples: Requests to send from the page, by name.
+        description: What the events are.
+        events: An example of them.
+    """
+    media = OpenAPIMediaType(
+        schema=Schema(type=OpenAPIType.STRING, description=description), examples={"stream": Example(value=events)}
+    )
+
+    @dataclass
+    class StreamingOperation(Operation):
+        """Adds what the handler's annotations cannot say."""
+
+        def __post_init__(self) -> None:
+            """Add the request examples, and the event stream beside the JSON answer."""
+            if isinstance(self.request_body, RequestBody):
+                for content in self.request_body.content.values():
+                    content.examples = {**examples}
+            answer = (self.responses or {}).get("200")
+            if isinstance(answer, OpenAPIResponse) and answer.content is not None:
+                answer.content["text/event-stream"] = media
+
+    return StreamingOperation
 
 
 def assets() -> Router:

@@ -4,7 +4,7 @@ from litestar.config.app import AppConfig
 from litestar.config.cors import CORSConfig
 from litestar.plugins import InitPlugin
 
-from claude_relay.web import disconnects, errors, openapi, request_id
+from claude_relay.web import bodies, disconnects, errors, openapi, request_id
 
 
 class WebPlugin(InitPlugin):
@@ -19,4 +19,5 @@ class WebPlugin(InitPlugin):
         app_config.middleware += [request_id.middleware, disconnects.middleware]
         app_config.before_send.append(request_id.add_headers)
         app_config.logging_config = None
+        bodies.set_up(app_config.state)
         return app_config

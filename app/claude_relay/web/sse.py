@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 import anyio
@@ -36,7 +36,7 @@ class EventStream(Stream):
         self,
         frames: AsyncIterator[bytes],
         close: Callable[[], Awaitable[None]],
-        headers: dict[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
         dialect: Dialect = OPENAI,
         keep_alive: float = KEEP_ALIVE,
     ) -> None:

@@ -5,12 +5,13 @@ from typing import Any
 
 import msgspec
 
-from claude_relay.chat.inbound import Defaults, Question, to_run_request
-from claude_relay.chat.limits import unknown_fields
+from claude_relay.chat.inbound import Defaults, to_run_request
 from claude_relay.chat.parameters import KNOWN
 from claude_relay.chat.schemas import ChatCompletionRequest, Message
 from claude_relay.settings import Personality
+from claude_relay.web.bodies import unknown_fields
 from claude_relay.web.dto import decode
+from claude_relay.web.parameters import Question
 
 HELLO = [{"role": "user", "content": "Hello"}]
 _requests = msgspec.json.Decoder(ChatCompletionRequest)

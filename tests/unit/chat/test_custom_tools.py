@@ -9,7 +9,8 @@ import pytest
 from openai.types.chat import ChatCompletion
 
 from claude_relay.chat.functions import choice, custom_tools, offered_tools
-from claude_relay.chat.outbound import Indexed, RenderOptions, chunks, fold
+from claude_relay.chat.outbound import RenderOptions, chunks, fold
+from claude_relay.engine.fanout import Indexed
 from claude_relay.engine.vocabulary import (
     Event,
     RunEnd,

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from claude_relay.chat.inbound import Question, to_run_request
+from claude_relay.chat.inbound import to_run_request
 from claude_relay.engine.vocabulary import Sampling, Text, Tool, ToolCall, ToolChoice, ToolResult
 from claude_relay.errors import InvalidRequestError
+from claude_relay.web.parameters import Question
 from tests.unit.chat.bodies import defaults, request, to_question
 
 WEATHER = Tool("weather", "", {"type": "object", "properties": {}})

@@ -6,11 +6,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from claude_relay.chat import inbound, limits, outbound
+from claude_relay.chat import inbound, outbound
 from claude_relay.chat.arguments import InputText
-from claude_relay.chat.reading import read
+from claude_relay.chat.controller import read
 from claude_relay.engine.vocabulary import TextDelta
 from claude_relay.errors import InvalidRequestError
+from claude_relay.web import bodies
 from tests.unit.chat.bodies import HELLO, defaults
 
 USER = {"role": "user", "content": "hi"}
@@ -105,11 +106,11 @@ def test_a_body_with_too_much_in_it_is_not_read_however_it_is_written(body: byte
     error = refusal(body)
 
     assert (error.code, error.param) == ("request_too_complex", None)
-    assert f"{limits.MOST_VALUES} values" in error.message
+    assert f"{bodies.MOST_VALUES} values" in error.message
 
 
 def test_there_is_an_end_of_parameters_that_are_none() -> None:
-    error = refused(**{f"f{n}": 1 for n in range(limits.MOST_UNKNOWN + 1)})
+    error = refused(**{f"f{n}": 1 for n in range(bodies.MOST_UNKNOWN + 1)})
 
     assert (error.code, error.param) == ("request_too_complex", None)
 
@@ -140,23 +141,23 @@ def test_text_is_not_counted_whatever_stands_in_it(text: str) -> None:
     body = msgspec.json.encode({"messages": [{"role": "user", "content": text}]})
 
     assert read(body).request.messages[0].content == text
-    assert b"".join(limits.outside_of_texts(body)) == b"{:[{:,:}]}"
+    assert b"".join(bodies.outside_of_texts(body)) == b"{:[{:,:}]}"
 
 
 @pytest.mark.parametrize("piece", range(1, 12))
 def test_texts_are_left_out_wherever_the_pieces_of_a_body_end(piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "_PIECE", piece)
+    monkeypatch.setattr(bodies, "_PIECE", piece)
     body = rb'{"a\\":[1,"x,\",[",{"b":"\\\\"},"\\\",{"],"c":2}'
 
-    assert b"".join(limits.outside_of_texts(body)) == b"{:[1,,{:},],:2}"
+    assert b"".join(bodies.outside_of_texts(body)) == b"{:[1,,{:},],:2}"
 
 
 @pytest.mark.parametrize("number", ["%s", "0.%s", "1e-%s"])
 @pytest.mark.parametrize("piece", [64, 1 << 20])
 def test_numbers_have_an_end_in_bodies_that_are_large(number: str, piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "_PIECE", piece)
+    monkeypatch.setattr(bodies, "_PIECE", piece)
     longest, too_long = (f',"x":[{number % ("9081726354" * 13)[:size]}]'.encode() for size in (128, 129))
-    padding = b',"y":"%b"' % (b"1" * limits.LARGE)
+    padding = b',"y":"%b"' % (b"1" * bodies.LARGE)
 
     error = refusal(asked(too_long + padding))
     read(asked(longest + padding))
@@ -194,9 +195,9 @@ def test_ten_times_as_much_takes_some_ten_times_as_long(make: Any) -> None:
         inbound.to_run_request(found.request, defaults(), found.unknown)
         return time.process_time() - began
 
-    seconds(1)
-    least = min(seconds(1) for _ in range(3))
-    assert seconds(10) < 60 * least + 0.05
+    # a collection of garbage may be in one run, and not in all
+    little, much = (min(seconds(size) for _ in range(3)) for size in (1, 10))
+    assert much < 60 * little + 0.05
 
 
 @pytest.mark.parametrize(

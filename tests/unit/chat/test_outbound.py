@@ -8,7 +8,8 @@ import msgspec
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from claude_relay.chat.outbound import Indexed, RenderOptions, chunks, completion, completion_usage, fold
+from claude_relay.chat.outbound import RenderOptions, chunks, completion, completion_usage, fold
+from claude_relay.engine.fanout import Indexed
 from claude_relay.engine.vocabulary import (
     Event,
     ParameterDropped,

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from claude_relay.chat.outbound import Indexed, RenderOptions, chunks, fold
+from claude_relay.chat.outbound import RenderOptions, chunks, fold
+from claude_relay.engine.fanout import Indexed
 from claude_relay.engine.vocabulary import Event, RunEnd, TextDelta, ThinkingDelta, ToolCallDelta, ToolCallStart, Usage
 
 pytestmark = pytest.mark.anyio

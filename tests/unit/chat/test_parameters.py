@@ -7,11 +7,12 @@ import pytest
 from openai.types.chat.completion_create_params import CompletionCreateParamsBase
 
 from claude_relay.chat import controller
-from claude_relay.chat.limits import unknown_fields
-from claude_relay.chat.parameters import KNOWN, PARAMETERS, Parameter, Support
+from claude_relay.chat.parameters import KNOWN, PARAMETERS
 from claude_relay.chat.schemas import ChatCompletionRequest
 from claude_relay.errors import InvalidRequestError
 from claude_relay.settings import Personality, Settings
+from claude_relay.web.bodies import unknown_fields
+from claude_relay.web.parameters import Parameter, Support
 from tests.unit.chat.bodies import HELLO, request, to_question
 
 OPENAIS = sorted({*CompletionCreateParamsBase.__annotations__, "stream", "top_k"})

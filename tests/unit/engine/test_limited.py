@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from claude_relay.chat.answers import opened
 from claude_relay.engine import admission
 from claude_relay.engine.echo import EchoRunner
+from claude_relay.engine.fanout import opened
 from claude_relay.engine.limited import LimitedRunner, limited
 from claude_relay.engine.quotas import quotas
 from claude_relay.engine.runner import ClaudeRunner, RunnerHealth, open_run

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from litestar import Litestar, Response, get
 
+from claude_relay.engine.vocabulary import RunEnd, RunStarted, Usage
 from claude_relay.errors import RateLimitError
 from claude_relay.web import access_log, sse
 from claude_relay.web.plugin import WebPlugin
@@ -135,3 +136,32 @@ async def test_a_client_that_left_is_told_of(caplog: pytest.LogCaptureFixture) -
 
     (record,) = caplog.records
     assert vars(record)["fields"]["error"] == "client_disconnected"
+
+
+FINISH = str.upper
+
+
+def test_the_beginning_tells_how_each_answer_got_its_process_and_the_longest_wait() -> None:
+    begun = [RunStarted("reused", 0.25), RunStarted("started", 1.5)]
+
+    assert access_log.run_fields(begun, [], FINISH) == {"origin": "reused,started", "queue_ms": 1500}
+
+
+def test_the_end_tells_the_sum_of_tokens_and_cost_and_why_each_answer_ended() -> None:
+    ends = [RunEnd("end", Usage(10, 5, 1, 3), cost=0.5), RunEnd("length", Usage(10, 0, 0, 2), cost=0.25)]
+
+    assert access_log.run_fields([], ends, FINISH) == {
+        "prompt_tokens": 26,
+        "cached_tokens": 5,
+        "completion_tokens": 5,
+        "cost_usd": 0.75,
+        "finish": "END,LENGTH",
+    }
+
+
+def test_a_cost_that_is_not_known_is_not_told() -> None:
+    assert "cost_usd" not in access_log.run_fields([], [RunEnd("end", Usage())], FINISH)
+
+
+def test_of_what_never_ended_nothing_is_told() -> None:
+    assert access_log.run_fields([], [], FINISH) == {}

@@ -13,8 +13,8 @@ from litestar.testing import TestClient
 from claude_relay import __version__, logs
 from claude_relay.web.controller import WireController, failures
 from claude_relay.web.dialect import ErrorResponse
+from claude_relay.web.family import FamilyPlugin
 from claude_relay.web.plugin import WebPlugin
-from claude_relay.web.routes import with_and_without_prefix
 
 _log = logging.getLogger("claude_relay.test")
 
@@ -31,7 +31,7 @@ class Greeting(WireController):
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[TestClient[Litestar]]:
-    with TestClient(Litestar(with_and_without_prefix(Greeting), plugins=[WebPlugin()])) as opened:
+    with TestClient(Litestar(plugins=[WebPlugin(), FamilyPlugin(Greeting)])) as opened:
         yield opened
 
 

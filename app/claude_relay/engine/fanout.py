@@ -6,9 +6,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from claude_relay.chat.outbound import Indexed
 from claude_relay.engine.runner import ClaudeRunner, Run, open_run
 from claude_relay.engine.vocabulary import Event, RunEnd, RunRequest, RunStarted
+
+Indexed = tuple[int, Event]
+"""An event, and which of the answers it belongs to, counted from 0."""
 
 
 class Answers:

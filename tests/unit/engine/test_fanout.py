@@ -5,8 +5,8 @@ from collections.abc import AsyncGenerator, Callable
 
 import pytest
 
-from claude_relay.chat.answers import Answers, opened
 from claude_relay.engine.echo import EchoRunner
+from claude_relay.engine.fanout import Answers, opened
 from claude_relay.engine.limited import limited
 from claude_relay.engine.quotas import quotas
 from claude_relay.engine.runner import Run

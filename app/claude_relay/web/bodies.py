@@ -1,0 +1,184 @@
+"""Request bodies: how much JSON may hold, and reading it without blocking the event loop.
+
+A large body is read in a thread, in steps of which none lasts long. What goes beyond a limit is refused before it is
+decoded.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from litestar import Request
+from litestar.datastructures import State
+from msgspec import Struct
+
+from claude_relay.errors import InvalidRequestError
+from claude_relay.web.dto import WireDTO, decode
+from claude_relay.web.offload import Offload
+
+T = TypeVar("T")
+
+MOST_VALUES = 100_000
+"""Values of JSON, names of fields aside, in a body that is large; and in the arguments of all past calls together."""
+MOST_UNKNOWN = 1_000
+"""Fields that are no parameters."""
+LONGEST_NUMBER = 128
+"""Digits in a row, in JSON that is large: the time that a whole number takes grows with the square of them."""
+LARGE = 64 * 1024
+"""Bytes from which on JSON may hold more than can be read in a moment."""
+
+_DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
+_TOO_LONG = b"0" * (LONGEST_NUMBER + 1)
+_PIECE = 1024 * 1024
+"""Bytes that are looked at without a break."""
+_BODY = "claude_relay_body"
+_OFFLOAD = "claude_relay_offload"
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class Body(Struct, Generic[T], frozen=True):
+    """A body that was read.
+
+    Attributes:
+        request: What the client sent.
+        unknown: Its fields that are no parameters.
+        is_large: Whether converting it takes its time too.
+    """
+
+    request: T
+    unknown: frozenset[str]
+    is_large: bool
+
+
+class BodyDTO(WireDTO[T]):
+    """Hands over what ``reading`` has read before."""
+
+    def decode_bytes(self, value: bytes) -> Any:  # noqa: ARG002 - the signature is Litestar's
+        """Return the request that the body is."""
+        body: Body[Any] = self.asgi_connection.scope["state"][_BODY]
+        return body.request
+
+
+def set_up(state: State) -> None:
+    """Give an application the thread in which large bodies are read."""
+    state[_OFFLOAD] = Offload()
+
+
+def reading(read: Callable[[bytes], Body[Any]]) -> Callable[[Request[Any, Any, Any]], Awaitable[None]]:
+    """Return what a handler does before its request: Litestar itself would decode on the event loop."""
+
+    async def before_request(request: Request[Any, Any, Any]) -> None:
+        if body := await request.body():
+            request.scope["state"][_BODY] = await run(request, partial(read, body), takes_long=len(body) > LARGE)
+
+    return before_request
+
+
+def body_of(request: Request[Any, Any, Any]) -> Body[Any]:
+    """Return the body that was read before the handler ran."""
+    body: Body[Any] = request.scope["state"][_BODY]
+    return body
+
+
+async def run(request: Request[Any, Any, Any], work: Callable[[], T], *, takes_long: bool) -> T:
+    """Return what some work returns; if it takes long it is done in a thread, one piece of work after the other."""
+    offload: Offload = request.app.state[_OFFLOAD]
+    return await offload.run(work) if takes_long else work()
+
+
+def read(
+    decoder: msgspec.json.Decoder[T], known: frozenset[str], require_few: Callable[[T], None], body: bytes
+) -> Body[T]:
+    """Read a request body.
+
+    Args:
+        decoder: Knows what the request must be.
+        known: The names of its parameters.
+        require_few: Raises when the request has too much of anything.
+        body: The bytes.
+
+    Raises:
+        InvalidRequestError: The body is not such a request, or more than can be read in a moment.
+    """
+    require_readable(body)
+    unknown = unknown_fields(body, known)
+    request = decode(decoder, body)
+    require_few(request)
+    return Body(request, unknown, len(body) > LARGE)
+
+
+def require_readable(body: bytes) -> None:
+    """Look over a body without reading it.
+
+    Raises:
+        InvalidRequestError: It has more values in it, or longer numbers, than can be read in a moment.
+    """
+    if len(body) > LARGE:
+        look_over([body], "The body", "values", None)
+
+
+def unknown_fields(body: bytes, known: frozenset[str]) -> frozenset[str]:
+    """Return the fields of a body that are no parameters.
+
+    Raises:
+        InvalidRequestError: It is no JSON object, or has too many of them.
+    """
+    unknown = decode(_fields, body).keys() - known
+    if len(unknown) > MOST_UNKNOWN:
+        raise _too_much("The body", "unknown parameters", MOST_UNKNOWN, None)
+    return frozenset(unknown)
+
+
+def outside_of_texts(json: bytes) -> Iterator[bytes]:
+    """Yield, piece by piece, what of JSON stands outside its texts.
+
+    Args:
+        json: It need not be valid.
+    """
+    start = inside = 0
+    while start < len(json):
+        piece = json[start : start + _PIECE]
+        if _ends_in_an_escape(piece):
+            piece = json[start : start + _PIECE + 1]
+        start += len(piece)
+        # with all escapes gone, texts begin and end at quotation marks
+        parts = piece.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
+        yield b"".join(parts[inside::2])
+        inside ^= (len(parts) - 1) & 1
+
+
+def look_over(documents: Iterable[bytes], what: str, things: str, param: str | None) -> None:
+    """Hold the values of JSON documents together, names of fields aside, and each of their numbers to the limits.
+
+    Args:
+        documents: The JSON; it need not be valid.
+        what: What it stands in, for the error.
+        things: What is counted, for the error.
+        param: The parameter at fault.
+
+    Raises:
+        InvalidRequestError: There are more, or longer ones.
+    """
+    found = 0
+    for document in documents:
+        digits = b""
+        for piece in outside_of_texts(document):
+            found += piece.count(b",") + piece.count(b"[") + piece.count(b"{")
+            if found > MOST_VALUES:
+                raise _too_much(what, things, MOST_VALUES, param)
+            digits = digits[-LONGEST_NUMBER:] + piece.translate(_DIGITS)
+            if _TOO_LONG in digits:
+                raise _too_much(what, "digits in a number", LONGEST_NUMBER, param)
+
+
+def _ends_in_an_escape(piece: bytes) -> bool:
+    return (len(piece) - len(piece.rstrip(b"\\"))) % 2 == 1
+
+
+def _too_much(what: str, things: str, most: int, param: str | None) -> InvalidRequestError:
+    return InvalidRequestError(
+        f"{what} has more than {most} {things}, which is more than this relay reads at once.",
+        param=param,
+        code="request_too_complex",
+    )
