@@ -16,9 +16,6 @@ from claude_relay.web.auth_middleware import current_caller
 from claude_relay.web.controller import WireController
 from claude_relay.web.watchdog import Watchdog
 
-OPEN = frozenset({"/health", "/v1/health"})
-"""Paths that answer everybody, such as an orchestrator that wants to know whether to start the relay again."""
-
 
 class HealthController(WireController):
     """How the relay is."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from litestar import Litestar, Request
+from litestar.connection import ASGIConnection
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
@@ -90,13 +91,13 @@ def _is_proxied(scope: HTTPScope, headers: Mapping[str, str]) -> bool:
     return connection.proxied
 
 
-def current_caller(request: Request[Any, Any, Any]) -> Caller | None:
+def current_caller(request: ASGIConnection[Any, Any, Any, Any]) -> Caller | None:
     """Return who was let in, or None for a stranger at an open path."""
     caller: Caller | None = request.scope["state"].get(_CALLER)
     return caller
 
 
-def require_caller(request: Request[Any, Any, Any]) -> Caller:
+def require_caller(request: ASGIConnection[Any, Any, Any, Any]) -> Caller:
     """Return who was let in.
 
     Raises:

@@ -14,8 +14,6 @@ from msgspec import Struct
 from claude_relay.errors import RelayError
 from claude_relay.web.frames import frame
 
-PREFIX = "/v1"
-"""Every path is served with and without it."""
 _STATE = "claude_relay_dialects"
 _LONGEST_MESSAGE = 4_000
 """Characters."""
@@ -75,7 +73,7 @@ def register(state: State, path: str, dialect: Dialect) -> None:
 
     Args:
         state: The application's state.
-        path: Without ``/v1``.
+        path: The path.
         dialect: The family's.
     """
     state[_STATE] = {**state.get(_STATE, {}), path: dialect}
@@ -86,11 +84,11 @@ def dialect_at(app: Any, path: str) -> Dialect:
 
     Args:
         app: The application; one that is not Litestar's has OpenAI's dialect only.
-        path: With or without ``/v1``.
+        path: The path that was asked for.
     """
     state = getattr(app, "state", None)
     registered: dict[str, Dialect] = state.get(_STATE, {}) if isinstance(state, State) else {}
-    below = f"{path.removeprefix(PREFIX)}/"
+    below = f"{path}/"
     return next((dialect for at, dialect in registered.items() if below.startswith(f"{at}/")), OPENAI)
 
 

@@ -64,8 +64,7 @@ class Draining(InitPlugin):
         self._task: asyncio.Task[None] | None = None
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
-        """Watch signals while the application runs, and every request."""
-        app_config.middleware.append(self._middleware)
+        """Watch signals while the application runs."""
         app_config.before_send.append(self._note)
         app_config.on_startup.append(self._listen)
         app_config.on_shutdown.append(self._stop_listening)
@@ -123,7 +122,9 @@ class Draining(InitPlugin):
         for number, handler in self._replaced.items():
             signal.signal(number, handler)
 
-    def _middleware(self, app: ASGIApp) -> ASGIApp:
+    def middleware(self, app: ASGIApp) -> ASGIApp:
+        """Watch the requests of a route."""
+
         async def drained(scope: Scope, receive: Receive, send: Send) -> None:
             if self._task is not None:
                 scope["state"][_DRAINING] = True

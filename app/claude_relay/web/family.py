@@ -1,31 +1,35 @@
-"""Adds a family of endpoints to an application."""
+"""A family of endpoints: a controller, and how it reports errors."""
 
-from litestar import Controller, Router
-from litestar.config.app import AppConfig
-from litestar.plugins import InitPlugin
+from collections.abc import Iterable, Iterator
 
-from claude_relay.web import dialect
-from claude_relay.web.dialect import OPENAI, PREFIX, Dialect
+from litestar import Controller
+from msgspec import Struct
+
+from claude_relay.web.dialect import OPENAI, Dialect
+
+PREFIXES = ("/v1", "")
+"""Before the paths of controllers; clients are configured with either. The first is documented."""
 
 
-class FamilyPlugin(InitPlugin):
-    """The routes of a controller, with and without ``/v1``, documented once.
+class Family(Struct, frozen=True):
+    """Endpoints that speak the same API.
 
-    Args:
-        controller: The controller; it has a path.
-        dialect: How the family reports errors.
+    Attributes:
+        controller: The routes; it has a path.
+        dialect: How errors are reported.
+        is_open: Whether it answers everybody, without authentication.
     """
 
-    def __init__(self, controller: type[Controller], dialect: Dialect = OPENAI) -> None:
-        self._controller = controller
-        self._dialect = dialect
+    controller: type[Controller]
+    dialect: Dialect = OPENAI
+    is_open: bool = False
 
-    def on_app_init(self, app_config: AppConfig) -> AppConfig:
-        """Add the routes."""
-        app_config.route_handlers += [
-            Router(PREFIX, route_handlers=[self._controller]),
-            Router("/", route_handlers=[self._controller], include_in_schema=False),
-        ]
-        path: str = self._controller.path  # type: ignore[misc] # a class has it too
-        dialect.register(app_config.state, path, self._dialect)
-        return app_config
+    @property
+    def path(self) -> str:
+        """The path below which the family has its routes, without a prefix."""
+        return str(self.controller.path)  # type: ignore[misc] # a class has it too
+
+
+def paths(families: Iterable[Family], prefixes: Iterable[str]) -> Iterator[str]:
+    """Yield the paths below which families have their routes."""
+    yield from (f"{prefix}{family.path}" for family in families for prefix in prefixes)

@@ -1,14 +1,14 @@
-"""What every endpoint family shares: errors, CORS, request ids, the OpenAPI document."""
+"""What an application has that is the relay alone: errors, CORS and documentation for every path."""
 
 from litestar.config.app import AppConfig
 from litestar.config.cors import CORSConfig
 from litestar.plugins import InitPlugin
 
-from claude_relay.web import bodies, disconnects, errors, openapi, request_id
+from claude_relay.web import errors, openapi, request_id
 
 
 class WebPlugin(InitPlugin):
-    """Sets the application up; families add their routes in plugins of their own."""
+    """Sets the application up."""
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Configure the application."""
@@ -16,8 +16,7 @@ class WebPlugin(InitPlugin):
         app_config.cors_config = CORSConfig(expose_headers=["*"])
         app_config.openapi_config = openapi.config()
         app_config.route_handlers.append(openapi.assets())
-        app_config.middleware += [request_id.middleware, disconnects.middleware]
+        app_config.middleware.append(request_id.middleware)
         app_config.before_send.append(request_id.add_headers)
         app_config.logging_config = None
-        bodies.set_up(app_config.state)
         return app_config

@@ -32,10 +32,9 @@ def middleware(app: ASGIApp) -> ASGIApp:
 
 
 async def add_headers(message: Message, scope: Scope) -> None:
-    """Name the id and the time in a response, also in one that never reached a handler, such as a 404."""
-    if message["type"] != "http.response.start" or scope["type"] != ScopeType.HTTP:
+    """Name the id and the time in a response to a request that has begun."""
+    if message["type"] != "http.response.start" or scope["type"] != ScopeType.HTTP or _STARTED not in scope["state"]:
         return
-    begin(scope)
     headers = MutableScopeHeaders.from_message(message)
     headers["x-request-id"] = logs.request_id.get()
     headers["openai-processing-ms"] = str(round(1000 * (time.perf_counter() - scope["state"][_STARTED])))

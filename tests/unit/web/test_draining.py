@@ -41,7 +41,11 @@ class Server:
         self.draining._handlers = dict.fromkeys(
             (signal.SIGTERM, signal.SIGINT), lambda number, _: self.stopped.append(number)
         )
-        self.app = Litestar([self._plain(), self._stream(), self._open()], plugins=[WebPlugin(), self.draining])
+        self.app = Litestar(
+            [self._plain(), self._stream(), self._open()],
+            middleware=[self.draining.middleware],
+            plugins=[WebPlugin(), self.draining],
+        )
 
     def ask(self, path: str, *, reads: bool = True) -> "Client":
         """Send a request."""

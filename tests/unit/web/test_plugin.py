@@ -11,10 +11,13 @@ from litestar import Litestar, get
 from litestar.testing import TestClient
 
 from claude_relay import __version__, logs
+from claude_relay.asgi import create_app
+from claude_relay.engine.echo import EchoRunner
+from claude_relay.settings import Settings
 from claude_relay.web.controller import WireController, failures
 from claude_relay.web.dialect import ErrorResponse
-from claude_relay.web.family import FamilyPlugin
-from claude_relay.web.plugin import WebPlugin
+from claude_relay.web.family import Family
+from tests.callers import calling
 
 _log = logging.getLogger("claude_relay.test")
 
@@ -31,7 +34,7 @@ class Greeting(WireController):
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[TestClient[Litestar]]:
-    with TestClient(Litestar(plugins=[WebPlugin(), FamilyPlugin(Greeting)])) as opened:
+    with calling(create_app(Settings(), EchoRunner(), [Family(Greeting)])) as opened:
         yield opened
 
 

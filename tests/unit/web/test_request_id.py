@@ -10,6 +10,7 @@ from litestar import Litestar, get
 from litestar.testing import TestClient
 
 from claude_relay import logs
+from claude_relay.web import access_log
 from claude_relay.web.plugin import WebPlugin
 
 _log = logging.getLogger("claude_relay.test")
@@ -33,7 +34,9 @@ async def broken() -> str:
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[TestClient[Litestar]]:
-    with TestClient(Litestar([hello, slow, broken], plugins=[WebPlugin()]), raise_server_exceptions=False) as opened:
+    with TestClient(
+        access_log.install(Litestar([hello, slow, broken], plugins=[WebPlugin()])), raise_server_exceptions=False
+    ) as opened:
         yield opened
 
 

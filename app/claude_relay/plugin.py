@@ -1,0 +1,139 @@
+"""The relay as a plugin of a Litestar application: its routes, its engine, and who may call."""
+
+import socket
+from collections.abc import Iterable
+from typing import Any
+
+from litestar import Litestar, Router
+from litestar.config.app import AppConfig
+from litestar.connection import ASGIConnection
+from litestar.di import Provide
+from litestar.handlers import BaseRouteHandler
+from litestar.plugins import InitPlugin
+from litestar.types import Receive, Scope, Send
+
+from claude_relay.chat.controller import ChatController
+from claude_relay.engine.claude.runner import ClaudeCodeRunner
+from claude_relay.engine.echo import EchoRunner
+from claude_relay.engine.limited import limited
+from claude_relay.engine.quotas import quotas
+from claude_relay.engine.runner import ClaudeRunner
+from claude_relay.health.controller import HealthController
+from claude_relay.models.controller import ModelsController
+from claude_relay.settings import Settings
+from claude_relay.settings_loading import environment
+from claude_relay.web import (
+    access_log,
+    auth,
+    auth_middleware,
+    bodies,
+    dialect,
+    disconnects,
+    errors,
+    head_requests,
+    request_id,
+)
+from claude_relay.web.draining import Draining
+from claude_relay.web.family import PREFIXES, Family, paths
+from claude_relay.web.watchdog import Watchdog
+
+FAMILIES = (Family(ChatController), Family(ModelsController), Family(HealthController, is_open=True))
+_MEGABYTE = 1024 * 1024
+
+
+class RelayPlugin(InitPlugin):
+    """Serves the relay's endpoints in an application that may have others.
+
+    What the application has itself is left as it is: its routes, its exception handlers, its logging, its OpenAPI
+    document. Callers of the relay's endpoints are authenticated as ``claude-relay serve`` does it; nobody else is.
+
+    Args:
+        settings: The operator's choices.
+        runner: The engine; made from the settings when not given.
+        families: The endpoints.
+        prefixes: What stands before their paths. Add an empty one if ``/models`` and ``/health`` are free too.
+
+    Raises:
+        SettingsError: A setting has a bad value.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        runner: ClaudeRunner | None = None,
+        *,
+        families: Iterable[Family] = FAMILIES,
+        prefixes: Iterable[str] = PREFIXES[:1],
+    ) -> None:
+        self._settings = settings
+        self._runner = runner or create_runner(settings)
+        self._families = tuple(families)
+        self._prefixes = tuple(prefixes)
+        self._draining = Draining(settings.drain_timeout)
+        self._watchdog = Watchdog()
+        open_paths = paths((family for family in self._families if family.is_open), self._prefixes)
+        self._policy = auth.policy_of(settings, socket.gethostname(), frozenset(open_paths))
+        self._protected: Litestar | None = None
+
+    def on_app_init(self, app_config: AppConfig) -> AppConfig:
+        """Add the routes, and start and stop the engine with the application."""
+        for prefix in self._prefixes:
+            app_config.route_handlers += [self._router(prefix, family) for family in self._families]
+        for family in self._families:
+            for path in paths((family,), self._prefixes):
+                dialect.register(app_config.state, path, family.dialect)
+        bodies.set_up(app_config.state)
+        self._watchdog.on_app_init(app_config)
+        self._draining.on_app_init(app_config)
+        app_config.before_send.append(request_id.add_headers)
+        app_config.on_startup += [self._protect_own, self._runner.start]
+        app_config.on_shutdown.append(self._runner.stop)
+        return app_config
+
+    def protect(self, app: Litestar) -> Litestar:
+        """Authenticate and log every request of an application, those for unknown paths included."""
+        self._protected = app
+        return access_log.install(auth_middleware.install(head_requests.install(app), self._policy))
+
+    def _protect_own(self, app: Litestar) -> None:
+        """Authenticate and log the requests for the relay's endpoints, unless all requests are."""
+        if self._protected is not None:
+            return
+        others = app.asgi_handler
+        own = self.protect(app).asgi_handler
+        below = tuple(f"{path}/" for path in paths(self._families, self._prefixes))
+
+        async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
+            is_own = f"{scope['path']}/".startswith(below)
+            await (own if is_own else others)(scope, receive, send)
+
+        app.asgi_handler = dispatch
+
+    def _router(self, prefix: str, family: Family) -> Router:
+        return Router(
+            prefix or "/",
+            route_handlers=[family.controller],
+            include_in_schema=prefix == self._prefixes[0],
+            request_max_body_size=self._settings.max_body_size * _MEGABYTE,
+            exception_handlers={Exception: errors.respond},
+            middleware=[request_id.middleware, disconnects.middleware, self._draining.middleware],
+            guards=[] if family.is_open else [_require_caller],
+            dependencies={
+                "runner": Provide(lambda: self._runner, sync_to_thread=False),
+                "settings": Provide(lambda: self._settings, sync_to_thread=False),
+                "watchdog": Provide(lambda: self._watchdog, sync_to_thread=False),
+            },
+        )
+
+
+def create_runner(settings: Settings) -> ClaudeRunner:
+    """Return the engine that the operator chose, under the limits that the operator set."""
+    used = quotas(settings)
+    claude = settings.runner == "claude"
+    runner: ClaudeRunner = ClaudeCodeRunner(settings, environment(), used.charge_cost) if claude else EchoRunner()
+    return limited(runner, settings, used)
+
+
+def _require_caller(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:  # noqa: ARG001 - Litestar's signature
+    """Nobody is served whom nothing has authenticated, as in an application that was never started."""
+    auth_middleware.require_caller(connection)
