@@ -21,11 +21,16 @@ def calling(
         base_url: What the client calls the server.
         options: Further ones of Litestar's client.
     """
-    answering = app.asgi_handler
 
-    async def from_peer(scope: Scope, receive: Receive, send: Send) -> None:
-        scope["client"] = None if peer is None else (peer, 50000)
-        await answering(scope, receive, send)
+    def call_from_peer() -> None:
+        answering = app.asgi_handler
 
-    app.asgi_handler = from_peer
+        async def from_peer(scope: Scope, receive: Receive, send: Send) -> None:
+            scope["client"] = None if peer is None else (peer, 50000)
+            await answering(scope, receive, send)
+
+        app.asgi_handler = from_peer
+
+    # around what plugins put around the application when it starts
+    app.on_startup.append(call_from_peer)
     return TestClient(app, base_url=base_url, **options)

@@ -10,7 +10,7 @@ from litestar.connection import ASGIConnection
 from litestar.di import Provide
 from litestar.handlers import BaseRouteHandler
 from litestar.plugins import InitPlugin
-from litestar.types import Receive, Scope, Send
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from claude_relay.chat.controller import ChatController
 from claude_relay.engine.claude.runner import ClaudeCodeRunner
@@ -110,13 +110,17 @@ class RelayPlugin(InitPlugin):
         app.asgi_handler = dispatch
 
     def _router(self, prefix: str, family: Family) -> Router:
+        def draining(app: ASGIApp) -> ASGIApp:
+            # not the method itself: Litestar copies routers with all that they hold, but no functions
+            return self._draining.middleware(app)
+
         return Router(
             prefix or "/",
             route_handlers=[family.controller],
             include_in_schema=prefix == self._prefixes[0],
             request_max_body_size=self._settings.max_body_size * _MEGABYTE,
             exception_handlers={Exception: errors.respond},
-            middleware=[request_id.middleware, disconnects.middleware, self._draining.middleware],
+            middleware=[request_id.middleware, disconnects.middleware, draining],
             guards=[] if family.is_open else [_require_caller],
             dependencies={
                 "runner": Provide(lambda: self._runner, sync_to_thread=False),

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
-import msgspec
 from litestar import Request, Response, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
@@ -23,7 +22,7 @@ from claude_relay.web.auth_middleware import require_caller
 from claude_relay.web.controller import WireController, failures
 from claude_relay.web.frames import DONE, frame
 
-read = partial(bodies.read, msgspec.json.Decoder(ChatCompletionRequest), KNOWN, limits.require_few)
+read = bodies.reader(ChatCompletionRequest, KNOWN, limits.require_few)
 """Reads a request body."""
 
 

@@ -87,25 +87,26 @@ async def run(request: Request[Any, Any, Any], work: Callable[[], T], *, takes_l
     return await offload.run(work) if takes_long else work()
 
 
-def read(
-    decoder: msgspec.json.Decoder[T], known: frozenset[str], require_few: Callable[[T], None], body: bytes
-) -> Body[T]:
-    """Read a request body.
+def reader(
+    kind: type[T], known: frozenset[str], require_few: Callable[[T], object] = lambda _: None
+) -> Callable[[bytes], Body[T]]:
+    """Return what reads a family's bodies; it raises ``InvalidRequestError``.
 
     Args:
-        decoder: Knows what the request must be.
+        kind: What a request must be.
         known: The names of its parameters.
-        require_few: Raises when the request has too much of anything.
-        body: The bytes.
-
-    Raises:
-        InvalidRequestError: The body is not such a request, or more than can be read in a moment.
+        require_few: Raises when a request has too much of anything.
     """
-    require_readable(body)
-    unknown = unknown_fields(body, known)
-    request = decode(decoder, body)
-    require_few(request)
-    return Body(request, unknown, len(body) > LARGE)
+    decoder = msgspec.json.Decoder(kind)
+
+    def read(body: bytes) -> Body[T]:
+        require_readable(body)
+        unknown = unknown_fields(body, known)
+        request = decode(decoder, body)
+        require_few(request)
+        return Body(request, unknown, len(body) > LARGE)
+
+    return read
 
 
 def require_readable(body: bytes) -> None:
