@@ -52,5 +52,6 @@ def test_curl(base_url: str, home: Path) -> None:
 def test_every_example_is_listed_and_tested() -> None:
     there = {path.name for path in EXAMPLES.iterdir()} - {"README.md"}
     assert set(re.findall(r"`(?:uv run )?examples/([\w.]+)`", (EXAMPLES / "README.md").read_text())) == there
-    tests = Path(__file__).read_text() + (EXAMPLES.parent / "tests/clients/test_examples.py").read_text()
-    assert {name for name in there if f'output_of("{name}"' not in tests} == set()
+    written = [*Path(__file__).parent.glob("test_*.py"), EXAMPLES.parent / "tests/clients/test_examples.py"]
+    tests = "".join(path.read_text() for path in written)
+    assert {name for name in there if f'"{name}"' not in tests} == set()
