@@ -154,6 +154,7 @@ def some(reader: int) -> bytes:
     return os.read(reader, 65_536) if select.select([reader], [], [], 0.01)[0] else b""
 
 
+@pytest.mark.slow
 def test_a_reader_who_does_not_read_costs_lines_and_no_time(
     pipe: tuple[int, TextIO], monkeypatch: pytest.MonkeyPatch
 ) -> None:

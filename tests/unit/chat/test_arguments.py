@@ -18,6 +18,7 @@ def read(raw: str, *cuts: int) -> tuple[list[str], str]:
     return told, reader.flush()
 
 
+@pytest.mark.slow
 @given(st.text(), st.booleans(), st.lists(st.integers(0, 80)))
 def test_the_text_is_the_same_wherever_its_json_is_cut(text: str, ascii_only: bool, cuts: list[int]) -> None:
     told, rest = read(json.dumps({"input": text}, ensure_ascii=ascii_only), *cuts)

@@ -342,6 +342,7 @@ def to_question(given: list[schemas.Message]) -> tuple[Turn, ...] | str | None:
         return error.param
 
 
+@pytest.mark.slow
 def test_whatever_is_sent_becomes_turns_that_begin_with_the_user_and_alternate_or_is_refused_by_a_path() -> None:
     outcomes = [to_question(anything(seed)) for seed in range(300)]
     made = [outcome for outcome in outcomes if isinstance(outcome, tuple)]

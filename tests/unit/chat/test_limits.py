@@ -186,6 +186,7 @@ LINEAR: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", LINEAR.values(), ids=LINEAR.keys())
 def test_ten_times_as_much_takes_some_ten_times_as_long(make: Any) -> None:
     def seconds(size: int) -> float:

@@ -462,6 +462,7 @@ class Crowd:
         assert_empty(self.visits.admission)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(150))
 async def test_whatever_happens_no_place_is_lost_and_never_are_there_too_many(seed: int) -> None:
     crowd = Crowd(seed)

@@ -119,6 +119,7 @@ BEYOND = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("make", "limit"), BEYOND.values(), ids=BEYOND.keys())
 def test_a_limit_is_what_a_schema_may_have_and_is_named_when_it_has_more(
     make: Callable[[int], Schema], limit: int
@@ -129,6 +130,7 @@ def test_a_limit_is_what_a_schema_may_have_and_is_named_when_it_has_more(
     assert "more than " in refusal(make(10 * limit))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keyword", ["allOf", "anyOf", "oneOf"])
 def test_references_that_double_are_taken_as_far_as_they_can_be_followed(keyword: str) -> None:
     examine(chained(10, twice(keyword)))
@@ -163,6 +165,7 @@ HEAVY: dict[str, Callable[[int], Schema]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [2_000, 20_000])
 @pytest.mark.parametrize("make", HEAVY.values(), ids=HEAVY.keys())
 def test_no_schema_takes_long_to_be_examined(make: Callable[[int], Schema], size: int) -> None:

@@ -90,6 +90,7 @@ def cut(text: str, dice: random.Random) -> list[str]:
     return [text[start:end] for start, end in zip([0, *borders], [*borders, len(text)], strict=True)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(50))
 def test_wherever_deltas_end_a_text_is_shown_up_to_the_first_place_of_a_stop_sequence(seed: int) -> None:
     dice = random.Random(seed)
@@ -104,6 +105,7 @@ def test_wherever_deltas_end_a_text_is_shown_up_to_the_first_place_of_a_stop_seq
         assert events[-1] == (END if found < 0 else RunEnd("end", SO_FAR))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(20))
 def test_of_several_stop_sequences_of_one_length_the_first_counts(seed: int) -> None:
     dice = random.Random(seed)

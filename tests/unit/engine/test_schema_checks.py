@@ -18,7 +18,7 @@ from claude_relay.engine.schema_checks import answer, check
 from claude_relay.engine.vocabulary import JsonOutput
 from claude_relay.errors import UpstreamError
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 Schema = dict[str, Any]
 RECURSIVE: Schema = {

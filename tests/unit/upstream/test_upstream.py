@@ -34,6 +34,8 @@ from tests.upstream import (
     unauthorized,
 )
 
+pytestmark = pytest.mark.slow
+
 TOOL = ToolUse("toolu_1", "get_weather", {"city": "Paris"})
 MIXED = Message(blocks=(Thinking("Let me see.", "sig"), Text("I look."), TOOL))
 

@@ -165,6 +165,7 @@ def test_a_target_may_be_a_url_of_the_same_host() -> None:
 
 
 @settings(max_examples=2000, deadline=None)
+@pytest.mark.slow
 @given(connections(), st.lists(st.integers(0, 400), max_size=5))
 def test_no_request_is_seen_that_a_second_reader_does_not_see(data: bytes, cuts: list[int]) -> None:
     whole, error = read(data, *cuts)
@@ -176,6 +177,7 @@ def test_no_request_is_seen_that_a_second_reader_does_not_see(data: bytes, cuts:
 
 
 @settings(max_examples=700, deadline=None)
+@pytest.mark.slow
 @given(connections(), st.lists(st.integers(0, 400), max_size=8))
 def test_pieces_make_no_difference(data: bytes, cuts: list[int]) -> None:
     (whole, error), (other, other_error) = read(data), read(data, *cuts)

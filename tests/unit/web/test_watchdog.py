@@ -11,7 +11,7 @@ from litestar import Litestar
 from claude_relay.web import watchdog as watchdog_module
 from claude_relay.web.watchdog import Watchdog
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
 def compute(secret: str, seconds: float) -> None:

@@ -23,7 +23,7 @@ from tests.unit.engine.claude.composer import Composer
 from tests.unit.engine.claude.fakes import FakeCli
 from tests.unit.factories import RunRequestFactory, conversation
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 LIMITS = Limits(warm=0, processes=8, idle_seconds=600, turns=100, memory=1, reuse=True, reset=True)
 WEATHER = Tool("weather", "Tells the weather.", {"type": "object"})

@@ -39,6 +39,8 @@ from claude_relay.engine.vocabulary import (
 from claude_relay.settings import Personality
 from tests.unit.engine.claude.composer import OWN_TOOL, Block, Body, Composer, Ending, Reply
 
+pytestmark = pytest.mark.slow
+
 WEATHER = Tool("weather", "Tells the weather.", {"type": "object", "properties": {"a": {}, "b": {}}})
 TIME = Tool("time", "Tells the time.", {"type": "object"}, strict=True)
 _SETTLED = 12

@@ -10,7 +10,7 @@ import pytest
 
 from claude_relay.engine.claude.loopback import Loopback, loopback
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 BODY = {"model": "some-model", "messages": [{"role": "user", "content": "Hi"}]}
 CALL = {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {"x": 1}}

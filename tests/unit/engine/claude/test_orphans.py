@@ -14,6 +14,8 @@ from msgspec.structs import replace
 from claude_relay.engine.claude import orphans
 from claude_relay.engine.claude.orphans import ProcessTag, end_orphans, is_orphan, kill_tagged, parse_tag, start_of, tag
 
+pytestmark = pytest.mark.slow
+
 HERE = "pid:[1]"
 TAG = ProcessTag(HERE, 7, "100", 3)
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)"

@@ -16,7 +16,7 @@ from claude_relay.settings import Personality
 from tests.unit.engine.claude.fakes import FakeCli, until_ended
 from tests.unit.factories import RunRequestFactory, conversation
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
 class Opener:

@@ -17,7 +17,7 @@ from claude_relay.engine.claude.process import ChildProcess, spawn
 from claude_relay.errors import UnavailableError
 from tests.unit.engine.claude.fakes import is_locked, until_ended, until_free
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 Run = Callable[..., Awaitable[ChildProcess]]
 

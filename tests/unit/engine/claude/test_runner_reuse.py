@@ -22,7 +22,7 @@ from claude_relay.settings import Settings
 from tests.unit.engine.claude.fakes import FakeCli
 from tests.unit.factories import RunRequestFactory, conversation
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 Make = Callable[..., Awaitable[ClaudeCodeRunner]]
 ALL = SelfTestResult(

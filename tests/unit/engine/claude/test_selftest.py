@@ -17,7 +17,7 @@ from claude_relay.settings import Personality
 from tests.unit.engine.claude.composer import Block, Body, Composer, Reply
 from tests.unit.factories import InstallationFactory
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 NAMES = SelfTestResult.__struct_fields__
 

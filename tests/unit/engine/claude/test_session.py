@@ -17,7 +17,7 @@ from claude_relay.settings import Personality
 from tests.unit.engine.claude.fakes import FakeCli, until_ended
 from tests.unit.factories import RunRequestFactory, conversation
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
 async def answer(session: Session) -> str:

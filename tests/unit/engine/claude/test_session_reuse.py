@@ -18,7 +18,7 @@ from tests.unit.engine.claude.composer import OWN_TOOL, Composer, Reply
 from tests.unit.engine.claude.fakes import FakeCli, until_ended
 from tests.unit.factories import RunRequestFactory, conversation
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 WEATHER = Tool("weather", "Tells the weather.", {"type": "object"})
 

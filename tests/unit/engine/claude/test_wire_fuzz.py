@@ -4,11 +4,14 @@ import json
 from typing import Any, get_args
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from claude_relay.engine.claude import wire
 from tests.unit.captures import NAMES, raw_lines
+
+pytestmark = pytest.mark.slow
 
 LINES = sorted({line for name in NAMES for line in raw_lines(name)}, key=len)
 BOUNDED = settings(max_examples=300, deadline=None, derandomize=True, database=None)
