@@ -68,7 +68,7 @@ def function_call(call_id: str, call: schemas.FunctionCall, where: str, custom_t
     try:
         arguments = msgspec.json.decode(call.arguments or "{}", type=dict)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise _invalid(f"Expected a JSON object in a string: {error}.", f"{where}.arguments") from None
+        raise invalid(f"Expected a JSON object in a string: {error}.", f"{where}.arguments") from None
     return ToolCall(call_id, call.name, arguments)
 
 
@@ -83,7 +83,7 @@ def _piece(part: Part, where: str) -> Piece:
         case schemas.FilePart(file):
             return _document(file, f"{where}.file")
         case _:
-            raise _invalid("The upstream takes no sound.", f"{where}.type")
+            raise invalid("The upstream takes no sound.", f"{where}.type")
 
 
 def _image(url: str, where: str) -> Image:
@@ -91,13 +91,13 @@ def _image(url: str, where: str) -> Image:
         return Image(Link(url))
     media_type, data = _data(url, where)
     if media_type not in _IMAGES:
-        raise _invalid(f"Expected one of {', '.join(sorted(_IMAGES))}, got {media_type or 'nothing'}.", where)
+        raise invalid(f"Expected one of {', '.join(sorted(_IMAGES))}, got {media_type or 'nothing'}.", where)
     return Image(Base64(media_type, data))
 
 
 def _document(file: schemas.FileData, where: str) -> Document:
     if file.file_id is not None:
-        raise _invalid("There are no uploaded files here; send 'file_data' instead.", f"{where}.file_id")
+        raise invalid("There are no uploaded files here; send 'file_data' instead.", f"{where}.file_id")
     where = f"{where}.file_data"
     if file.file_data is None:
         raise missing(where)
@@ -111,7 +111,7 @@ def _document(file: schemas.FileData, where: str) -> Document:
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text:
-        raise _invalid(f"Expected a PDF or a text file in UTF-8, got {media_type or 'data'}.", where)
+        raise invalid(f"Expected a PDF or a text file in UTF-8, got {media_type or 'data'}.", where)
     return Document(Text(text), file.filename)
 
 
@@ -124,16 +124,16 @@ def _data(url: str, where: str) -> tuple[str, str]:
     head, comma, rest = url.partition(",")
     kind, *parameters = head[:_LONGEST_HEAD].split(";")
     if not comma or kind[:5].lower() != "data:" or len(head) > _LONGEST_HEAD:
-        raise _invalid("Expected an http(s) URL or a data URL (data:<type>;base64,<data>).", where)
+        raise invalid("Expected an http(s) URL or a data URL (data:<type>;base64,<data>).", where)
     if rest.count("%") > _MOST_ESCAPES:
-        raise _invalid(f"The data has more than {_MOST_ESCAPES} escapes; send it as base64.", where)
+        raise invalid(f"The data has more than {_MOST_ESCAPES} escapes; send it as base64.", where)
     portions = _unescaped(rest)
     if any(parameter.strip().lower() == "base64" for parameter in parameters):
         data = _base64((portion.translate(None, _BLANKS) for portion in portions), where)
     else:
         data = base64.b64encode(b"".join(portions))
     if not data:
-        raise _invalid("The data is empty.", where)
+        raise invalid("The data is empty.", where)
     return kind[5:].strip().lower(), data.decode("ascii")
 
 
@@ -159,9 +159,9 @@ def _base64(portions: Iterable[bytes], where: str) -> bytes:
     data = b"".join(portions)
     digits = data.rstrip(b"=")
     if any(portion.translate(None, _BASE64 + b"=") for portion in portions) or b"=" in digits:
-        raise _invalid("The data is not valid base64: it has a character that is none of its digits.", where)
+        raise invalid("The data is not valid base64: it has a character that is none of its digits.", where)
     if len(data) % 4 or len(data) - len(digits) > _MOST_PADDING:
-        raise _invalid("The data is not valid base64: its length and padding do not fit.", where)
+        raise invalid("The data is not valid base64: its length and padding do not fit.", where)
     return data
 
 
@@ -169,5 +169,6 @@ def _is_link(url: str) -> bool:
     return url[:8].lower().startswith(("http://", "https://"))
 
 
-def _invalid(message: str, param: str) -> InvalidRequestError:
+def invalid(message: str, param: str) -> InvalidRequestError:
+    """Return the error for a parameter with a value that cannot be used."""
     return InvalidRequestError(f"Invalid value for '{param}': {message}", param=param, code="invalid_value")
