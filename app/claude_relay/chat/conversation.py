@@ -46,7 +46,7 @@ def turns(messages: Iterable[schemas.Message], custom_tools: Collection[str] = (
             param = where
         return conversation.joined()
     except TurnError as error:
-        raise invalid(f"{error}.", param) from None
+        raise invalid(str(error), param) from None
 
 
 def unsupported_fields(messages: Iterable[schemas.Message]) -> Iterator[str]:

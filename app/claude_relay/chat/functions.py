@@ -34,7 +34,7 @@ def offered_tools(request: schemas.ChatCompletionRequest) -> tuple[Tool, ...]:
     names: set[str] = set()
     for index, tool in enumerate(tools):
         if tool.name in names:
-            raise invalid(f"there are two functions with the name {tool.name!r}.", f"{field}[{index}]")
+            raise invalid(f"there are two functions with the name {tool.name!r}", f"{field}[{index}]")
         names.add(tool.name)
     allowed = {_known(chosen, names) for chosen in _allowed(request)}
     return tuple(tool for tool in tools if not allowed or tool.name in allowed)
@@ -49,7 +49,7 @@ def choice(request: schemas.ChatCompletionRequest, tools: tuple[Tool, ...]) -> T
     if not tools:
         if requires_tool(request):
             field = "function_call" if request.tool_choice is None else "tool_choice"
-            raise invalid("there are no functions to call.", field)
+            raise invalid("there are no functions to call", field)
         return ToolChoice()
     parallel = request.parallel_tool_calls is not False and not legacy(request)
     if forbids_tools(request):
@@ -161,5 +161,5 @@ def _chosen(tool: schemas.NamedToolChoice | schemas.NamedCustomToolChoice, where
 
 def _known(chosen: _Chosen, names: Collection[str]) -> str:
     if chosen.name not in names:
-        raise invalid(f"no function has the name {chosen.name!r}.", chosen.param)
+        raise invalid(f"no function has the name {chosen.name!r}", chosen.param)
     return chosen.name
