@@ -4,6 +4,9 @@ Each field is at once a flag of ``claude-relay serve``, a variable ``CLAUDE_RELA
 ``claude_relay.settings_loading`` reads them.
 """
 
+from collections.abc import Mapping
+from functools import cached_property
+from types import MappingProxyType
 from typing import Annotated, Literal
 
 import msgspec
@@ -26,7 +29,7 @@ UNRESTRICTED = {"restricted": False}
 """Of any other setting."""
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """The operator's choices, checked."""
 
     host: Annotated[str, Meta(description="Address to listen on.", extra=RESTRICTED)] = "0.0.0.0"  # noqa: S104 - as documented
@@ -302,10 +305,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="How messages are logged: lines for people, or JSON for programs.", extra=UNRESTRICTED),
     ] = "text"
 
-    @property
-    def aliases(self) -> dict[str, str]:
+    @cached_property
+    def aliases(self) -> Mapping[str, str]:
         """Models by the other names they have."""
-        return dict(parse_alias(alias) for alias in self.alias)
+        return MappingProxyType(dict(map(parse_alias, self.alias)))
 
     def __repr__(self) -> str:
         """Show the settings, but no secret: what is shown may end up in a log."""

@@ -415,6 +415,14 @@ def test_an_alias_that_is_no_pair_is_told_by_the_variable(dotenv: Path, source: 
     assert f"got {bad.rpartition(',')[2].strip()!r}" in raised.value.message
 
 
+def test_aliases_are_read_once_and_nobody_changes_them(dotenv: Path) -> None:
+    settings = loaded(dotenv, None, CLAUDE_RELAY_ALIAS="gpt-4o=sonnet")
+
+    assert settings.aliases is settings.aliases
+    with pytest.raises(TypeError):
+        settings.aliases["o1"] = "opus"  # type: ignore[index]
+
+
 def test_without_aliases_there_are_none(dotenv: Path) -> None:
     assert loaded(dotenv).aliases == {}
     assert loaded(dotenv, None, CLAUDE_RELAY_ALIAS=" , ").aliases == {}

@@ -1,17 +1,17 @@
 """Messages -> a system prompt and turns. Pure."""
 
-import itertools
 from collections.abc import Collection, Iterable, Iterator
 
 from claude_relay.chat import schemas
-from claude_relay.chat.content import function_call, pieces, tool_call
-from claude_relay.engine.vocabulary import Image, Piece, Role, Text, ToolCall, ToolResult, Turn
-from claude_relay.errors import InvalidRequestError
+from claude_relay.chat.content import function_call, invalid, pieces, tool_call
+from claude_relay.engine.turns import TurnError, Turns
+from claude_relay.engine.vocabulary import Image, Text, ToolCall, ToolResult, Turn
 
-_NAMED = 5
-"""Calls that an error names; there may be many."""
-_OPENING = Turn("user", (Text("."),))
-"""A conversation begins with the user, but many clients begin with a greeting of the assistant."""
+_RESULT_OF: dict[type[schemas.Message], str] = {
+    schemas.ToolMessage: ".tool_call_id",
+    schemas.FunctionMessage: ".name",
+}
+"""What names the call that a message is the result of."""
 
 
 def system_prompt(messages: Iterable[schemas.Message]) -> str | None:
@@ -27,7 +27,7 @@ def system_prompt(messages: Iterable[schemas.Message]) -> str | None:
 
 
 def turns(messages: Iterable[schemas.Message], custom_tools: Collection[str] = ()) -> tuple[Turn, ...]:
-    """Return what was said, turn by turn; messages of one role in a row are one turn.
+    """Return what was said, turn by turn.
 
     Args:
         messages: The messages.
@@ -36,14 +36,17 @@ def turns(messages: Iterable[schemas.Message], custom_tools: Collection[str] = (
     Raises:
         InvalidRequestError: A message cannot be understood, or answers a call that was not made.
     """
-    joined: list[tuple[Role, list[Piece]]] = []
-    for role, content in _contents(messages, custom_tools):
-        if joined and joined[-1][0] == role:
-            joined[-1][1].extend(content)
-        elif content:
-            joined.append((role, list(content)))
-    made = tuple(Turn(role, tuple(content)) for role, content in joined)
-    return (_OPENING, *made) if made and made[0].role == "assistant" else made
+    conversation = Turns()
+    param = "messages"
+    try:
+        for index, message in enumerate(messages):
+            where = f"messages[{index}]"
+            param = where + _RESULT_OF.get(type(message), "")
+            _add(conversation, message, where, custom_tools)
+            param = where
+        return conversation.joined()
+    except TurnError as error:
+        raise invalid(str(error), param) from None
 
 
 def unsupported_fields(messages: Iterable[schemas.Message]) -> Iterator[str]:
@@ -58,43 +61,22 @@ def unsupported_fields(messages: Iterable[schemas.Message]) -> Iterator[str]:
                 yield "messages.content.image_url.detail"
 
 
-def _contents(
-    messages: Iterable[schemas.Message], custom_tools: Collection[str]
-) -> Iterator[tuple[Role, tuple[Piece, ...]]]:
-    waiting: dict[str, str] = {}
-    where = "messages"
-    for index, message in enumerate(messages):
-        where = f"messages[{index}]"
-        if isinstance(message, schemas.UserMessage | schemas.AssistantMessage):
-            _require_results(waiting, where)
-        match message:
-            case schemas.UserMessage(content):
-                yield "user", pieces(content, f"{where}.content")
-            case schemas.AssistantMessage():
-                calls = _calls(message, where, custom_tools)
-                waiting = {call.id: call.name for call in calls}
-                yield "assistant", (*pieces(message.content or message.refusal, f"{where}.content"), *calls)
-            case schemas.ToolMessage(call_id):
-                if waiting.pop(call_id, None) is None:
-                    raise _unknown_call(call_id, f"{where}.tool_call_id")
-                yield "user", (ToolResult(call_id, _returned(message.content, where)),)
-            case schemas.FunctionMessage(name, content):
-                call_id = next((known for known, called in waiting.items() if called == name), "")
-                if waiting.pop(call_id, None) is None:
-                    raise _unknown_call(name, f"{where}.name")
-                yield "user", (ToolResult(call_id, _returned(content, where)),)
-    _require_results(waiting, where)
-
-
-def _require_results(waiting: dict[str, str], where: str) -> None:
-    """Every call must have its result before the conversation goes on; the upstream would be told of an error."""
-    if waiting:
-        raise InvalidRequestError(
-            f"Invalid value for '{where}': {len(waiting)} calls of tools have no result before it, such as "
-            f"{', '.join(itertools.islice(waiting, _NAMED))}.",
-            param=where,
-            code="invalid_value",
-        )
+def _add(conversation: Turns, message: schemas.Message, where: str, custom_tools: Collection[str]) -> None:
+    match message:
+        case schemas.UserMessage(content):
+            conversation.go_on()
+            conversation.add("user", pieces(content, f"{where}.content"))
+        case schemas.AssistantMessage():
+            conversation.go_on()
+            calls = _calls(message, where, custom_tools)
+            said = pieces(message.content or message.refusal, f"{where}.content")
+            conversation.add("assistant", (*said, *calls))
+        case schemas.ToolMessage(call_id):
+            conversation.take_call(call_id)
+            conversation.add("user", (_result(call_id, message, where),))
+        case schemas.FunctionMessage(name):
+            call_id = conversation.take_call_of(name)
+            conversation.add("user", (_result(call_id, message, where),))
 
 
 def _calls(message: schemas.AssistantMessage, where: str, custom_tools: Collection[str]) -> tuple[ToolCall, ...]:
@@ -112,14 +94,6 @@ def _id_of(where: str) -> str:
     return "call_" + "".join(filter(str.isdigit, where))
 
 
-def _returned(content: str | list[schemas.TextPart | schemas.ImagePart] | None, where: str) -> tuple[Text | Image, ...]:
-    found = pieces(content, f"{where}.content")
-    return tuple(piece for piece in found if isinstance(piece, Text | Image))
-
-
-def _unknown_call(name: str, param: str) -> InvalidRequestError:
-    return InvalidRequestError(
-        f"Invalid value for '{param}': no earlier message of the assistant makes the call {name!r}.",
-        param=param,
-        code="invalid_value",
-    )
+def _result(call_id: str, message: schemas.ToolMessage | schemas.FunctionMessage, where: str) -> ToolResult:
+    found = pieces(message.content, f"{where}.content")
+    return ToolResult(call_id, tuple(piece for piece in found if isinstance(piece, Text | Image)))

@@ -8,8 +8,9 @@ from msgspec import Struct
 from claude_relay.chat import schemas
 from claude_relay.chat.arguments import FIELD
 from claude_relay.chat.calls import CustomTools
+from claude_relay.chat.content import invalid
 from claude_relay.engine.vocabulary import Tool, ToolChoice
-from claude_relay.errors import InvalidRequestError, missing
+from claude_relay.errors import missing
 
 _NO_ARGUMENTS = {"type": "object", "properties": {}}
 
@@ -33,7 +34,7 @@ def offered_tools(request: schemas.ChatCompletionRequest) -> tuple[Tool, ...]:
     names: set[str] = set()
     for index, tool in enumerate(tools):
         if tool.name in names:
-            raise _invalid(f"there are two functions with the name {tool.name!r}", f"{field}[{index}]")
+            raise invalid(f"there are two functions with the name {tool.name!r}", f"{field}[{index}]")
         names.add(tool.name)
     allowed = {_known(chosen, names) for chosen in _allowed(request)}
     return tuple(tool for tool in tools if not allowed or tool.name in allowed)
@@ -48,7 +49,7 @@ def choice(request: schemas.ChatCompletionRequest, tools: tuple[Tool, ...]) -> T
     if not tools:
         if requires_tool(request):
             field = "function_call" if request.tool_choice is None else "tool_choice"
-            raise _invalid("there are no functions to call", field)
+            raise invalid("there are no functions to call", field)
         return ToolChoice()
     parallel = request.parallel_tool_calls is not False and not legacy(request)
     if forbids_tools(request):
@@ -160,9 +161,5 @@ def _chosen(tool: schemas.NamedToolChoice | schemas.NamedCustomToolChoice, where
 
 def _known(chosen: _Chosen, names: Collection[str]) -> str:
     if chosen.name not in names:
-        raise _invalid(f"no function has the name {chosen.name!r}", chosen.param)
+        raise invalid(f"no function has the name {chosen.name!r}", chosen.param)
     return chosen.name
-
-
-def _invalid(message: str, param: str) -> InvalidRequestError:
-    return InvalidRequestError(f"Invalid value for '{param}': {message}.", param=param, code="invalid_value")

@@ -8,13 +8,13 @@ from msgspec.structs import replace
 
 from claude_relay.chat import conversation, functions, schemas
 from claude_relay.chat.parameters import PARAMETERS
+from claude_relay.engine import model_names
 from claude_relay.engine.json_schema import SchemaError, examine
 from claude_relay.engine.vocabulary import Effort, JsonOutput, RunRequest, Sampling, Text, ToolChoice, Turn
 from claude_relay.errors import InvalidRequestError
 from claude_relay.settings import Personality
 from claude_relay.web.parameters import Question, unsupported
 
-_PERSONALITIES: dict[str, Personality] = {"agent": "agent", "chat": "chat"}
 _SAMPLING = ("temperature", "top_p", "top_k")
 _ANY_OBJECT: dict[str, Any] = {"type": "object"}
 
@@ -55,10 +55,9 @@ def to_run_request(
         InvalidRequestError: The request asks for what the relay cannot do.
     """
     tools = functions.offered_tools(request)
-    if tools:
-        # who brings tools wants a model that uses them, unless the model's name says otherwise
-        defaults = replace(defaults, personality="chat")
-    model, personality = resolve(request.model or defaults.model, defaults)
+    name = model_names.resolve(request.model or defaults.model, defaults.aliases)
+    # who brings tools wants a model that uses them, unless the model's name says otherwise
+    personality = name.personality or ("chat" if tools else defaults.personality)
     if personality == "agent" and functions.forbids_tools(request):
         tools = ()
     forced = personality == "chat" and functions.requires_tool(request)
@@ -77,7 +76,7 @@ def to_run_request(
         )
     system, turns = _conversation(request)
     run = RunRequest(
-        model,
+        name.model,
         personality,
         system,
         turns,
@@ -90,26 +89,6 @@ def to_run_request(
         account,
     )
     return Question(run, tuple(dict.fromkeys(ignored)))
-
-
-def resolve(name: str, defaults: Defaults) -> tuple[str, Personality]:
-    """Return the CLI's model and the personality that a client's model name stands for.
-
-    ``sonnet:chat`` names both; an alias may name both too, and the client's own suffix wins.
-    """
-    if name in defaults.aliases:
-        return _split(defaults.aliases[name], defaults.personality)
-    model, personality = _split(name, defaults.personality)
-    if model in defaults.aliases:
-        return _split(defaults.aliases[model], personality)[0], personality
-    return model, personality
-
-
-def _split(name: str, default: Personality) -> tuple[str, Personality]:
-    model, _, suffix = name.rpartition(":")
-    if model and suffix in _PERSONALITIES:
-        return model, _PERSONALITIES[suffix]
-    return name, default
 
 
 def _conversation(request: schemas.ChatCompletionRequest) -> tuple[str | None, tuple[Turn, ...]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from claude_relay.engine import model_names
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.models.schemas import Model, ModelList
 
@@ -17,15 +18,9 @@ def listed(runner: ClaudeRunner, aliases: Mapping[str, str]) -> ModelList:
 
 def described(name: str, runner: ClaudeRunner, aliases: Mapping[str, str]) -> Model:
     """Return one model; any name is a model, since only the upstream knows which exist."""
-    asked = _bare(aliases.get(_bare(name), name))
     return Model(
         id=name,
         created=_CREATED,
         owned_by=_OWNERS.get(runner.name, runner.name),
-        context_length=runner.context_window(asked),
+        context_length=runner.context_window(model_names.resolve(name, aliases).model),
     )
-
-
-def _bare(name: str) -> str:
-    """Return a model's name without the personality."""
-    return name.removesuffix(":chat").removesuffix(":agent")

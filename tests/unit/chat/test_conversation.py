@@ -12,7 +12,6 @@ from claude_relay.engine.vocabulary import Image, Link, Text, ToolCall, ToolResu
 from claude_relay.errors import InvalidRequestError
 from tests.unit.chat.bodies import messages
 
-OPENING = Turn("user", (Text("."),))
 CALL = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": '{"city":"Bern"}'}}
 CALLED = ToolCall("call_1", "weather", {"city": "Bern"})
 RESULT = {"role": "tool", "tool_call_id": "call_1", "content": "mild"}
@@ -100,24 +99,8 @@ def test_a_message_may_lack_its_content(role: str) -> None:
     assert said(user("a"), {"role": role}) == [("user", ["a"])]
 
 
-def test_messages_of_one_role_in_a_row_are_one_turn_with_all_their_texts() -> None:
-    assert said(user("a"), user("b"), assistant("c"), assistant("d"), user("e")) == [
-        ("user", ["a", "b"]),
-        ("assistant", ["c", "d"]),
-        ("user", ["e"]),
-    ]
-
-
 def test_instructions_in_between_do_not_part_a_turn() -> None:
     assert said(user("a"), {"role": "system", "content": "s"}, user("b")) == [("user", ["a", "b"])]
-
-
-def test_a_conversation_that_the_assistant_began_gets_an_opening() -> None:
-    assert turns(messages(assistant("Welcome!"), user("hi")))[:2] == (OPENING, Turn("assistant", (Text("Welcome!"),)))
-
-
-def test_a_silent_beginning_is_not_the_assistants() -> None:
-    assert said(assistant(""), user("hi")) == [("user", ["hi"])]
 
 
 def test_the_beginning_of_an_answer_stays_at_the_end() -> None:

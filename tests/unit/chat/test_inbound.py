@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from claude_relay.chat.inbound import resolve
+from claude_relay.chat.inbound import to_run_request
 from claude_relay.engine.vocabulary import JsonOutput, RunRequest, Sampling, Text, Turn
 from claude_relay.errors import InvalidRequestError
 from claude_relay.settings import Personality
-from tests.unit.chat.bodies import HELLO, defaults, to_question
+from tests.unit.chat.bodies import HELLO, defaults, request, to_question
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
 
@@ -42,24 +42,17 @@ def test_a_request_that_asks_for_nothing_special_is_just_the_conversation() -> N
     [
         ("sonnet", ("sonnet", "chat")),
         ("sonnet:agent", ("sonnet", "agent")),
-        ("sonnet:chat", ("sonnet", "chat")),
-        ("vendor/model:7b", ("vendor/model:7b", "chat")),
-        ("vendor/model:7b:agent", ("vendor/model:7b", "agent")),
-        ("arn:aws:bedrock:x", ("arn:aws:bedrock:x", "chat")),
-        (":agent", (":agent", "chat")),
         ("gpt-4o", ("opus", "chat")),
-        ("gpt-4o:agent", ("opus", "agent")),
         ("worker", ("haiku", "agent")),
         ("worker:chat", ("haiku", "chat")),
-        ("GPT-4o", ("GPT-4o", "chat")),
     ],
 )
-def test_a_name_stands_for_a_model_and_what_answers(name: str, expected: tuple[str, Personality]) -> None:
-    assert resolve(name, defaults(aliases={"gpt-4o": "opus", "worker": "haiku:agent"})) == expected
+def test_a_name_says_what_answers_or_the_operator_does(name: str, expected: tuple[str, Personality]) -> None:
+    aliases = {"gpt-4o": "opus", "worker": "haiku:agent"}
 
+    run = to_run_request(request(model=name), defaults(aliases=aliases)).run
 
-def test_a_name_with_a_suffix_may_be_an_alias_itself() -> None:
-    assert resolve("sonnet:agent", defaults(aliases={"sonnet:agent": "opus"})) == ("opus", "chat")
+    assert (run.model, run.personality) == expected
 
 
 @pytest.mark.parametrize("model", [None, ""])

@@ -1,0 +1,119 @@
+"""Images and files as clients send them -> pieces of turns. Pure: nothing is fetched, data is only checked."""
+
+import base64
+import string
+from collections.abc import Iterable, Iterator
+from urllib.parse import unquote_to_bytes
+
+from claude_relay.engine.vocabulary import Base64, Document, Image, Link, Text
+
+_IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+_PDF = "application/pdf"
+_BASE64 = string.ascii_letters.encode() + string.digits.encode() + b"+/"
+_MOST_PADDING = 2
+_LONGEST_HEAD = 1_000
+"""Characters before the data of a data URL."""
+_BLANKS = b" \t\r\n\v\f"
+_PORTION = 1024 * 1024
+"""Characters that are worked on at once, so that others have their turns meanwhile; a multiple of four."""
+_MOST_ESCAPES = 100_000
+"""Percent signs in a data URL: each takes longer than a hundred other characters."""
+
+
+class MediaError(ValueError):
+    """An image or a file is not what it should be, or nothing that the upstream can take; the text says why."""
+
+
+def image(url: str) -> Image:
+    """Return an image.
+
+    Args:
+        url: Its address, or a data URL.
+
+    Raises:
+        MediaError: It cannot be used.
+    """
+    if _is_link(url):
+        return Image(Link(url))
+    media_type, data = _data(url)
+    if media_type not in _IMAGES:
+        raise MediaError(f"Expected one of {', '.join(sorted(_IMAGES))}, got {media_type or 'nothing'}")
+    return Image(Base64(media_type, data))
+
+
+def document(url: str, name: str | None = None) -> Document:
+    """Return a file: a PDF, or text.
+
+    Args:
+        url: Its address, or a data URL.
+        name: Its name.
+
+    Raises:
+        MediaError: It cannot be used.
+    """
+    if _is_link(url):
+        return Document(Link(url), name)
+    media_type, data = _data(url)
+    if media_type == _PDF:
+        return Document(Base64(_PDF, data), name)
+    try:
+        text = b"".join(base64.b64decode(data[at : at + _PORTION]) for at in range(0, len(data), _PORTION)).decode()
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise MediaError(f"Expected a PDF or a text file in UTF-8, got {media_type or 'data'}")
+    return Document(Text(text), name)
+
+
+def _data(url: str) -> tuple[str, str]:
+    """Return the media type and the base64 of a data URL, which is not decoded: checking it takes less.
+
+    Raises:
+        MediaError: It is none, its data is broken, or empty.
+    """
+    head, comma, rest = url.partition(",")
+    kind, *parameters = head[:_LONGEST_HEAD].split(";")
+    if not comma or kind[:5].lower() != "data:" or len(head) > _LONGEST_HEAD:
+        raise MediaError("Expected an http(s) URL or a data URL (data:<type>;base64,<data>)")
+    if rest.count("%") > _MOST_ESCAPES:
+        raise MediaError(f"The data has more than {_MOST_ESCAPES} escapes; send it as base64")
+    portions = _unescaped(rest)
+    if any(parameter.strip().lower() == "base64" for parameter in parameters):
+        data = _base64(portion.translate(None, _BLANKS) for portion in portions)
+    else:
+        data = base64.b64encode(b"".join(portions))
+    if not data:
+        raise MediaError("The data is empty")
+    return kind[5:].strip().lower(), data.decode("ascii")
+
+
+def _unescaped(text: str) -> Iterator[bytes]:
+    """Yield what a text with percent signs stands for, portion by portion."""
+    start = 0
+    while start < len(text):
+        portion = text[start : start + _PORTION]
+        if (cut := portion.rfind("%", len(portion) - 2)) > 0 and start + len(portion) < len(text):
+            # an escape is not cut
+            portion = portion[:cut]
+        start += len(portion)
+        yield unquote_to_bytes(portion)
+
+
+def _base64(portions: Iterable[bytes]) -> bytes:
+    """Return base64 that comes in portions, less its blanks.
+
+    Raises:
+        MediaError: It is none.
+    """
+    portions = list(portions)
+    data = b"".join(portions)
+    digits = data.rstrip(b"=")
+    if any(portion.translate(None, _BASE64 + b"=") for portion in portions) or b"=" in digits:
+        raise MediaError("The data is not valid base64: it has a character that is none of its digits")
+    if len(data) % 4 or len(data) - len(digits) > _MOST_PADDING:
+        raise MediaError("The data is not valid base64: its length and padding do not fit")
+    return data
+
+
+def _is_link(url: str) -> bool:
+    return url[:8].lower().startswith(("http://", "https://"))

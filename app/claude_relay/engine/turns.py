@@ -1,0 +1,80 @@
+"""Messages in order -> turns, as the upstream takes them. Pure."""
+
+import itertools
+from collections.abc import Iterable
+
+from claude_relay.engine.vocabulary import Piece, Role, Text, ToolCall, Turn
+
+_NAMED = 5
+"""Calls that an error names; there may be many."""
+_OPENING = Turn("user", (Text("."),))
+"""A conversation begins with the user, but many clients begin with a greeting of the assistant."""
+
+
+class TurnError(ValueError):
+    """The messages are no conversation; the text says why."""
+
+
+class Turns:
+    """Joins messages of one role in a row, and sees that every call of a tool has its result in time.
+
+    For each message: ``go_on`` if it is more than the result of a call, ``take_call`` for each result, then ``add``.
+    """
+
+    def __init__(self) -> None:
+        self._joined: list[tuple[Role, list[Piece]]] = []
+        self._waiting: dict[str, str] = {}
+
+    def go_on(self) -> None:
+        """Require that no call waits for its result; the upstream would be told of an error.
+
+        Raises:
+            TurnError: One does.
+        """
+        if self._waiting:
+            named = ", ".join(itertools.islice(self._waiting, _NAMED))
+            raise TurnError(f"{len(self._waiting)} calls of tools have no result before it, such as {named}")
+
+    def take_call(self, call_id: str) -> None:
+        """Take a call that has its result.
+
+        Raises:
+            TurnError: No such call waits.
+        """
+        if self._waiting.pop(call_id, None) is None:
+            raise _unknown(call_id)
+
+    def take_call_of(self, tool: str) -> str:
+        """Take the first call of a tool that waits, for results that do not name their call; return its id.
+
+        Raises:
+            TurnError: None waits.
+        """
+        for call_id, called in self._waiting.items():
+            if called == tool:
+                del self._waiting[call_id]
+                return call_id
+        raise _unknown(tool)
+
+    def add(self, role: Role, content: Iterable[Piece]) -> None:
+        """Add what a message says, if anything. Calls in it wait for their results from here on."""
+        content = tuple(content)
+        self._waiting.update((piece.id, piece.name) for piece in content if isinstance(piece, ToolCall))
+        if self._joined and self._joined[-1][0] == role:
+            self._joined[-1][1].extend(content)
+        elif content:
+            self._joined.append((role, list(content)))
+
+    def joined(self) -> tuple[Turn, ...]:
+        """Return the turns. They begin with the user, roles alternate, and none is empty.
+
+        Raises:
+            TurnError: A call still waits for its result.
+        """
+        self.go_on()
+        made = tuple(Turn(role, tuple(content)) for role, content in self._joined)
+        return (_OPENING, *made) if made and made[0].role == "assistant" else made
+
+
+def _unknown(name: str) -> TurnError:
+    return TurnError(f"no earlier message of the assistant makes the call {name!r}")
