@@ -5,6 +5,7 @@ new question with 50 deltas, and with one: a body of 495 KB; the next turn of a 
 on average and which a process holds; and a conversation of 201 messages that no process holds, and is handed over.
 """
 
+import json
 from collections.abc import Iterator
 from itertools import count
 
@@ -13,6 +14,7 @@ from tests.benchmarks.stub_cli import TEXT
 
 DELTAS = 50
 LARGE = 495_000
+LINE = 'This is one line of many, and this is "quoted" in it.\n'
 MESSAGES = 201
 SLICES, REQUESTS = 10, 20
 """Slices of a round, and requests of a slice."""
@@ -37,7 +39,7 @@ def _streamed(server: Server) -> Iterator[None]:
 
 
 def _large(server: Server) -> Iterator[None]:
-    return _asked(server, f"{'word ' * (LARGE // 5)} 1")
+    return _asked(server, f"{LINE * (LARGE // len(json.dumps(LINE)))} 1")
 
 
 def _asked(server: Server, text: str) -> Iterator[None]:
