@@ -1,7 +1,7 @@
 """The client's functions and custom tools -> neutral tools, and what the model may do with them. Pure."""
 
 from collections.abc import Collection, Iterator
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -40,37 +40,25 @@ def offered_tools(request: schemas.ChatCompletionRequest) -> tuple[Tool, ...]:
     return tuple(tool for tool in tools if not allowed or tool.name in allowed)
 
 
-def choice(request: schemas.ChatCompletionRequest, tools: tuple[Tool, ...]) -> ToolChoice:
-    """Return what the model may do with the tools.
+def choice(request: schemas.ChatCompletionRequest) -> ToolChoice:
+    """Return what the model may do with the tools."""
+    mode, chosen = _mode(request), _named(request)
+    parallel = mode == "none" or (request.parallel_tool_calls is not False and not legacy(request))
+    return ToolChoice(mode, chosen.name if chosen else None, parallel)
+
+
+def require_offered(request: schemas.ChatCompletionRequest, tools: tuple[Tool, ...]) -> None:
+    """Check that what must be called can be.
 
     Raises:
         InvalidRequestError: A tool must be called that is not offered.
     """
-    if not tools:
-        if requires_tool(request):
-            field = "function_call" if request.tool_choice is None else "tool_choice"
-            raise invalid("there are no functions to call", field)
-        return ToolChoice()
-    parallel = request.parallel_tool_calls is not False and not legacy(request)
-    if forbids_tools(request):
-        return ToolChoice("none")
-    if chosen := _named(request):
-        return ToolChoice("required", _known(chosen, {tool.name for tool in tools}), parallel)
-    return ToolChoice("required" if requires_tool(request) else "auto", parallel=parallel)
-
-
-def requires_tool(request: schemas.ChatCompletionRequest) -> bool:
-    """Whether the model must call a tool."""
-    if request.tool_choice is None:
-        return isinstance(request.function_call, schemas.FunctionName)
-    if isinstance(request.tool_choice, schemas.AllowedToolsChoice):
-        return request.tool_choice.allowed_tools.mode == "required"
-    return request.tool_choice not in {"auto", "none"}
-
-
-def forbids_tools(request: schemas.ChatCompletionRequest) -> bool:
-    """Whether the model must not call a tool."""
-    return request.tool_choice == "none" or (request.tool_choice is None and request.function_call == "none")
+    if not tools and _mode(request) == "required":
+        raise invalid(
+            "there are no functions to call", "function_call" if request.tool_choice is None else "tool_choice"
+        )
+    if tools and (chosen := _named(request)):
+        _known(chosen, {tool.name for tool in tools})
 
 
 def legacy(request: schemas.ChatCompletionRequest) -> bool:
@@ -142,6 +130,17 @@ def _allowed(request: schemas.ChatCompletionRequest) -> list[_Chosen]:
         return []
     tools = request.tool_choice.allowed_tools.tools
     return [_chosen(tool, f"tool_choice.allowed_tools.tools[{index}]") for index, tool in enumerate(tools)]
+
+
+def _mode(request: schemas.ChatCompletionRequest) -> Literal["auto", "none", "required"]:
+    match request.function_call if request.tool_choice is None else request.tool_choice:
+        case None:
+            return "auto"
+        case schemas.AllowedToolsChoice(allowed):
+            return allowed.mode
+        case "auto" | "none" | "required" as mode:
+            return mode
+    return "required"
 
 
 def _named(request: schemas.ChatCompletionRequest) -> _Chosen | None:

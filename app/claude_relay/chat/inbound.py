@@ -9,13 +9,20 @@ from msgspec.structs import replace
 from claude_relay.chat import conversation, functions, schemas
 from claude_relay.chat.parameters import PARAMETERS
 from claude_relay.engine import model_names
+from claude_relay.engine.constraints import Option, constrained
 from claude_relay.engine.json_schema import SchemaError, examine
-from claude_relay.engine.vocabulary import Effort, JsonOutput, RunRequest, Sampling, Text, ToolChoice, Turn
+from claude_relay.engine.vocabulary import JsonOutput, RunRequest, Sampling, Text, Turn
 from claude_relay.errors import InvalidRequestError
 from claude_relay.settings import Personality
 from claude_relay.web.parameters import Question, unsupported
 
-_SAMPLING = ("temperature", "top_p", "top_k")
+_NAMES: Mapping[Option, str] = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "top_k": "top_k",
+    "effort": "reasoning_effort",
+}
+"""Parameters that give way to others; the table tells which an agent ignores."""
 _ANY_OBJECT: dict[str, Any] = {"type": "object"}
 
 
@@ -58,37 +65,37 @@ def to_run_request(
     name = model_names.resolve(request.model or defaults.model, defaults.aliases)
     # who brings tools wants a model that uses them, unless the model's name says otherwise
     personality = name.personality or ("chat" if tools else defaults.personality)
-    if personality == "agent" and functions.forbids_tools(request):
-        tools = ()
-    forced = personality == "chat" and functions.requires_tool(request)
-    ignored = (
+    # the messages are read last: a strict relay refuses before that
+    asked = RunRequest(
+        name.model,
+        personality,
+        system=None,
+        turns=(),
+        sampling=_sampling(request),
+        effort="low" if request.reasoning_effort == "minimal" else request.reasoning_effort,
+        tools=tools,
+        tool_choice=functions.choice(request),
+        caller=caller,
+        account=account,
+    )
+    run, left_out = constrained(asked)
+    without_effect = (
         *unsupported(PARAMETERS, request, personality, unknown),
-        *(_excluded(request) if not forced else _thoughts(request)),
+        *(_NAMES[option] for option in left_out if option in _NAMES),
         *conversation.unsupported_fields(request.messages),
         *functions.unenforced(request),
         *_obfuscation(request),
     )
+    ignored = tuple(dict.fromkeys(without_effect))
     if ignored and defaults.strict:
         raise InvalidRequestError(
-            f"These have no effect here: {', '.join(dict.fromkeys(ignored))}.",
-            param=ignored[0],
-            code="unsupported_parameter",
+            f"These have no effect here: {', '.join(ignored)}.", param=ignored[0], code="unsupported_parameter"
         )
     system, turns = _conversation(request)
-    run = RunRequest(
-        name.model,
-        personality,
-        system,
-        turns,
-        _sampling(request, personality, forced=forced),
-        _effort(request, personality, forced=forced),
-        _output(request, personality),
-        tools,
-        ToolChoice() if personality == "agent" else functions.choice(request, tools),
-        caller,
-        account,
-    )
-    return Question(run, tuple(dict.fromkeys(ignored)))
+    output = _output(request, personality)
+    if personality == "chat":
+        functions.require_offered(request, tools)
+    return Question(replace(run, system=system, turns=turns, output=output), ignored)
 
 
 def _conversation(request: schemas.ChatCompletionRequest) -> tuple[str | None, tuple[Turn, ...]]:
@@ -102,51 +109,17 @@ def _conversation(request: schemas.ChatCompletionRequest) -> tuple[str | None, t
     raise InvalidRequestError("The messages say nothing.", param="messages", code="invalid_value")
 
 
-def _effort(request: schemas.ChatCompletionRequest, personality: Personality, *, forced: bool) -> Effort | None:
-    """Thinking excludes a choice of words upstream, and a forced call: then there is none, unless asked for."""
-    if forced:
-        return "none"
-    if request.reasoning_effort is None:
-        return "none" if personality == "chat" and _chooses_words(request) else None
-    return "low" if request.reasoning_effort == "minimal" else request.reasoning_effort
-
-
-def _excluded(request: schemas.ChatCompletionRequest) -> tuple[str, ...]:
-    """Name the choices of words that give way to an explicit request to think."""
-    if request.reasoning_effort in {None, "none"}:
-        return ()
-    return tuple(name for name in _SAMPLING if getattr(request, name) is not None)
-
-
-def _thoughts(request: schemas.ChatCompletionRequest) -> tuple[str, ...]:
-    """Name the request to think that gives way to a forced call."""
-    return ("reasoning_effort",) if request.reasoning_effort not in {None, "none"} else ()
-
-
 def _obfuscation(request: schemas.ChatCompletionRequest) -> tuple[str, ...]:
     asked = request.stream_options is not None and request.stream_options.include_obfuscation
     return ("stream_options.include_obfuscation",) if asked else ()
 
 
-def _chooses_words(request: schemas.ChatCompletionRequest) -> bool:
-    return any(getattr(request, name) is not None for name in _SAMPLING)
-
-
-def _sampling(request: schemas.ChatCompletionRequest, personality: Personality, *, forced: bool) -> Sampling:
+def _sampling(request: schemas.ChatCompletionRequest) -> Sampling:
     stop = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop or ())
-    stop = tuple(text for text in stop if text)
-    if personality == "agent":
-        return Sampling(stop=stop)
     most = request.max_tokens if request.max_completion_tokens is None else request.max_completion_tokens
-    limits = Sampling(max_tokens=most or None, stop=stop)
-    if _excluded(request) and not forced:
-        return limits
-    return replace(limits, temperature=_clamped(request.temperature), top_p=request.top_p, top_k=request.top_k)
-
-
-def _clamped(temperature: float | None) -> float | None:
-    """OpenAI's scale ends at 2, the upstream's at 1."""
-    return None if temperature is None else min(temperature, 1.0)
+    return Sampling(
+        request.temperature, request.top_p, request.top_k, most or None, tuple(text for text in stop if text)
+    )
 
 
 def _output(request: schemas.ChatCompletionRequest, personality: Personality) -> JsonOutput | None:

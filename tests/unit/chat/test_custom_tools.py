@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from openai.types.chat import ChatCompletion
 
-from claude_relay.chat.functions import choice, custom_tools, offered_tools
+from claude_relay.chat.functions import custom_tools, offered_tools
 from claude_relay.chat.outbound import RenderOptions, chunks, fold
 from claude_relay.engine.fanout import Indexed
 from claude_relay.engine.vocabulary import (
@@ -154,7 +154,6 @@ def test_an_agent_is_offered_what_is_allowed_too() -> None:
 def test_a_choice_of_tools_without_tools_is_refused() -> None:
     allowed = {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [TIME]}}
 
-    assert choice(request(), ()) == ToolChoice()
     assert refused(tool_choice=allowed).param == "tool_choice.allowed_tools.tools[0].function.name"
 
 

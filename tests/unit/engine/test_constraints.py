@@ -1,0 +1,108 @@
+"""What a request asks for and cannot have together."""
+
+from typing import Any
+
+import pytest
+
+from claude_relay.engine.constraints import Option, constrained
+from claude_relay.engine.vocabulary import Effort, RunRequest, Sampling, Text, Tool, ToolChoice, Turn
+from claude_relay.settings import Personality
+
+TOOLS = (Tool("weather", "", {"type": "object"}),)
+TURNS = (Turn("user", (Text("?"),)),)
+WORDING = Sampling(temperature=0.5, top_p=0.4, top_k=3, max_tokens=9, stop=("END",))
+FORCING = [ToolChoice("required"), ToolChoice("required", "weather", parallel=False)]
+
+
+def asked(personality: Personality = "chat", **fields: Any) -> RunRequest:
+    return RunRequest("sonnet", personality, "system", TURNS, **fields)
+
+
+@pytest.mark.parametrize("personality", ["chat", "agent"])
+@pytest.mark.parametrize("effort", [None, "none", "high"])
+def test_what_asks_for_nothing_special_is_run_as_it_is(personality: Personality, effort: Effort | None) -> None:
+    request = asked(personality, effort=effort, tools=TOOLS, sampling=Sampling(stop=("END",)))
+
+    assert constrained(request) == (request, ())
+
+
+# --- thinking and words ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("temperature", "run"), [(None, None), (0.0, 0.0), (0.3, 0.3), (1.0, 1.0), (1.5, 1.0), (2, 1)])
+def test_a_temperature_ends_where_the_upstreams_scale_does(temperature: float | None, run: float | None) -> None:
+    assert constrained(asked(sampling=Sampling(temperature=temperature)))[0].sampling == Sampling(temperature=run)
+
+
+@pytest.mark.parametrize("wording", [Sampling(temperature=0.0), Sampling(top_p=0.0), Sampling(top_k=0)])
+@pytest.mark.parametrize("effort", [None, "none"])
+def test_a_choice_of_words_switches_thinking_off(wording: Sampling, effort: Effort | None) -> None:
+    request = asked(sampling=wording, effort=effort)
+
+    assert constrained(request) == (asked(sampling=wording, effort="none"), ())
+
+
+@pytest.mark.parametrize(
+    ("wording", "left_out"),
+    [(WORDING, ("temperature", "top_p", "top_k")), (Sampling(top_k=3), ("top_k",)), (Sampling(max_tokens=9), ())],
+)
+def test_a_choice_of_words_is_left_out_where_an_effort_is_asked_for(
+    wording: Sampling, left_out: tuple[Option, ...]
+) -> None:
+    limits = Sampling(max_tokens=wording.max_tokens, stop=wording.stop)
+
+    assert constrained(asked(sampling=wording, effort="low")) == (asked(sampling=limits, effort="low"), left_out)
+
+
+# --- forced calls ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("choice", FORCING)
+@pytest.mark.parametrize(("effort", "left_out"), [(None, ()), ("none", ()), ("low", ("effort",))])
+def test_a_forced_call_switches_thinking_off_and_leaves_a_choice_of_words_alone(
+    choice: ToolChoice, effort: Effort | None, left_out: tuple[Option, ...]
+) -> None:
+    request = asked(tools=TOOLS, tool_choice=choice, sampling=WORDING, effort=effort)
+
+    expected = asked(tools=TOOLS, tool_choice=choice, sampling=WORDING, effort="none")
+    assert constrained(request) == (expected, left_out)
+
+
+@pytest.mark.parametrize("personality", ["chat", "agent"])
+def test_without_tools_there_is_no_choice(personality: Personality) -> None:
+    assert constrained(asked(personality, tool_choice=ToolChoice("none")))[0] == asked(personality)
+
+
+def test_a_model_that_must_not_call_knows_the_tools_all_the_same() -> None:
+    request = asked(tools=TOOLS, tool_choice=ToolChoice("none"), effort="high")
+
+    assert constrained(request) == (request, ())
+
+
+# --- agents ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_model_calls_of_an_agent_are_its_own_business() -> None:
+    run, left_out = constrained(asked("agent", sampling=WORDING, effort="high"))
+
+    assert run == asked("agent", sampling=Sampling(stop=("END",)), effort="high")
+    assert left_out == ("temperature", "top_p", "top_k", "max_tokens")
+
+
+@pytest.mark.parametrize(
+    ("choice", "left_out"),
+    [
+        (ToolChoice(), ()),
+        (ToolChoice(parallel=False), ("parallel",)),
+        (ToolChoice("required"), ("tool_choice",)),
+        (ToolChoice("required", "weather", parallel=False), ("tool_choice", "parallel")),
+    ],
+)
+def test_an_agent_chooses_by_itself(choice: ToolChoice, left_out: tuple[Option, ...]) -> None:
+    request = asked("agent", tools=TOOLS, tool_choice=choice, effort="high")
+
+    assert constrained(request) == (asked("agent", tools=TOOLS, effort="high"), left_out)
+
+
+def test_an_agent_that_must_not_call_does_not_know_the_tools() -> None:
+    assert constrained(asked("agent", tools=TOOLS, tool_choice=ToolChoice("none"))) == (asked("agent"), ())
