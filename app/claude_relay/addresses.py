@@ -1,6 +1,7 @@
 """Names and addresses: which of them are this machine, and what a web page's origin is. Pure."""
 
 import re
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from msgspec import Struct
@@ -12,6 +13,8 @@ _AUTHORITY = re.compile(r"(?P<host>\[[0-9a-f:.]+\]|[^\s/@:\[\]?#\\,]+)(?::(?P<po
 _ORIGIN = re.compile(rf"(?P<scheme>[a-z][a-z0-9+.-]*)://{_AUTHORITY.pattern}")
 _USUAL = {"http": 80, "https": 443}
 _HOP = re.compile(r"\[(?P<bracketed>[0-9A-Fa-f:.%\w]+)\](?::[0-9]{1,5})?|(?P<dotted>[0-9.]+):[0-9]{1,5}", re.ASCII)
+_USUALLY_LONGEST = 45
+"""Characters; longer texts are not remembered."""
 _MAPPED_BITS = 96
 """Bits of an IPv6 address that say that the others are an IPv4 address."""
 
@@ -86,11 +89,18 @@ def address(text: str) -> Address | None:
 
     An IPv4 address that is written as IPv6 counts as itself; the zone of an IPv6 address does not count.
     """
+    return _remembered(text) if len(text) <= _USUALLY_LONGEST else _address(text)
+
+
+def _address(text: str) -> Address | None:
     try:
         found = ip_address(text)
     except ValueError:
         return None
     return (found.ipv4_mapped or IPv6Address(int(found))) if isinstance(found, IPv6Address) else found
+
+
+_remembered = lru_cache(1024)(_address)
 
 
 def hop(text: str) -> Address | None:

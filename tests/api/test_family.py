@@ -140,7 +140,8 @@ def test_its_requests_are_logged_and_limited(caplog: pytest.LogCaptureFixture) -
         codes = [client.post("/v1/shouts", json={"words": "hi there"}).status_code for _ in range(2)]
 
     assert codes == [200, 429]
-    first, second = (vars(record)["fields"] for record in caplog.records)
+    records = [record for record in caplog.records if record.name == "claude_relay.web.access_log"]
+    first, second = (vars(record)["fields"] for record in records)
     assert (first["completion_tokens"], first["finish"], first["caller"]) == (2, "end", "local")
     assert second["error"] == "rate_limit_exceeded"
 

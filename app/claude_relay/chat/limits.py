@@ -77,7 +77,7 @@ def _require_readable_arguments(request: schemas.ChatCompletionRequest) -> None:
     if sum(map(len, written)) <= bodies.LARGE:
         return
     bodies.look_over(
-        (arguments.encode() for arguments in written), "'messages'", "values in the arguments of calls", "messages"
+        [arguments.encode() for arguments in written], "'messages'", "values in the arguments of calls", "messages"
     )
 
 

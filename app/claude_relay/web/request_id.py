@@ -1,8 +1,8 @@
 """An id for each request, in its log lines and on its response, and how long it took until the response began."""
 
+import os
 import re
 import time
-from uuid import uuid4
 
 from litestar.datastructures import MutableScopeHeaders
 from litestar.enums import ScopeType
@@ -42,4 +42,4 @@ async def add_headers(message: Message, scope: Scope) -> None:
 
 def _id(scope: Scope) -> str:
     sent = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-    return sent.decode() if _SANE.fullmatch(sent) else f"req_{uuid4().hex}"
+    return sent.decode() if _SANE.fullmatch(sent) else f"req_{os.urandom(16).hex()}"

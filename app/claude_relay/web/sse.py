@@ -1,22 +1,27 @@
 """Responses of server-sent events: errors inside a stream, signs of life, and an end that always cleans up."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 import anyio
+from litestar import Request
 from litestar.response import Stream
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from claude_relay.errors import ClientDisconnectedError
 from claude_relay.web import access_log
 from claude_relay.web.dialect import OPENAI, Dialect
+from claude_relay.web.disconnects import cancel_on_disconnect
 from claude_relay.web.errors import to_relay_error
 
 KEEP_ALIVE = 10.0
 """Seconds of silence after which a comment is sent, so that proxies and clients see life."""
 
 _COMMENT: Message = {"type": "http.response.body", "body": b": keep-alive\n\n", "more_body": True}
+_END: Message = {"type": "http.response.body", "body": b"", "more_body": False}
 _HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 """Keep proxies from holding events back."""
 
@@ -40,54 +45,48 @@ class EventStream(Stream):
         dialect: Dialect = OPENAI,
         keep_alive: float = KEEP_ALIVE,
     ) -> None:
-        super().__init__(
-            self._kept_alive(frames), media_type="text/event-stream", headers={**_HEADERS, **(headers or {})}
-        )
+        super().__init__(frames, media_type="text/event-stream", headers={**_HEADERS, **(headers or {})})
+        self._frames = frames
         self._close = close
         self._keep_alive = keep_alive
         self._dialect = dialect
         self._last = 0.0
-        self._ticking: asyncio.Task[None] | None = None
-        self._send: Send
 
     def to_asgi_response(self, *args: Any, **kwargs: Any) -> ASGIApp:  # type: ignore[override] # any ASGI app does
         """Return an ASGI application that streams, and then closes."""
-        streaming = super().to_asgi_response(*args, **kwargs)
+        response = super().to_asgi_response(*args, **kwargs)
 
         async def stream_and_close(scope: Scope, receive: Receive, send: Send) -> None:
-            self._send = send
             try:
-                await streaming(scope, receive, send)
+                await response.start_response(send)
+                with contextlib.suppress(ClientDisconnectedError):
+                    await cancel_on_disconnect(Request(scope, receive), lambda: self._stream(send))
             finally:
                 with anyio.CancelScope(shield=True):
-                    await self._stop_ticking()
                     await self._close()
 
         return stream_and_close
 
-    async def _kept_alive(self, frames: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """Pass the frames on, and send a comment between them whenever there was none for a while."""
+    async def _stream(self, send: Send) -> None:
+        """Send the frames, and a comment between them whenever there was none for a while."""
         self._last = time.monotonic()
-        self._ticking = asyncio.create_task(self._tick())
+        ticking = asyncio.create_task(self._tick(send))
         try:
-            async for data in frames:
+            async for data in self._frames:
                 self._last = time.monotonic()
-                yield data
+                await send({"type": "http.response.body", "body": data, "more_body": True})
         except Exception as exception:  # noqa: BLE001 - the client is told, whatever it is
             error = to_relay_error(exception)
             access_log.annotate(error=error.code)
-            yield self._dialect.error_frame(error)
-        await self._stop_ticking()
+            await send({"type": "http.response.body", "body": self._dialect.error_frame(error), "more_body": True})
+        finally:
+            ticking.cancel()
+            await asyncio.gather(ticking, return_exceptions=True)
+        await send(_END)
 
-    async def _tick(self) -> None:
+    async def _tick(self, send: Send) -> None:
         while True:
             await asyncio.sleep(max(0.0, self._last + self._keep_alive - time.monotonic()))
             if time.monotonic() - self._last >= self._keep_alive:
                 self._last = time.monotonic()
-                await self._send(_COMMENT)
-
-    async def _stop_ticking(self) -> None:
-        if self._ticking is not None:
-            self._ticking.cancel()
-            await asyncio.gather(self._ticking, return_exceptions=True)
-            self._ticking = None
+                await send(_COMMENT)

@@ -62,11 +62,11 @@ class Conversation(Struct, frozen=True):
     @classmethod
     def of(cls, turns: Iterable[Turn]) -> "Conversation":
         """Return the comparable form of turns."""
-        return cls(tuple(_comparable(turn) for turn in turns))
+        return cls(tuple(map(_comparable, turns)))
 
-    def followed_by(self, turn: Turn) -> "Conversation":
-        """Return the conversation with one more turn."""
-        return Conversation((*self.turns, _comparable(turn)))
+    def followed_by(self, *turns: Turn) -> "Conversation":
+        """Return the conversation with more turns."""
+        return Conversation((*self.turns, *map(_comparable, turns)))
 
 
 def answered(events: Iterable[Event]) -> Turn | None:
@@ -118,6 +118,6 @@ def _arguments(pieces: list[str]) -> dict[str, Any]:
 
 def _comparable(turn: Turn) -> tuple[Any, ...]:
     if turn.role == "assistant":
-        text = "".join(piece.text for piece in turn.content if isinstance(piece, Text)).strip()
-        return ("assistant", text, *(_comparable_piece(piece) for piece in turn.content if not isinstance(piece, Text)))
-    return ("user", *(Text(piece.text.strip()) if isinstance(piece, Text) else piece for piece in turn.content))
+        text = "".join([piece.text for piece in turn.content if isinstance(piece, Text)]).strip()
+        return ("assistant", text, *[_comparable_piece(piece) for piece in turn.content if not isinstance(piece, Text)])
+    return ("user", *[Text(piece.text.strip()) if isinstance(piece, Text) else piece for piece in turn.content])

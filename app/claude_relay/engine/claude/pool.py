@@ -240,9 +240,13 @@ class Pool:
 
     def _holding(self, request: RunRequest) -> Session | None:
         """Find the process that holds exactly this conversation, but for its last turn."""
-        past = Conversation.of(request.turns[:-1])
+        past: Conversation | None = None
         for session in self._idle_ones(Binding.of(request)):
-            if past.turns and session.history == past and session.model == request.model:
+            history = session.history
+            if history is None or len(history.turns) != len(request.turns) - 1 or session.model != request.model:
+                continue
+            past = past or Conversation.of(request.turns[:-1])
+            if history == past:
                 del self._idle[session]
                 return session
         return None

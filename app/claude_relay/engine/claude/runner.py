@@ -3,6 +3,8 @@
 import asyncio
 import itertools
 import logging
+import resource
+import sys
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from pathlib import Path
@@ -31,6 +33,7 @@ from claude_relay.settings import Personality, Settings
 _log = logging.getLogger(__name__)
 
 _LEAST_CONTEXT_WINDOW = 200_000
+_PAGE = resource.getpagesize()
 _MOST_LOST = 2
 """Processes that may be lost before they ask; after them one is started for the request."""
 _START_REMEDY = "Run `claude -p hello` as the user and with the environment of the relay; it should say what it lacks."
@@ -155,6 +158,7 @@ class ClaudeCodeRunner:
         by_tool = request.output if request.answers_by_tool else None
         translator = Translator(by_tool, names, alone=request.personality == "chat")
         checks = OutputChecks(request, lambda: translator.usage)
+        before = session.history
         events: list[Event] = []
         returned = False
         try:
@@ -169,7 +173,7 @@ class ClaudeCodeRunner:
                             self._remember_window(request.model, translator.context_window)
                             end = replace(event, cost=session.cost)
                             # before the client knows of the end: its next request may come at once
-                            self._pool.release(session, self._history_after(session, request, events))
+                            self._pool.release(session, self._history_after(session, request, before, events))
                             returned = True
                             yield end
                             return
@@ -187,13 +191,23 @@ class ClaudeCodeRunner:
         session.tied_turns = self._ties
         await session.ask(request, self._strategy(request.personality))
 
-    def _history_after(self, session: Session, request: RunRequest, events: list[Event]) -> Conversation | None:
-        """Return the conversation that the process holds now, in the words that the client will repeat."""
+    def _history_after(
+        self, session: Session, request: RunRequest, before: Conversation | None, events: list[Event]
+    ) -> Conversation | None:
+        """Return the conversation that the process holds now, in the words that the client will repeat.
+
+        Args:
+            session: The process.
+            request: What it was asked.
+            before: What it held before, if it went on with that.
+            events: Its answer.
+        """
         answer = answered(events)
         exact = not session.aborted and not request.answers_by_tool
         if answer is None or not exact or self._strategy(request.personality) is not history.native:
             return None
-        return Conversation.of(request.turns).followed_by(answer)
+        past = before or Conversation.of(request.turns[:-1])
+        return past.followed_by(request.turns[-1], answer)
 
     def _remember_window(self, model: str, context_window: int | None) -> None:
         if context_window is not None:
@@ -299,8 +313,12 @@ def self_test_pauses() -> Iterator[float]:
 
 
 def _memory_of(pid: int) -> int:
+    """Return the bytes of memory that a process has. Each answer ends with this look, so on Linux it is a short one."""
     try:
-        return int(psutil.Process(pid).memory_info().rss)
+        if sys.platform != "linux":
+            return int(psutil.Process(pid).memory_info().rss)
+        with open(f"/proc/{pid}/statm", "rb", buffering=0) as statm:  # noqa: PTH123 - without pathlib that is half of it
+            return int(statm.read().split()[1]) * _PAGE
     except (psutil.Error, OSError):
         # a look that fails must not cost an answer that is complete
         return 0
