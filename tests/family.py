@@ -15,7 +15,6 @@ from claude_relay.errors import RelayError
 from claude_relay.settings import Settings
 from claude_relay.web import answering, bodies
 from claude_relay.web.auth import Caller
-from claude_relay.web.auth_middleware import require_caller
 from claude_relay.web.controller import WireController, failures
 from claude_relay.web.dialect import Dialect
 from claude_relay.web.family import Family
@@ -68,7 +67,7 @@ class ShoutController(WireController):
 
     @post(
         status_code=200,
-        before_request=bodies.reading(bodies.reader(Shout, names(PARAMETERS))),
+        before_request=bodies.reading(bodies.reader(Shout, names(PARAMETERS)), to_question),
         operation_class=streaming({}, "Events named `heard`.", 'event: heard\ndata: {"echo":"hi"}\n\n'),
         responses=failures(Failure, s400="It cannot be shouted."),
     )
@@ -77,10 +76,9 @@ class ShoutController(WireController):
         data: JSONBody[Shout],
         request: Request[Any, Any, Any],
         runner: NamedDependency[ClaudeRunner],
-        settings: NamedDependency[Settings],
     ) -> Response[Echo]:
-        question = to_question(bodies.body_of(request), settings, require_caller(request))
-        rendering = answering.Rendering(settings.model, to_echo, to_frames, str)
+        question = bodies.question_of(request)
+        rendering = answering.Rendering(question.run.model, to_echo, to_frames, str)
         return await answering.answer(request, runner, question, rendering, stream=data.live)
 
 

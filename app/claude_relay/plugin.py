@@ -82,7 +82,7 @@ class RelayPlugin(InitPlugin):
         for family in self._families:
             for path in paths((family,), self._prefixes):
                 dialect.register(app_config.state, path, family.dialect)
-        bodies.set_up(app_config.state)
+        bodies.set_up(app_config.state, self._settings)
         self._watchdog.on_app_init(app_config)
         self._draining.on_app_init(app_config)
         app_config.before_send.append(request_id.add_headers)

@@ -1,14 +1,14 @@
 """The route of ``/chat/completions``."""
 
+import os
 import time
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
-from uuid import uuid4
 
 from litestar import Request, Response, post
 from litestar.di import NamedDependency
-from litestar.params import JSONBody
+from litestar.params import JSONBody, SkipValidation
 
 from claude_relay.chat import functions, inbound, limits, outbound
 from claude_relay.chat.operation import ChatOperation
@@ -18,12 +18,22 @@ from claude_relay.engine.fanout import Indexed
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.settings import Settings
 from claude_relay.web import answering, bodies
-from claude_relay.web.auth_middleware import require_caller
+from claude_relay.web.auth import Caller
 from claude_relay.web.controller import WireController, failures
 from claude_relay.web.frames import DONE, frame
+from claude_relay.web.parameters import Question
 
 read = bodies.reader(ChatCompletionRequest, KNOWN, limits.require_few)
 """Reads a request body."""
+
+
+def _to_question(body: bodies.Body[ChatCompletionRequest], settings: Settings, caller: Caller) -> Question:
+    defaults = inbound.Defaults(settings.model, settings.personality, settings.aliases, settings.strict)
+    return inbound.to_run_request(body.request, defaults, body.unknown, caller.identity, caller.account)
+
+
+def _takes_long(request: ChatCompletionRequest) -> bool:
+    return isinstance(request.response_format, JsonSchemaFormat)
 
 
 class ChatController(WireController):
@@ -35,7 +45,7 @@ class ChatController(WireController):
 
     @post(
         status_code=200,
-        before_request=bodies.reading(read),
+        before_request=bodies.reading(read, _to_question, _takes_long),
         operation_id="createChatCompletion",
         operation_class=ChatOperation,
         summary="Create a chat completion",
@@ -57,17 +67,10 @@ class ChatController(WireController):
         self,
         data: JSONBody[ChatCompletionRequest],
         request: Request[Any, Any, Any],
-        runner: NamedDependency[ClaudeRunner],
-        settings: NamedDependency[Settings],
+        runner: NamedDependency[SkipValidation[ClaudeRunner]],
     ) -> Response[ChatCompletion]:
         """Ask Claude Code. With `stream: true` the answer comes as server-sent events."""
-        body = bodies.body_of(request)
-        caller = require_caller(request)
-        convert = partial(
-            inbound.to_run_request, data, _defaults(settings), body.unknown, caller.identity, caller.account
-        )
-        takes_long = body.is_large or isinstance(data.response_format, JsonSchemaFormat)
-        question = await bodies.run(request, convert, takes_long=takes_long)
+        question, settings = bodies.question_of(request), bodies.settings_of(request)
         options = _render_options(data, settings)
         rendering = answering.Rendering(
             options.model,
@@ -85,13 +88,9 @@ async def _frames(options: outbound.RenderOptions, events: AsyncIterator[Indexed
     yield DONE
 
 
-def _defaults(settings: Settings) -> inbound.Defaults:
-    return inbound.Defaults(settings.model, settings.personality, settings.aliases, settings.strict)
-
-
 def _render_options(data: ChatCompletionRequest, settings: Settings) -> outbound.RenderOptions:
     return outbound.RenderOptions(
-        id=f"chatcmpl-{uuid4().hex}",
+        id=f"chatcmpl-{os.urandom(16).hex()}",
         created=int(time.time()),
         model=data.model or settings.model,
         answers=data.n or 1,

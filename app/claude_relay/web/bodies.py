@@ -5,7 +5,6 @@ decoded.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from functools import partial
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -14,8 +13,12 @@ from litestar.datastructures import State
 from msgspec import Struct
 
 from claude_relay.errors import InvalidRequestError
+from claude_relay.settings import Settings
+from claude_relay.web.auth import Caller
+from claude_relay.web.auth_middleware import require_caller
 from claude_relay.web.dto import WireDTO, decode
 from claude_relay.web.offload import Offload
+from claude_relay.web.parameters import Question
 
 T = TypeVar("T")
 
@@ -34,6 +37,8 @@ _STRIDE = 16
 _PIECE = 1024 * 1024
 """Bytes that are looked at without a break."""
 _BODY = "claude_relay_body"
+_QUESTION = "claude_relay_question"
+_SETTINGS = "claude_relay_settings"
 _OFFLOAD = "claude_relay_offload"
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -44,12 +49,10 @@ class Body(Struct, Generic[T], frozen=True):
     Attributes:
         request: What the client sent.
         unknown: Its fields that are no parameters.
-        is_large: Whether converting it takes its time too.
     """
 
     request: T
     unknown: frozenset[str]
-    is_large: bool
 
 
 class BodyDTO(WireDTO[T]):
@@ -61,31 +64,55 @@ class BodyDTO(WireDTO[T]):
         return body.request
 
 
-def set_up(state: State) -> None:
-    """Give an application the thread in which large bodies are read."""
-    state[_OFFLOAD] = Offload()
+def set_up(state: State, settings: Settings) -> None:
+    """Give an application what bodies are read with: the operator's choices, and a thread for large bodies."""
+    state[_SETTINGS], state[_OFFLOAD] = settings, Offload()
 
 
-def reading(read: Callable[[bytes], Body[Any]]) -> Callable[[Request[Any, Any, Any]], Awaitable[None]]:
-    """Return what a handler does before its request: Litestar itself would decode on the event loop."""
+def reading(
+    read: Callable[[bytes], Body[T]],
+    to_question: Callable[[Body[T], Settings, Caller], Question],
+    takes_long: Callable[[T], bool] = lambda _: False,
+) -> Callable[[Request[Any, Any, Any]], Awaitable[None]]:
+    """Return what a handler does before its request: Litestar itself would decode on the event loop.
+
+    Args:
+        read: Reads the body.
+        to_question: Converts it to what is asked.
+        takes_long: Whether converting a request takes long though its body is small.
+    """
 
     async def before_request(request: Request[Any, Any, Any]) -> None:
-        if body := await request.body():
-            request.scope["state"][_BODY] = await run(request, partial(read, body), takes_long=len(body) > LARGE)
+        raw, state, app = await request.body(), request.scope["state"], request.app.state
+        if not raw:
+            return
+        offload: Offload = app[_OFFLOAD]
+        settings, caller = app[_SETTINGS], require_caller(request)
+
+        def convert(body: Body[T]) -> tuple[Body[T], Question]:
+            return body, to_question(body, settings, caller)
+
+        if len(raw) > LARGE:
+            state[_BODY], state[_QUESTION] = await offload.run(lambda: convert(read(raw)))
+            return
+        body = read(raw)
+        state[_BODY], state[_QUESTION] = (
+            await offload.run(lambda: convert(body)) if takes_long(body.request) else convert(body)
+        )
 
     return before_request
 
 
-def body_of(request: Request[Any, Any, Any]) -> Body[Any]:
-    """Return the body that was read before the handler ran."""
-    body: Body[Any] = request.scope["state"][_BODY]
-    return body
+def question_of(request: Request[Any, Any, Any]) -> Question:
+    """Return what is asked, which was read before the handler ran."""
+    question: Question = request.scope["state"][_QUESTION]
+    return question
 
 
-async def run(request: Request[Any, Any, Any], work: Callable[[], T], *, takes_long: bool) -> T:
-    """Return what some work returns; if it takes long it is done in a thread, one piece of work after the other."""
-    offload: Offload = request.app.state[_OFFLOAD]
-    return await offload.run(work) if takes_long else work()
+def settings_of(request: Request[Any, Any, Any]) -> Settings:
+    """Return the operator's choices; to inject a second dependency takes Litestar a task for each."""
+    settings: Settings = request.app.state[_SETTINGS]
+    return settings
 
 
 def reader(
@@ -115,7 +142,7 @@ def reader(
         require_readable(body)
         request, unknown = decoded(body)
         require_few(request)
-        return Body(request, unknown, len(body) > LARGE)
+        return Body(request, unknown)
 
     return read
 
