@@ -18,8 +18,8 @@ def constrained(request: RunRequest) -> tuple[RunRequest, tuple[Option, ...]]:
     """Return the request that is run, and which options it leaves out that were asked for.
 
     Upstream, thinking excludes sampling options and a forced call. A forced call always switches thinking off. A
-    sampling option does too, unless an effort is asked for: then the option is left out. An agent makes several model calls,
-    which the options of a single one would affect.
+    sampling option does too, unless an effort is asked for: then the option is left out. An agent makes several model
+    calls, which the options of a single one would affect.
     """
     run, left_out = _agents(request) if request.personality == "agent" else _models(request)
     return (run if run.tools else replace(run, tool_choice=ToolChoice())), left_out
