@@ -6,7 +6,7 @@ from typing import Literal
 from msgspec import UNSET, UnsetType
 
 from claude_relay.chat import schemas
-from claude_relay.chat.arguments import Arguments, InputText, Json
+from claude_relay.engine.custom_tools import Arguments, InputText, Json
 from claude_relay.engine.vocabulary import Event, RunEnd, ToolCallDelta, ToolCallStart
 
 CustomTools = Mapping[str, Literal["custom", "function"]]

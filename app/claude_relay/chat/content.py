@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterable
 import msgspec
 
 from claude_relay.chat import schemas
-from claude_relay.chat.arguments import with_input
 from claude_relay.engine import media
+from claude_relay.engine.custom_tools import with_input
 from claude_relay.engine.vocabulary import Document, Image, Piece, Text, ToolCall
 from claude_relay.errors import InvalidRequestError, missing
 

@@ -1,14 +1,14 @@
 """The client's functions and custom tools -> neutral tools, and what the model may do with them. Pure."""
 
 from collections.abc import Collection, Iterator
-from typing import Any, Literal
+from typing import Literal
 
 from msgspec import Struct
 
 from claude_relay.chat import schemas
-from claude_relay.chat.arguments import FIELD
 from claude_relay.chat.calls import CustomTools
 from claude_relay.chat.content import invalid
+from claude_relay.engine.custom_tools import text_tool
 from claude_relay.engine.vocabulary import Tool, ToolChoice
 from claude_relay.errors import missing
 
@@ -110,19 +110,17 @@ def _function(definition: schemas.FunctionDefinition) -> Tool:
 
 
 def _custom(definition: schemas.CustomDefinition) -> Tool:
-    text: dict[str, Any] = {"type": "string", **_grammar(definition)}
-    schema = {"type": "object", "properties": {FIELD: text}, "required": [FIELD], "additionalProperties": False}
-    return Tool(definition.name, definition.description or "", schema)
+    return text_tool(definition.name, definition.description or "", _grammar(definition))
 
 
-def _grammar(definition: schemas.CustomDefinition) -> dict[str, str]:
-    """Return the description of a text that must keep to a grammar: there is no other place to say so."""
+def _grammar(definition: schemas.CustomDefinition) -> str:
+    """Return what to say of a text that must keep to a grammar, which nothing holds the model to."""
     match definition.format:
         case {"type": "grammar", "grammar": {"definition": str(rules), "syntax": str(syntax)}}:
-            return {"description": f"Text of this {syntax} grammar:\n{rules}"}
+            return f"Text of this {syntax} grammar:\n{rules}"
         case {"type": "grammar", "definition": str(rules), "syntax": str(syntax)}:
-            return {"description": f"Text of this {syntax} grammar:\n{rules}"}
-    return {}
+            return f"Text of this {syntax} grammar:\n{rules}"
+    return ""
 
 
 def _allowed(request: schemas.ChatCompletionRequest) -> list[_Chosen]:

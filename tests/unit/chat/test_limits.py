@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from claude_relay.chat import inbound, outbound
-from claude_relay.chat.arguments import InputText
 from claude_relay.chat.controller import read
+from claude_relay.engine.custom_tools import InputText
 from claude_relay.engine.vocabulary import TextDelta
 from claude_relay.errors import InvalidRequestError
 from claude_relay.web import bodies

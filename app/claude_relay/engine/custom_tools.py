@@ -1,17 +1,19 @@
-"""What a call is told with: its arguments as the JSON they are, or the text inside them. Pure.
+"""Tools that are called with plain text, and what a client gets of a call: its arguments as JSON, or the text. Pure.
 
-OpenAI's custom tools are called with plain text. The model knows calls with arguments only, so such a tool has one
-argument, and a client gets what stands in it, as it is written.
+The model knows calls with arguments only, so a tool that takes text has one argument, and the client gets what stands
+in it, as it is written.
 """
 
 import json
 import re
 from typing import Any, Protocol
 
-FIELD = "input"
+from claude_relay.engine.vocabulary import Tool
+
+_FIELD = "input"
 """The one argument of a tool that takes text; OpenAI's name for the text."""
 
-_OPENING = re.compile(rf'\s*+\{{\s*+"{FIELD}"\s*+:\s*+"')
+_OPENING = re.compile(rf'\s*+\{{\s*+"{_FIELD}"\s*+:\s*+"')
 _HEX = "[0-9a-fA-F]"
 _PIECE = rf'[^"\\]++|\\[^u]|\\u(?![dD][89abAB]){_HEX}{{4}}'
 _FIRST_HALF = rf"\\u[dD][89abAB]{_HEX}{{2}}"
@@ -86,9 +88,22 @@ class InputText:
         return _unescaped(taken)
 
 
+def text_tool(name: str, description: str, expected: str = "") -> Tool:
+    """Return a tool that takes text.
+
+    Args:
+        name: Its name.
+        description: What it does.
+        expected: What the text must be; nothing holds the model to it.
+    """
+    text = {"type": "string", "description": expected} if expected else {"type": "string"}
+    schema = {"type": "object", "properties": {_FIELD: text}, "required": [_FIELD], "additionalProperties": False}
+    return Tool(name, description, schema)
+
+
 def with_input(text: str) -> dict[str, Any]:
     """Return the arguments of a call with text."""
-    return {FIELD: text}
+    return {_FIELD: text}
 
 
 def _unescaped(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The text inside a call's arguments, read while they come."""
+"""Tools that take text, and the text inside their arguments, read while they come."""
 
 import itertools
 import json
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_relay.chat.arguments import InputText, Json
+from claude_relay.engine.custom_tools import InputText, Json, text_tool, with_input
 
 
 def read(raw: str, *cuts: int) -> tuple[list[str], str]:
@@ -19,6 +19,15 @@ def read(raw: str, *cuts: int) -> tuple[list[str], str]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("expected", "described"), [("", {}), ("A patch.", {"description": "A patch."})])
+def test_a_tool_that_takes_text_has_one_argument(expected: str, described: dict[str, str]) -> None:
+    tool = text_tool("edit", "Edits.", expected)
+
+    assert (tool.name, tool.description) == ("edit", "Edits.")
+    assert tool.schema["properties"] == {"input": {"type": "string", **described}}
+    assert tool.schema["required"] == list(with_input("text"))
+
+
 @given(st.text(), st.booleans(), st.lists(st.integers(0, 80)))
 def test_the_text_is_the_same_wherever_its_json_is_cut(text: str, ascii_only: bool, cuts: list[int]) -> None:
     told, rest = read(json.dumps({"input": text}, ensure_ascii=ascii_only), *cuts)
