@@ -2,13 +2,18 @@
 
 import json
 import re
+import shutil
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.examples.running import ANSWER, EXAMPLES, TWO_CALLS, output_of
-from tests.live.relay import Relay, clean_environment, relay
+from tests.live.relay import Relay, clean_environment, processes_with_home, relay
 from tests.upstream import GREETING, FakeUpstream, text
 
 
@@ -50,8 +55,35 @@ def test_curl(base_url: str, home: Path) -> None:
 
 
 def test_every_example_is_listed_and_tested() -> None:
-    there = {path.name for path in EXAMPLES.iterdir()} - {"README.md"}
+    there = {path.name for path in EXAMPLES.iterdir() if path.is_file()} - {"README.md"}
     assert set(re.findall(r"`(?:uv run )?examples/([\w.]+)`", (EXAMPLES / "README.md").read_text())) == there
     written = [*Path(__file__).parent.glob("test_*.py"), EXAMPLES.parent / "tests/clients/test_examples.py"]
     tests = "".join(path.read_text() for path in written)
     assert {name for name in there if f'"{name}"' not in tests} == set()
+
+
+def test_own_app(home: Path, upstream: FakeUpstream, claude_path: str) -> None:
+    environ = clean_environment(home, upstream)
+    environ |= {"PATH": f"{Path(claude_path).parent}:{environ['PATH']}"}
+    shutil.copy(EXAMPLES / "own_app.py", home)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "uvicorn", "--app-dir", str(home), "--port", str(port), "own_app:app"]
+    body = {"model": "sonnet", "messages": [{"role": "user", "content": "hi"}]}
+    client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)
+    with client, subprocess.Popen(command, env=environ, cwd=home) as server:
+        try:
+            Relay.wait_until(lambda: _answers(client), 30)
+            answer = client.post("/v1/chat/completions", json=body).json()
+            assert answer["choices"][0]["message"]["content"] == GREETING
+            assert client.get("/").text == "Chat at /v1/chat/completions"
+        finally:
+            server.terminate()
+    assert processes_with_home(home) == []
+
+
+def _answers(client: httpx.Client) -> bool:
+    try:
+        return client.get("/v1/health").status_code == 200
+    except httpx.TransportError:
+        return False
