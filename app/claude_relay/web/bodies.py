@@ -34,6 +34,7 @@ LARGE = 64 * 1024
 _DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
 _TOO_LONG = b"0" * (LONGEST_NUMBER + 1)
 _STRIDE = 16
+_MANY = b"0" * (LONGEST_NUMBER // _STRIDE)
 _PIECE = 1024 * 1024
 """Bytes that are looked at without a break."""
 _BODY = "claude_relay_body"
@@ -217,11 +218,14 @@ def _may_be_too_much(documents: Iterable[bytes]) -> bool:
     """Look quickly, as if texts were none: whatever is within the limits then is so all the more without them."""
     found = 0
     for document in documents:
+        digits = b""
         for start in range(0, len(document), _PIECE):
-            found += _values(document[start : start + _PIECE])
-        # a number that is too long has this many digits in a row, also where only each of so many characters is seen
-        if found > MOST_VALUES or b"0" * (LONGEST_NUMBER // _STRIDE) in document[::_STRIDE].translate(_DIGITS):
-            return True
+            piece = document[start : start + _PIECE]
+            found += _values(piece)
+            # a number that is too long has many digits in a row, also where only each of so many characters is seen
+            digits = digits[-len(_MANY) :] + piece[::_STRIDE].translate(_DIGITS)
+            if found > MOST_VALUES or _MANY in digits:
+                return True
     return False
 
 
