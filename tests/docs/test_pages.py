@@ -67,7 +67,7 @@ def _commands(text: str) -> Iterator[list[str]]:
 
 def _parse(arguments: list[str]) -> None:
     """Parse as the command does, without running it."""
-    with click.Context(main, info_name="claude-relay") as outside:
+    with click.Context(main, info_name="claude-relay", **main.context_settings) as outside:
         if arguments[0].startswith("-"):
             main.parse_args(outside, arguments)
             return

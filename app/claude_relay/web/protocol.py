@@ -77,7 +77,7 @@ class BoundedProtocol(asyncio.Protocol):
         self._exchange: Exchange | None = None
         self._ahead_size = 0
         self._unsent = bytearray()
-        self._has_asked = self._says_no_more = self._is_paused = False
+        self._has_asked = self._says_no_more = self._is_paused = self._gathers = False
         self._writable = asyncio.Event()
         self._writable.set()
         self._waits_for = _Next.ANSWER
@@ -156,9 +156,15 @@ class BoundedProtocol(asyncio.Protocol):
     # what an exchange calls
 
     def write(self, data: bytes) -> None:
-        """Send bytes of the answer: soon, together with what else is written until then."""
-        if not self._unsent:
-            self._loop.call_soon(self._flush)
+        """Send bytes of the answer at once, and what else is written until the loop's next turn together.
+
+        Not all together: where a thread holds the interpreter, a turn of the loop may be a tenth of a second away.
+        """
+        if not self._gathers:
+            self._gathers = True
+            self._loop.call_soon(self._end_gathering)
+            self.transport.write(data)
+            return
         self._unsent += data
         if len(self._unsent) > _HIGH_WATER:
             self._flush()
@@ -184,6 +190,10 @@ class BoundedProtocol(asyncio.Protocol):
         self._flush()
         self.transport.close()
 
+    def _end_gathering(self) -> None:
+        self._gathers = False
+        self._flush()
+
     def _flush(self) -> None:
         if self._unsent and not self.transport.is_closing():
             self.transport.write(bytes(self._unsent))
@@ -192,6 +202,7 @@ class BoundedProtocol(asyncio.Protocol):
     def answered(self) -> None:
         """Go on with what comes next."""
         self._server.total_requests += 1
+        self._flush()
         self._advance()
         self._ahead_size = self._ahead_size if self._ahead else 0
         self.resume()
