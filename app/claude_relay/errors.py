@@ -6,6 +6,9 @@ instance into a response. Nothing in here knows an HTTP framework.
 
 from typing import ClassVar
 
+_LONGEST_QUOTED = 200
+"""Characters."""
+
 
 class RelayError(Exception):
     """A failure with words for the client.
@@ -190,3 +193,8 @@ def missing(param: str) -> InvalidRequestError:
     return InvalidRequestError(
         f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter"
     )
+
+
+def quoted(text: str) -> str:
+    """Return what a client sent in quotation marks, for a message; of a text that is very long only the beginning."""
+    return repr(text if len(text) <= _LONGEST_QUOTED else f"{text[:_LONGEST_QUOTED]}...")

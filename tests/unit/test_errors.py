@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from claude_relay import errors
-from claude_relay.errors import RelayError
+from claude_relay.errors import RelayError, quoted
 
 
 def _tree(root: type[RelayError]) -> Iterator[type[RelayError]]:
@@ -51,3 +51,10 @@ def test_an_error_has_the_status_and_type_that_openais_clients_know(
     kind: type[RelayError], status: int, type_: str
 ) -> None:
     assert (kind.status, kind.type) == (status, type_)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"), [("it's", '"it\'s"'), ("x" * 200, f"'{'x' * 200}'"), ("x" * 201, f"'{'x' * 200}...'")]
+)
+def test_what_a_client_sent_is_quoted_at_a_length(text: str, shown: str) -> None:
+    assert quoted(text) == shown

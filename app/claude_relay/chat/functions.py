@@ -10,7 +10,7 @@ from claude_relay.chat.calls import CustomTools
 from claude_relay.chat.content import invalid
 from claude_relay.engine.custom_tools import text_tool
 from claude_relay.engine.vocabulary import Tool, ToolChoice
-from claude_relay.errors import missing
+from claude_relay.errors import missing, quoted
 
 _NO_ARGUMENTS = {"type": "object", "properties": {}}
 
@@ -34,7 +34,7 @@ def offered_tools(request: schemas.ChatCompletionRequest) -> tuple[Tool, ...]:
     names: set[str] = set()
     for index, tool in enumerate(tools):
         if tool.name in names:
-            raise invalid(f"there are two functions with the name {tool.name!r}", f"{field}[{index}]")
+            raise invalid(f"there are two functions with the name {quoted(tool.name)}", f"{field}[{index}]")
         names.add(tool.name)
     allowed = {_known(chosen, names) for chosen in _allowed(request)}
     return tuple(tool for tool in tools if not allowed or tool.name in allowed)
@@ -158,5 +158,5 @@ def _chosen(tool: schemas.NamedToolChoice | schemas.NamedCustomToolChoice, where
 
 def _known(chosen: _Chosen, names: Collection[str]) -> str:
     if chosen.name not in names:
-        raise invalid(f"no function has the name {chosen.name!r}", chosen.param)
+        raise invalid(f"no function has the name {quoted(chosen.name)}", chosen.param)
     return chosen.name

@@ -9,7 +9,7 @@ from claude_relay.engine.vocabulary import RunRequest, Sampling, ToolChoice
 Option = Literal["temperature", "top_p", "top_k", "max_tokens", "effort", "tool_choice", "parallel"]
 """An option of a request, by its name in the vocabulary."""
 
-_WORDING: tuple[Option, ...] = ("temperature", "top_p", "top_k")
+_SAMPLING: tuple[Option, ...] = ("temperature", "top_p", "top_k")
 _HIGHEST_TEMPERATURE = 1.0
 """Where the upstream's scale ends; OpenAI's ends at 2."""
 
@@ -27,14 +27,14 @@ def constrained(request: RunRequest) -> tuple[RunRequest, tuple[Option, ...]]:
 
 def _models(request: RunRequest) -> tuple[RunRequest, tuple[Option, ...]]:
     sampling, effort = request.sampling, request.effort
-    wording = _given(sampling, _WORDING)
+    given = _given(sampling, _SAMPLING)
     is_thinking = effort not in {None, "none"}
     left_out: tuple[Option, ...] = ()
     if request.tool_choice.mode == "required":
         effort, left_out = "none", ("effort",) if is_thinking else ()
     elif is_thinking:
-        sampling, left_out = Sampling(max_tokens=sampling.max_tokens, stop=sampling.stop), wording
-    elif wording:
+        sampling, left_out = Sampling(max_tokens=sampling.max_tokens, stop=sampling.stop), given
+    elif given:
         effort = "none"
     if sampling.temperature is not None:
         sampling = replace(sampling, temperature=min(sampling.temperature, _HIGHEST_TEMPERATURE))
@@ -50,7 +50,7 @@ def _agents(request: RunRequest) -> tuple[RunRequest, tuple[Option, ...]]:
         tools=() if choice.mode == "none" else request.tools,
         tool_choice=ToolChoice(),
     )
-    left_out = _given(request.sampling, (*_WORDING, "max_tokens"))
+    left_out = _given(request.sampling, (*_SAMPLING, "max_tokens"))
     if choice.mode == "required":
         left_out = (*left_out, "tool_choice")
     return run, left_out if choice.parallel else (*left_out, "parallel")

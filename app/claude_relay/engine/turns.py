@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterable
 
 from claude_relay.engine.vocabulary import Piece, Role, Text, ToolCall, Turn
+from claude_relay.errors import quoted
 
 _NAMED = 5
 """Calls that an error names; there may be many."""
@@ -77,4 +78,4 @@ class Turns:
 
 
 def _unknown(name: str) -> TurnError:
-    return TurnError(f"no earlier message of the assistant makes the call {name!r}")
+    return TurnError(f"no earlier message of the assistant makes the call {quoted(name)}")
