@@ -23,6 +23,7 @@ from msgspec import Struct
 from claude_relay.chat.inbound import Defaults, to_run_request
 from claude_relay.chat.schemas import ChatCompletionRequest
 from claude_relay.engine.claude import command, history, process, wire
+from claude_relay.engine.claude.capabilities import Capabilities
 from claude_relay.engine.claude.discovery import Installation, bundled, read_version
 from claude_relay.engine.claude.matching import Conversation, answered
 from claude_relay.engine.claude.session import Session
@@ -193,11 +194,16 @@ async def _direct(installation: Installation, upstream: FakeUpstream, home: Path
         request = to_run_request(decoder.decode(msgspec.json.encode(body)), Defaults("sonnet", "chat", {})).run
         session = sessions[number]
         if session is None:
-            session = Session(await process.spawn(argv, environ, str(home)), "chat", "sonnet", client_composed=True)
+            session = Session(
+                await process.spawn(argv, environ, str(home)),
+                "chat",
+                "sonnet",
+                lambda: Capabilities(client_composed=True),
+            )
             sessions[number] = session
             await session.ready()
         elif session.history != Conversation.of(request.turns[:-1]):
-            session.history = None
+            session.settle(None)
             await session._channel.write(wire.boundary())
         translator = Translator(None, [tool.name for tool in request.tools])
         said: list[Event] = []
@@ -206,7 +212,7 @@ async def _direct(installation: Installation, upstream: FakeUpstream, home: Path
             said += translator.feed(await session.receive())
         answer = answered(said)
         assert answer is not None
-        session.history = Conversation.of(request.turns).followed_by(answer)
+        session.settle(answer)
         calls = [piece for piece in answer.content if isinstance(piece, ToolCall)]
         function = [{"name": call.name, "arguments": msgspec.json.encode(call.arguments).decode()} for call in calls]
         listed = [

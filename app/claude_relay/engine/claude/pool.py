@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from claude_relay.engine.claude.capabilities import Current
 from claude_relay.engine.claude.control import ProcessGoneError
 from claude_relay.engine.claude.matching import Binding, Conversation
 from claude_relay.engine.claude.session import (
@@ -51,8 +52,6 @@ class Limits(Struct, frozen=True):
         idle_seconds: How long a process waits for its next question.
         turns: Questions that a process answers in its life.
         memory: Bytes of memory beyond which a process is not used again.
-        reuse: Whether a process may answer more than one question.
-        reset: Whether it can prove that it is empty, and so be used for another conversation.
         agents_once: Whether a process of an agent answers one question only.
     """
 
@@ -61,8 +60,6 @@ class Limits(Struct, frozen=True):
     idle_seconds: float
     turns: int
     memory: int
-    reuse: bool
-    reset: bool
     agents_once: bool = False
 
 
@@ -97,16 +94,20 @@ class Pool:
         open_session: Starts a process, without waiting for it to be ready.
         limits: How many there may be, and for how long.
         memory_of: Tells the memory of a process by its id, in bytes.
+        capabilities: Tells what is used of the CLI.
 
     Attributes:
         failure: Why the latest process did not start; None if it did.
     """
 
-    def __init__(self, open_session: Open, limits: Limits, memory_of: Callable[[int], int]) -> None:
-        self.limits = limits
+    def __init__(
+        self, open_session: Open, limits: Limits, memory_of: Callable[[int], int], capabilities: Current
+    ) -> None:
         self.failure: str | None = None
         self._open_session = open_session
+        self._limits = limits
         self._memory_of = memory_of
+        self._capabilities = capabilities
         self._spares: defaultdict[Personality, deque[asyncio.Task[Session]]] = defaultdict(deque)
         self._idle: dict[Session, float] = {}
         self._alive: set[Session] = set()
@@ -191,21 +192,15 @@ class Pool:
         self._evict_if_full()
         return self._take(await self._started(request.personality), "started")
 
-    def release(self, session: Session, history: Conversation | None) -> None:
-        """Take a session back after its answer, to be used again if that can be done.
-
-        Args:
-            session: The session; its turn is over.
-            history: The conversation it holds now, if that is known exactly.
-        """
-        session.history = history
+    def release(self, session: Session) -> None:
+        """Take a session back after its answer, to be used again if that can be done."""
         self._busy.discard(session)
         if not self._is_worth_keeping(session):
             self.retire(session)
             return
         self._idle[session] = time.monotonic()
         session.watch(self._lost)
-        while self._total > self.limits.processes and self._idle:
+        while self._total > self._limits.processes and self._idle:
             self.retire(next(iter(self._idle)))
 
     def retire(self, session: Session) -> None:
@@ -234,7 +229,7 @@ class Pool:
             self.retire(session)
             raise _stopping()
         self._got[origin] += 1
-        session.origin = origin
+        session.assign(origin)
         self._busy.add(session)
         return session
 
@@ -253,7 +248,7 @@ class Pool:
 
     async def _reset_idle(self, request: RunRequest) -> Session | None:
         """Find a process of the same caller and configuration, and make it forget; if it cannot prove that, it dies."""
-        if not self.limits.reset or request.personality == "agent":
+        if not self._capabilities().reset or request.personality == "agent":
             return None
         binding = Binding.of(request)
         # looked for anew each time: others take from the idle ones while a proof is waited for
@@ -283,17 +278,22 @@ class Pool:
     def _is_worth_keeping(self, session: Session) -> bool:
         if session not in self._alive or session.in_turn or not session.alive:
             return False
-        if session.personality == "agent" and self.limits.agents_once:
+        if session.personality == "agent" and self._limits.agents_once:
             return False
-        can_go_on = session.history is not None or (self.limits.reset and session.personality == "chat")
-        young = session.turns < self.limits.turns
-        return self.limits.reuse and can_go_on and young and self._memory_of(session.process.pid) < self.limits.memory
+        can_go_on = session.history is not None or (self._capabilities().reset and session.personality == "chat")
+        young = session.turns < self._limits.turns
+        return (
+            self._capabilities().reuse
+            and can_go_on
+            and young
+            and self._memory_of(session.process.pid) < self._limits.memory
+        )
 
     def _evict_if_full(self) -> bool:
         """End what was idle longest, if one more process would be too many, and tell whether there is room now."""
-        while self._total >= self.limits.processes and self._idle:
+        while self._total >= self._limits.processes and self._idle:
             self.retire(next(iter(self._idle)))
-        return self._total < self.limits.processes
+        return self._total < self._limits.processes
 
     @property
     def _total(self) -> int:
@@ -340,7 +340,7 @@ class Pool:
             await self._refill_needed.wait()
             self._refill_needed.clear()
             for personality, spares in tuple(self._spares.items()):
-                while len(spares) < self.limits.warm and self._evict_if_full():
+                while len(spares) < self._limits.warm and self._evict_if_full():
                     opening = self._start(personality)
                     spares.append(opening)
                     await asyncio.wait({opening})
@@ -352,8 +352,8 @@ class Pool:
     async def _reap_idle(self) -> None:
         """End processes whose next question did not come, and clear up after those that are dead."""
         while True:
-            await asyncio.sleep(min(1.0, self.limits.idle_seconds))
-            too_old = time.monotonic() - self.limits.idle_seconds
+            await asyncio.sleep(min(1.0, self._limits.idle_seconds))
+            too_old = time.monotonic() - self._limits.idle_seconds
             for session in [session for session, since in self._idle.items() if since < too_old or not session.alive]:
                 self.retire(session)
 

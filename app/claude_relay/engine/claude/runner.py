@@ -14,10 +14,11 @@ import psutil
 from msgspec.structs import replace
 
 from claude_relay.engine.claude import command, history, orphans, private, process
+from claude_relay.engine.claude.capabilities import Capabilities, by_self_test, by_version
 from claude_relay.engine.claude.control import ProcessGoneError
 from claude_relay.engine.claude.discovery import REMEDY, Finder, Installation
 from claude_relay.engine.claude.fallback import without_refused
-from claude_relay.engine.claude.matching import Conversation, answered
+from claude_relay.engine.claude.matching import answered
 from claude_relay.engine.claude.pool import Limits, Pool
 from claude_relay.engine.claude.selftest import run_self_test
 from claude_relay.engine.claude.session import Session, UnresponsiveError
@@ -58,14 +59,12 @@ class ClaudeCodeRunner:
         self._finder = Finder(settings.claude_path, environ)
         self._installation: Installation | None = None
         self._size = size(settings, find())
-        self._pool = Pool(self._open, limits(settings, self._size), _memory_of)
+        self._capabilities = Capabilities()
+        self._pool = Pool(self._open, limits(settings, self._size), _memory_of, self._current)
         self._private = private.PrivateDirectory(environ)
         self._context_windows: dict[str, int] = {}
         self._self_testing: asyncio.Task[None] | None = None
         self._self_test = "off"
-        self._composed = False
-        self._guards_requests = True
-        self._ties = False
 
     async def start(self) -> None:
         """Look for the CLI and begin to keep processes ready; without a CLI the relay runs, degraded."""
@@ -158,7 +157,6 @@ class ClaudeCodeRunner:
         by_tool = request.output if request.answers_by_tool else None
         translator = Translator(by_tool, names, alone=request.personality == "chat")
         checks = OutputChecks(request, lambda: translator.usage)
-        before = session.history
         events: list[Event] = []
         returned = False
         try:
@@ -173,7 +171,8 @@ class ClaudeCodeRunner:
                             self._remember_window(request.model, translator.context_window)
                             end = replace(event, cost=session.cost)
                             # before the client knows of the end: its next request may come at once
-                            self._pool.release(session, self._history_after(session, request, before, events))
+                            session.settle(answered(events))
+                            self._pool.release(session)
                             returned = True
                             yield end
                             return
@@ -187,27 +186,7 @@ class ClaudeCodeRunner:
         if request.output is not None:
             way = "the upstream's own format" if request.output.constrained else "Claude Code's tool"
             _log.info("structured output by %s", way)
-        session.client_composed, session.guards_requests = self._composed, self._guards_requests
-        session.tied_turns = self._ties
         await session.ask(request, self._strategy(request.personality))
-
-    def _history_after(
-        self, session: Session, request: RunRequest, before: Conversation | None, events: list[Event]
-    ) -> Conversation | None:
-        """Return the conversation that the process holds now, in the words that the client will repeat.
-
-        Args:
-            session: The process.
-            request: What it was asked.
-            before: What it held before, if it went on with that.
-            events: Its answer.
-        """
-        answer = answered(events)
-        exact = not session.aborted and not request.answers_by_tool
-        if answer is None or not exact or self._strategy(request.personality) is not history.native:
-            return None
-        past = before or Conversation.of(request.turns[:-1])
-        return past.followed_by(request.turns[-1], answer)
 
     def _remember_window(self, model: str, context_window: int | None) -> None:
         if context_window is not None:
@@ -222,10 +201,7 @@ class ClaudeCodeRunner:
         found = await self._finder.find()
         if found is not self._installation:
             first, self._installation = self._installation is None, found
-            self._composed = command.takes_client_composed(found)
-            self._guards_requests = True
-            self._ties = command.ties_turns(found)
-            self._pool.limits = replace(self._pool.limits, reuse=False, reset=False)
+            self._capabilities = by_version(found, reuse=False)
             if self._self_testing is not None:
                 self._self_testing.cancel()
             self._self_testing = asyncio.create_task(self._test_itself(found))
@@ -238,7 +214,7 @@ class ClaudeCodeRunner:
         if not self._settings.reuse:
             return
         if not self._settings.self_test:
-            self._pool.limits = replace(self._pool.limits, reuse=True, reset=command.proves_reset(installation))
+            self._capabilities = by_version(installation, reuse=True)
             return
         self._self_test = "running"
         for pause in self_test_pauses():
@@ -256,12 +232,7 @@ class ClaudeCodeRunner:
         except (OSError, UnavailableError) as error:
             _log.warning("The self-test could not be made, so no process is used again: %s", error)
             return ["everything"]
-        self._composed = command.takes_client_composed(installation) and result.text
-        self._guards_requests, self._ties = result.single_request, result.tied
-        # where words of others come in and cannot be told from ours, a process that waits is not to be trusted
-        reuse = result.reuse and (result.tied or result.peers)
-        reset = result.reset and command.proves_reset(installation)
-        self._pool.limits = replace(self._pool.limits, reuse=reuse, reset=reset)
+        self._capabilities = by_self_test(installation, result)
         return result.failed
 
     async def _open(self, personality: Personality) -> Session:
@@ -276,14 +247,10 @@ class ClaudeCodeRunner:
             sweep=self._private.sweep,
         )
         self._private.note(child.pid)
-        return Session(
-            child,
-            personality,
-            settings.model,
-            client_composed=self._composed,
-            tied_turns=self._ties,
-            spend=self._spend,
-        )
+        return Session(child, personality, settings.model, self._current, self._spend)
+
+    def _current(self) -> Capabilities:
+        return self._capabilities
 
     def _directory(self, personality: Personality) -> str:
         """Return where a process works: ``chat`` in an empty place that nobody else has."""
@@ -300,8 +267,6 @@ def limits(settings: Settings, found: Size) -> Limits:
         idle_seconds=settings.idle_timeout,
         turns=settings.max_process_turns,
         memory=found.process_memory,
-        reuse=False,
-        reset=False,
         # the CLI counts what all questions of a process have cost
         agents_once=settings.max_budget_usd > 0,
     )

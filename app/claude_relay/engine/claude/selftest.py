@@ -10,13 +10,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from msgspec import Struct
+from msgspec.structs import replace
 
 from claude_relay.engine.claude import command, history, private, process, wire
+from claude_relay.engine.claude.capabilities import Capabilities, Current, SelfTestResult, by_version
 from claude_relay.engine.claude.configuration import TITLE
 from claude_relay.engine.claude.discovery import Installation
 from claude_relay.engine.claude.loopback import LIMIT, Loopback, loopback
-from claude_relay.engine.claude.matching import Conversation, answered
+from claude_relay.engine.claude.matching import answered
 from claude_relay.engine.claude.session import Session
 from claude_relay.engine.claude.translate import Translator
 from claude_relay.engine.vocabulary import RunEnd, RunRequest, Sampling, Text, Tool, Turn
@@ -29,35 +30,6 @@ _TIMEOUT = 30.0
 _MODEL = "sonnet"
 _TRAPS = ("@/etc/hostname", "/clear")
 _TEXT = {"type": "text", "text": "go"}
-
-
-class SelfTestResult(Struct, frozen=True):
-    """What holds.
-
-    Attributes:
-        text: Settings and texts reach the upstream as they are: ``@path`` and ``/command`` are plain text.
-        reuse: A process that holds a conversation can be asked its next turn.
-        reset: A reset process proves it, and its next request holds nothing of the last.
-        tools: Calls of the client's tools end the run, in one request.
-        interrupt: An interrupt ends the upstream's work.
-        single_request: An answer that ends at a token limit is not asked for again, and its turn ends.
-        tied: Every turn is tied to the lines that it is for.
-        peers: Words of other sessions of the same user are refused.
-    """
-
-    text: bool
-    reuse: bool
-    reset: bool
-    tools: bool
-    interrupt: bool
-    single_request: bool
-    tied: bool
-    peers: bool
-
-    @property
-    def failed(self) -> list[str]:
-        """Names of what does not hold."""
-        return [name for name in self.__struct_fields__ if not getattr(self, name)]
 
 
 async def run_self_test(installation: Installation, environ: Mapping[str, str]) -> SelfTestResult:
@@ -92,15 +64,21 @@ async def _passes(name: str, check: Callable[[], Awaitable[bool]]) -> bool:
 class _Harness:
     """A CLI, an upstream, and the checks."""
 
-    def __init__(self, upstream: Loopback, spawn: Callable[[Personality], Awaitable[Session]]) -> None:
+    def __init__(
+        self,
+        upstream: Loopback,
+        capabilities: Capabilities,
+        spawn: Callable[[Personality, Current], Awaitable[Session]],
+    ) -> None:
         self._upstream = upstream
+        self._capabilities = capabilities
         self._spawn = spawn
 
     async def texts_arrive(self) -> bool:
         async with self._session() as session:
             for trap in _TRAPS:
-                session.history = None
                 await _ask(session, _request(trap))
+                session.settle(None)
             sent = self._upstream.bodies
             return (
                 [_last_text(body) for body in sent[-2:]] == list(_TRAPS)
@@ -111,14 +89,14 @@ class _Harness:
     async def a_conversation_goes_on(self) -> bool:
         async with self._session() as session:
             first = _request("one")
-            session.history = await _ask(session, first)
+            await _ask(session, first)
             turns = (*first.turns, Turn("assistant", (Text("ok"),)), Turn("user", (Text("two"),)))
             await _ask(session, _request("two", turns))
             return _turns(self._upstream.bodies[-1]) == ["one", "ok", "two"]
 
     async def a_reset_process_is_empty(self) -> bool:
         async with self._session() as session:
-            session.history = await _ask(session, _request("SECRET"))
+            await _ask(session, _request("SECRET"))
             if not await session.reset():
                 return False
             await _ask(session, _request("afresh"))
@@ -155,8 +133,7 @@ class _Harness:
             return not session.in_turn and len(self._upstream.bodies) == before + 1
 
     async def turns_are_tied_to_lines(self) -> bool:
-        async with self._session() as session:
-            session.tied_turns = True
+        async with self._session(tied_turns=True) as session:
             turns = (_user("one"), Turn("assistant", (Text("ok"),)), Turn("user", (Text("two"),)))
             await _ask(session, _request("two", turns))
             return True
@@ -164,7 +141,7 @@ class _Harness:
     async def words_of_other_sessions_are_refused(self) -> bool:
         async with self._session() as session:
             first = _request("one")
-            session.history = await _ask(session, first)
+            await _ask(session, first)
             words = {"to": TITLE, "message": "SECRET", "summary": "words"}
             call = {"type": "tool_use", "id": "toolu_1", "name": "SendMessage", "input": words}
             self._upstream.answers.append([call])
@@ -178,8 +155,9 @@ class _Harness:
             return sent[-1] == "two" and not any("SECRET" in text for text in sent)
 
     @asynccontextmanager
-    async def _session(self, personality: Personality = "chat") -> AsyncIterator[Session]:
-        session = await self._spawn(personality)
+    async def _session(self, personality: Personality = "chat", *, tied_turns: bool = False) -> AsyncIterator[Session]:
+        capabilities = replace(self._capabilities, tied_turns=tied_turns)
+        session = await self._spawn(personality, lambda: capabilities)
         try:
             await session.ready()
             yield session
@@ -201,22 +179,21 @@ async def _harness(installation: Installation, environ: Mapping[str, str]) -> As
                 "ANTHROPIC_API_KEY": "self-test",
                 "ANTHROPIC_BASE_URL": upstream.url,
             }
-            composed = command.takes_client_composed(installation)
 
-            async def spawn(personality: Personality) -> Session:
+            async def spawn(personality: Personality, capabilities: Current) -> Session:
                 child = await process.spawn(
                     command.argv(installation, personality, Settings(model=_MODEL)),
                     command.environment(base, installation, personality, 0),
                     home,
                 )
-                return Session(child, personality, _MODEL, client_composed=composed)
+                return Session(child, personality, _MODEL, capabilities)
 
-            yield _Harness(upstream, spawn)
+            yield _Harness(upstream, by_version(installation, reuse=False), spawn)
     finally:
         await asyncio.to_thread(place.remove)
 
 
-async def _ask(session: Session, request: RunRequest) -> Conversation:
+async def _ask(session: Session, request: RunRequest) -> None:
     translator = Translator(None, [tool.name for tool in request.tools])
     await session.ask(request, history.native)
     events = []
@@ -224,8 +201,8 @@ async def _ask(session: Session, request: RunRequest) -> Conversation:
         for event in translator.feed(await session.receive()):
             events.append(event)
             if isinstance(event, RunEnd):
-                answer = answered(events) or _user("")
-                return Conversation.of(request.turns).followed_by(answer)
+                session.settle(answered(events))
+                return
 
 
 def _request(text: str, turns: tuple[Turn, ...] = ()) -> RunRequest:

@@ -11,12 +11,13 @@ import msgspec
 from msgspec.structs import replace
 
 from claude_relay.engine.claude import configuration, history, wire
+from claude_relay.engine.claude.capabilities import Current
 from claude_relay.engine.claude.control import ControlChannel, ProcessGoneError
 from claude_relay.engine.claude.guard import SingleRequestGuard
 from claude_relay.engine.claude.matching import Binding, Conversation
 from claude_relay.engine.claude.process import ChildProcess
 from claude_relay.engine.runner import Spend
-from claude_relay.engine.vocabulary import RunRequest
+from claude_relay.engine.vocabulary import RunRequest, Turn
 from claude_relay.errors import UpstreamError
 from claude_relay.settings import Personality
 
@@ -51,14 +52,10 @@ class Session:
         process: The child, just started.
         personality: What it was started as.
         model: The model it was started with.
-        client_composed: Whether it takes lines that are marked as plain text.
-        tied_turns: Whether it tells which lines a turn is for.
+        capabilities: Tells what is used of the CLI; asked at each question.
         spend: Is told what each turn has cost, as soon as that is known.
 
     Attributes:
-        client_composed: Whether it takes lines that are marked as plain text.
-        guards_requests: Whether the CLI can be kept from asking again within a turn.
-        tied_turns: Whether it tells which lines a turn is for; every turn must then be for lines of ours.
         binding: What it was configured for; None as long as it is a spare.
         history: The conversation it holds, if that is known exactly.
         in_turn: Whether it was asked and has not ended its turn.
@@ -76,16 +73,11 @@ class Session:
         process: ChildProcess,
         personality: Personality,
         model: str,
-        *,
-        client_composed: bool,
-        tied_turns: bool = False,
+        capabilities: Current,
         spend: Spend | None = None,
     ) -> None:
         self.process = process
         self.personality: Personality = personality
-        self.client_composed = client_composed
-        self.guards_requests = True
-        self.tied_turns = tied_turns
         self.binding: Binding | None = None
         self.history: Conversation | None = None
         self.in_turn = False
@@ -96,6 +88,9 @@ class Session:
         self.has_output = False
         self.aborted = False
         self.fault: UnresponsiveError | UnsolicitedTurnError | None = None
+        self._current = capabilities
+        self._capabilities = capabilities()
+        self._asked: tuple[Conversation | None, tuple[Turn, ...]] | None = None
         self._settings = configuration.defaults(model, personality)
         self._spend = spend
         self._spent = 0.0
@@ -126,6 +121,10 @@ class Session:
         await self._channel.write(self._channel.request("get_binary_version"))
         while not isinstance(await self._next(), wire.ControlResponse):
             pass
+
+    def assign(self, origin: Origin) -> None:
+        """Learn that a request got this process, and how."""
+        self.origin = origin
 
     def watch(self, ended: Callable[["Session"], None]) -> None:
         """Read what the idle process says, until it is wanted again.
@@ -165,17 +164,22 @@ class Session:
             UpstreamError: The process refused, or ended.
         """
         await self._stop_watching()
+        self._capabilities = self._current()
         self.request_sent = self.has_output = False
         goes_on = self.history is not None
-        if goes_on and self.personality == "agent" and not self.tied_turns:
+        if goes_on and self.personality == "agent" and not self._capabilities.tied_turns:
             await self._require_quiet()
         wanted = replace(request, turns=request.turns[-1:]) if goes_on else request
-        make_plan = partial(hand_over, wanted, client_composed=self.client_composed)
+        make_plan = partial(hand_over, wanted, client_composed=self._capabilities.client_composed)
         plan = await asyncio.to_thread(make_plan) if len(wanted.turns) > _MANY else make_plan()
+        keeps_words = hand_over is history.native and not request.answers_by_tool
+        self._asked = (self.history, request.turns) if keeps_words else None
         self.history = None
         self.aborted = False
         self._channel.tools = request.tools
-        self._guard = SingleRequestGuard.for_request(request) if self.guards_requests else SingleRequestGuard()
+        self._guard = (
+            SingleRequestGuard.for_request(request) if self._capabilities.single_request else SingleRequestGuard()
+        )
         self._own = _user_lines((*plan.past, plan.question))
         lines = [*self._sign_of_life(), *self._initial(request), *self._changes(request, plan, goes_on=goes_on)]
         for batch in plan.past:
@@ -187,6 +191,19 @@ class Session:
         self.turns += 1
         await self._channel.write(*lines, *plan.question)
         await self._hear()
+
+    def settle(self, answer: Turn | None) -> None:
+        """Learn which conversation the process holds, now that its turn is over.
+
+        Args:
+            answer: The answer, in the words that the client will repeat; None if they are not known exactly.
+        """
+        asked, self._asked = self._asked, None
+        if answer is None or asked is None or self.aborted:
+            self.history = None
+            return
+        before, turns = asked
+        self.history = (before or Conversation.of(turns[:-1])).followed_by(turns[-1], answer)
 
     async def reset(self) -> bool:
         """Make the process forget its conversation, and let it prove that it has.
@@ -268,7 +285,7 @@ class Session:
 
     def _sign_of_life(self) -> list[wire.Outgoing]:
         """Ask for what is answered at once, unless the CLI says of each line by itself that it has come."""
-        tells = self.tied_turns and self.binding is not None
+        tells = self._capabilities.tied_turns and self.binding is not None
         return [] if tells else [self._channel.request("get_binary_version")]
 
     def _initial(self, request: RunRequest) -> list[wire.Outgoing]:
@@ -292,7 +309,7 @@ class Session:
     async def _next(self) -> wire.Line:
         line = await self._channel.read()
         # whose a turn is stands in the lines at its beginning and its end, and never in what is said
-        if self.tied_turns and not isinstance(line, wire.StreamEvent) and not self._is_own(line):
+        if self._capabilities.tied_turns and not isinstance(line, wire.StreamEvent) and not self._is_own(line):
             # a turn goes on, so that whoever ends the process interrupts it first
             self.in_turn = True
             raise self._failed(UnsolicitedTurnError("Claude Code took a turn that nobody asked for."))

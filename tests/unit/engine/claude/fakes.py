@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from claude_relay.engine.claude import process
+from claude_relay.engine.claude.capabilities import Capabilities
 from claude_relay.engine.claude.process import ChildProcess
 from claude_relay.engine.claude.session import Session
 from claude_relay.settings import Personality
 
+CAPABLE = Capabilities(client_composed=True, tied_turns=True, reuse=True, reset=True)
+"""What a CLI is known for that has passed every part of the self-test."""
 _SCRIPT = Path(__file__).with_name("fake_cli.py")
 ARGV = (sys.executable, "-SI", str(_SCRIPT))
 
@@ -46,11 +49,11 @@ class FakeCli:
         return child
 
     async def session(
-        self, mode: str = "", personality: Personality = "chat", *, composed: bool = True, tied: bool = True
+        self, mode: str = "", personality: Personality = "chat", capabilities: Capabilities = CAPABLE
     ) -> Session:
         """Start a stand-in as a session that was started for the model ``sonnet``."""
         child = await self.spawn(mode)
-        return Session(child, personality, "sonnet", client_composed=composed, tied_turns=tied, spend=self.spend)
+        return Session(child, personality, "sonnet", lambda: capabilities, self.spend)
 
     def spend(self, caller: str, usd: float) -> None:
         """Take note of a cost."""

@@ -12,20 +12,20 @@ from msgspec.structs import replace
 
 from claude_relay.engine.claude import pool as pool_module
 from claude_relay.engine.claude import wire
+from claude_relay.engine.claude.capabilities import Capabilities
 from claude_relay.engine.claude.history import native
-from claude_relay.engine.claude.matching import Conversation
 from claude_relay.engine.claude.pool import Limits, Pool
 from claude_relay.engine.claude.session import REPLY_TIMEOUT, Session, UnresponsiveError
 from claude_relay.engine.vocabulary import JsonOutput, RunRequest, Text, Tool, ToolCall, ToolResult, Turn
 from claude_relay.errors import UnavailableError
 from claude_relay.settings import Personality
 from tests.unit.engine.claude.composer import Composer
-from tests.unit.engine.claude.fakes import FakeCli
+from tests.unit.engine.claude.fakes import CAPABLE, FakeCli
 from tests.unit.factories import RunRequestFactory, conversation
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
-LIMITS = Limits(warm=0, processes=8, idle_seconds=600, turns=100, memory=1, reuse=True, reset=True)
+LIMITS = Limits(warm=0, processes=8, idle_seconds=600, turns=100, memory=1)
 WEATHER = Tool("weather", "Tells the weather.", {"type": "object"})
 
 Make = Callable[..., Pool]
@@ -36,11 +36,11 @@ async def make(cli: FakeCli) -> AsyncIterator[Make]:
     """Make pools of stand-ins that are stopped in the end."""
     pools: list[Pool] = []
 
-    def build(mode: str = "", memory: int = 0, **limits: Any) -> Pool:
+    def build(mode: str = "", memory: int = 0, capabilities: Capabilities = CAPABLE, **limits: Any) -> Pool:
         async def open_session(personality: Personality) -> Session:
             return await cli.session(mode, personality)
 
-        pools.append(Pool(open_session, replace(LIMITS, **limits), lambda _: memory))
+        pools.append(Pool(open_session, replace(LIMITS, **limits), lambda _: memory, lambda: capabilities))
         return pools[-1]
 
     yield build
@@ -50,6 +50,10 @@ async def make(cli: FakeCli) -> AsyncIterator[Make]:
 
 def asking(*texts: str, **fields: Any) -> RunRequest:
     return RunRequestFactory.build(turns=conversation(*texts), **fields)
+
+
+def said(answer: str) -> Turn:
+    return Turn("assistant", (Text(answer),))
 
 
 async def answered(pool: Pool, request: RunRequest) -> Session:
@@ -64,8 +68,8 @@ async def answered(pool: Pool, request: RunRequest) -> Session:
 async def served(pool: Pool, request: RunRequest, answer: str = "A1") -> Session:
     """Serve a request: the process holds the conversation and its answer then."""
     session = await answered(pool, request)
-    held = Conversation.of(request.turns).followed_by(Turn("assistant", (Text(answer),)))
-    pool.release(session, held)
+    session.settle(said(answer))
+    pool.release(session)
     return session
 
 
@@ -91,8 +95,9 @@ async def test_the_next_turn_of_a_conversation_is_asked_where_it_is_held_and_not
 async def test_a_held_conversation_comes_before_a_process_that_was_used_later(make: Make) -> None:
     pool = make()
     holder, later = await answered(pool, asking("Q1")), await answered(pool, asking("other"))
-    for session, question in ((holder, "Q1"), (later, "other")):
-        pool.release(session, Conversation.of(conversation(question, "A1")))
+    for session in (holder, later):
+        session.settle(said("A1"))
+        pool.release(session)
 
     assert await pool.checkout(asking("Q1", "A1", "Q2")) is holder
 
@@ -171,7 +176,8 @@ async def test_results_of_tools_go_to_the_process_that_made_the_calls(make: Make
     call = ToolCall("toolu_1", "weather", {"city": "Oslo"})
     question = asking("Weather?", tools=(WEATHER,))
     first = await answered(pool, question)
-    pool.release(first, Conversation.of((*question.turns, Turn("assistant", (call,)))))
+    first.settle(Turn("assistant", (call,)))
+    pool.release(first)
 
     result = Turn("user", (ToolResult("toolu_1", (Text("mild"),)),))
     second = await served(pool, replace(question, turns=(*question.turns, Turn("assistant", (call,)), result)))
@@ -193,9 +199,9 @@ async def test_two_who_continue_one_conversation_at_once_get_two_processes(make:
 
 
 async def test_without_any_past_there_is_nothing_to_be_found(make: Make) -> None:
-    pool = make(reset=False)
+    pool = make(capabilities=replace(CAPABLE, reset=False))
     session = await pool.checkout(asking("Q1"))
-    pool.release(session, Conversation(()))
+    pool.release(session)
 
     assert (await pool.checkout(asking("Q1"))).origin == "started"
 
@@ -207,7 +213,7 @@ async def test_the_process_used_last_is_emptied_first(make: Make) -> None:
     pool = make()
     one, two, three = [await answered(pool, asking(text)) for text in "abc"]
     for session in (two, three, one):
-        pool.release(session, None)
+        pool.release(session)
 
     assert [await pool.checkout(asking("new")) for _ in range(3)] == [one, three, two]
 
@@ -218,7 +224,7 @@ async def test_a_process_that_cannot_prove_that_it_is_empty_dies_and_the_next_on
     pool = make("forgets nothing")
     old = [await answered(pool, asking(text)) for text in "ab"]
     for session in old:
-        pool.release(session, None)
+        pool.release(session)
 
     session = await pool.checkout(asking("new"))
 
@@ -240,7 +246,7 @@ async def test_an_agent_is_never_emptied_for_its_tools_may_have_left_things_runn
 
 
 async def test_where_no_process_can_prove_anything_none_is_emptied(make: Make, cli: FakeCli) -> None:
-    pool = make(reset=False)
+    pool = make(capabilities=replace(CAPABLE, reset=False))
     first = await served(pool, asking("Q1"))
 
     assert (await served(pool, asking("new"))).origin == "started"
@@ -251,7 +257,7 @@ async def test_where_no_process_can_prove_anything_none_is_emptied(make: Make, c
 @pytest.mark.usefixtures("hurried")
 async def test_who_leaves_while_a_process_is_emptied_takes_it_along(make: Make) -> None:
     pool = make("is silent")
-    pool.release(await answered(pool, asking("Q1")), None)
+    pool.release(await answered(pool, asking("Q1")))
     leaving = asyncio.create_task(pool.checkout(asking("new")))
     await asyncio.sleep(0.02)
     assert (pool.counts.idle, pool.counts.busy) == (0, 1)
@@ -307,8 +313,8 @@ async def test_an_agent_whose_conversation_is_not_known_is_not_kept(make: Make) 
     agent = await pool.checkout(asking("Q1", personality="agent"))
     chat = await pool.checkout(asking("Q1"))
 
-    pool.release(agent, None)
-    pool.release(chat, None)
+    pool.release(agent)
+    pool.release(chat)
 
     assert (pool.counts.idle, pool.counts.ending) == (1, 1)
 
@@ -332,7 +338,7 @@ async def test_a_process_that_has_grown_too_large_is_not_used_again(make: Make) 
 
 
 async def test_where_processes_are_not_used_again_each_ends_after_its_answer(make: Make) -> None:
-    pool = make(reuse=False)
+    pool = make(capabilities=replace(CAPABLE, reuse=False))
 
     await served(pool, asking("Q1"))
 
@@ -345,7 +351,8 @@ async def test_a_process_that_is_still_at_it_is_not_kept(make: Make) -> None:
     session = await pool.checkout(asking("Q1"))
     await session.ask(asking("Q1"), native)
 
-    pool.release(session, Conversation.of(conversation("Q1", "A1")))
+    session.settle(said("A1"))
+    pool.release(session)
 
     assert (pool.counts.idle, pool.counts.ending) == (0, 1)
 
@@ -365,7 +372,7 @@ async def test_what_was_idle_longest_makes_room(make: Make) -> None:
     pool = make(processes=3)
     old, middle, new = [await answered(pool, asking("Q", caller=caller)) for caller in "abc"]
     for session in (old, middle, new):
-        pool.release(session, None)
+        pool.release(session)
 
     await pool.checkout(asking("Q", caller="d"))
 
@@ -428,8 +435,9 @@ async def test_processes_that_hang_are_found_at_once_however_many_they_are(make:
     pool = make()
     texts = ("Q1", *"abcdefg")
     sessions = [await answered(pool, asking(text)) for text in texts]
-    for session, text in zip(sessions, texts, strict=True):
-        pool.release(session, Conversation.of(conversation(text, "A1")))
+    for session in sessions:
+        session.settle(said("A1"))
+        pool.release(session)
         os.kill(session.process.pid, signal.SIGSTOP)
     began = time.monotonic()
 
@@ -474,19 +482,19 @@ async def test_a_fresh_process_is_started_whatever_waits(make: Make) -> None:
 class Composers:
     """A pool of stand-ins without processes."""
 
-    def __init__(self, **limits: Any) -> None:
+    def __init__(self, capabilities: Capabilities = CAPABLE, **limits: Any) -> None:
         self.all: list[Composer] = []
-        self.pool = Pool(self._open, replace(LIMITS, **limits), lambda _: 0)
+        self.pool = Pool(self._open, replace(LIMITS, **limits), lambda _: 0, lambda: capabilities)
 
     async def _open(self, personality: Personality) -> Session:
         await asyncio.sleep(0)
         self.all.append(Composer())
-        return Session(self.all[-1], personality, "sonnet", client_composed=True)
+        return Session(self.all[-1], personality, "sonnet", lambda: CAPABLE)
 
     async def idle(self, number: int, caller: str = "") -> list[Composer]:
         """Let some processes wait for their next question, the last one returned being the one used last."""
         for session in [await answered(self.pool, asking("Q", caller=caller)) for _ in range(number)]:
-            self.pool.release(session, None)
+            self.pool.release(session)
         return self.all[-number:]
 
 
@@ -540,14 +548,14 @@ async def test_giving_back_where_too_many_are_busy_ends_what_was_given_back_and_
     composers = Composers(processes=1)
     one, _, _ = [await composers.pool.checkout(asking("Q")) for _ in range(3)]
 
-    composers.pool.release(one, None)
+    composers.pool.release(one)
 
     assert composers.pool.counts.busy == 2
     await composers.pool.stop()
 
 
 async def test_a_chat_that_can_neither_go_on_nor_be_emptied_is_not_kept() -> None:
-    composers = Composers(reset=False)
+    composers = Composers(replace(CAPABLE, reset=False))
 
     await composers.idle(1)
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+from msgspec.structs import replace
 
 from claude_relay.engine.claude import pool as pool_module
 from claude_relay.engine.claude import wire
@@ -13,7 +14,7 @@ from claude_relay.engine.claude.session import Session
 from claude_relay.engine.vocabulary import RunRequest
 from claude_relay.errors import RelayError, UnavailableError, UpstreamError
 from claude_relay.settings import Personality
-from tests.unit.engine.claude.fakes import FakeCli, until_ended
+from tests.unit.engine.claude.fakes import CAPABLE, FakeCli, until_ended
 from tests.unit.factories import RunRequestFactory, conversation
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -73,7 +74,7 @@ async def make(opener: Opener) -> AsyncIterator[Callable[[int], Pool]]:
     pools: list[Pool] = []
 
     def build(warm: int) -> Pool:
-        pools.append(Pool(opener, limits(warm), lambda _: 0))
+        pools.append(Pool(opener, limits(warm), lambda _: 0, lambda: replace(CAPABLE, reset=False)))
         return pools[-1]
 
     yield build
@@ -82,7 +83,7 @@ async def make(opener: Opener) -> AsyncIterator[Callable[[int], Pool]]:
 
 
 def limits(warm: int) -> Limits:
-    return Limits(warm, processes=64, idle_seconds=600, turns=200, memory=1, reuse=True, reset=False)
+    return Limits(warm, processes=64, idle_seconds=600, turns=200, memory=1)
 
 
 def wanting(personality: Personality) -> RunRequest:

@@ -11,9 +11,9 @@ import pytest
 from msgspec.structs import replace
 
 from claude_relay.engine.claude import runner as runner_module
+from claude_relay.engine.claude.capabilities import SelfTestResult
 from claude_relay.engine.claude.pool import Limits
 from claude_relay.engine.claude.runner import ClaudeCodeRunner, limits, self_test_pauses
-from claude_relay.engine.claude.selftest import SelfTestResult
 from claude_relay.engine.resources import Bound, Resources
 from claude_relay.engine.sizing import size
 from claude_relay.engine.vocabulary import Event, RunEnd, RunRequest, RunStarted, TextDelta
@@ -181,7 +181,7 @@ async def test_what_fails_the_self_test_is_not_used_and_told(
     runner = await make(self_test=True)
 
     assert await examined(runner) == verdict
-    assert (runner._pool.limits.reuse, runner._pool.limits.reset) == (reuse, reset)
+    assert (runner._capabilities.reuse, runner._capabilities.reset) == (reuse, reset)
 
 
 async def test_until_the_self_test_is_over_nothing_is_used_again(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,7 +229,7 @@ async def test_a_self_test_that_failed_is_made_again_with_growing_pauses(
 
     assert list(itertools.islice(self_test_pauses(), 8)) == [60, 120, 240, 480, 960, 1920, 3600, 3600]
     assert runner.health().detail["self_test"] == "passed"
-    assert (runner._pool.limits.reuse, runner._pool.limits.reset) == (True, True)
+    assert (runner._capabilities.reuse, runner._capabilities.reset) == (True, True)
 
 
 async def test_a_self_test_that_was_not_made_was_not_passed(make: Make) -> None:
@@ -275,7 +275,6 @@ def test_limits_are_the_operators_and_nothing_is_used_again_unasked() -> None:
     found = limits_of(warm=3, idle_timeout=5.0, max_process_turns=7, max_process_memory=2)
 
     assert (found.warm, found.idle_seconds, found.turns, found.memory) == (3, 5.0, 7, 2 << 20)
-    assert (found.reuse, found.reset) == (False, False)
     assert found.processes > 3
 
 

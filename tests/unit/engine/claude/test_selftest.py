@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 
 from claude_relay.engine.claude import selftest
+from claude_relay.engine.claude.capabilities import Current, SelfTestResult
 from claude_relay.engine.claude.configuration import BLOCKED
 from claude_relay.engine.claude.loopback import LIMIT, Loopback
-from claude_relay.engine.claude.selftest import SelfTestResult, run_self_test
+from claude_relay.engine.claude.selftest import run_self_test
 from claude_relay.engine.claude.session import Session
 from claude_relay.errors import UnavailableError
 from claude_relay.settings import Personality
 from tests.unit.engine.claude.composer import Block, Body, Composer, Reply
+from tests.unit.engine.claude.fakes import CAPABLE
 from tests.unit.factories import InstallationFactory
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -103,15 +105,15 @@ async def found(monkeypatch: pytest.MonkeyPatch, defect: str) -> SelfTestResult:
         upstream = Loopback()
         started: list[Asking] = []
 
-        async def spawn(personality: Personality) -> Session:
+        async def spawn(personality: Personality, capabilities: Current) -> Session:
             if defect == "absent":
                 raise UnavailableError("no CLI")
             if personality == "agent" and defect == "takes words":
                 started[-1].history.append(("user", [_text("SECRET")]))
             started.append(Asking(upstream, defect))
-            return Session(started[-1], personality, "sonnet", client_composed=True)
+            return Session(started[-1], personality, "sonnet", capabilities)
 
-        yield selftest._Harness(upstream, spawn)
+        yield selftest._Harness(upstream, CAPABLE, spawn)
 
     monkeypatch.setattr(selftest, "_harness", harness)
     monkeypatch.setattr(selftest, "_TIMEOUT", 1.0)

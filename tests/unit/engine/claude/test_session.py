@@ -5,6 +5,7 @@ import logging
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from claude_relay.engine.claude import configuration, wire
 from claude_relay.engine.claude import session as session_module
@@ -14,7 +15,7 @@ from claude_relay.engine.claude.session import Session
 from claude_relay.engine.vocabulary import JsonOutput, RunRequest, Sampling, Tool
 from claude_relay.errors import UpstreamError
 from claude_relay.settings import Personality
-from tests.unit.engine.claude.fakes import FakeCli, until_ended
+from tests.unit.engine.claude.fakes import CAPABLE, FakeCli, until_ended
 from tests.unit.factories import RunRequestFactory, conversation
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -358,8 +359,7 @@ async def test_an_answer_without_a_limit_of_its_own_is_not_fenced_and_ends_with_
 
 
 async def test_a_cli_that_cannot_be_fenced_is_not_and_ends_with_its_answer(cli: FakeCli) -> None:
-    session = await cli.session("goes on")
-    session.guards_requests = False
+    session = await cli.session("goes on", capabilities=replace(CAPABLE, single_request=False))
     await session.ask(hello(sampling=LIMITED), native)
     await until_message_ends(session)
 

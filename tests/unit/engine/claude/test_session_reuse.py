@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from claude_relay.engine.claude import configuration, history, wire
 from claude_relay.engine.claude import session as session_module
@@ -15,7 +16,7 @@ from claude_relay.engine.claude.matching import Conversation
 from claude_relay.engine.claude.session import Session, UnsolicitedTurnError
 from claude_relay.engine.vocabulary import RunRequest, Sampling, Text, Tool, ToolCall, ToolResult, Turn
 from tests.unit.engine.claude.composer import OWN_TOOL, Composer, Reply
-from tests.unit.engine.claude.fakes import FakeCli, until_ended
+from tests.unit.engine.claude.fakes import CAPABLE, FakeCli, until_ended
 from tests.unit.factories import RunRequestFactory, conversation
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -36,7 +37,7 @@ async def answered(session: Session, request: RunRequest) -> None:
 async def held(session: Session, *texts: str, **fields: Any) -> None:
     """Let a session hold a conversation, whose last text is its answer."""
     await answered(session, asking(*texts[:-1], **fields))
-    session.history = Conversation.of(conversation(*texts))
+    session.settle(conversation(*texts)[-1])
 
 
 def kinds(lines: list[dict[str, Any]]) -> list[str]:
@@ -67,9 +68,9 @@ async def test_settings_that_differ_are_set_without_a_boundary_which_would_hide_
     request = asking("Q1", "A1", "Q2", sampling=Sampling(temperature=0.5))
 
     await answered(session, request)
-    session.history = Conversation.of(conversation("Q1", "A1", "Q2", "A2"))
+    session.settle(Turn("assistant", (Text("A2"),)))
     await answered(session, asking("Q1", "A1", "Q2", "A2", "Q3", sampling=Sampling(temperature=0.5)))
-    session.history = Conversation.of(conversation("Q1", "A1", "Q2", "A2", "Q3", "A3"))
+    session.settle(Turn("assistant", (Text("A3"),)))
     await answered(session, asking("Q1", "A1", "Q2", "A2", "Q3", "A3", "Q4"))
 
     told = cli.work()[before:]
@@ -83,7 +84,7 @@ async def test_results_of_tools_are_the_last_turn_too(cli: FakeCli) -> None:
     call, result = ToolCall("toolu_1", "weather", {}), ToolResult("toolu_1", (Text("mild"),))
     turns = (*conversation("Q1"), Turn("assistant", (call,)))
     await answered(session, asking("Q1", tools=(WEATHER,)))
-    session.history = Conversation.of(turns)
+    session.settle(turns[-1])
 
     await answered(session, RunRequestFactory.build(turns=(*turns, Turn("user", (result,))), tools=(WEATHER,)))
 
@@ -136,7 +137,7 @@ async def agent(reply: Reply | None = None) -> tuple[Session, Composer]:
     """Return an agent that has answered once."""
     process = Composer()
     process.reply = reply or process.reply
-    session = Session(process, "agent", "sonnet", client_composed=True)
+    session = Session(process, "agent", "sonnet", lambda: replace(CAPABLE, tied_turns=False))
     await held(session, "Q1", "ok", personality="agent")
     return session, process
 
@@ -328,7 +329,7 @@ async def answer_of(session: Session) -> wire.Result:
 
 
 async def test_the_turn_of_an_older_cli_which_tells_nothing_of_it_is_taken_for_the_answer(cli: FakeCli) -> None:
-    session = await cli.session("wakes", "agent", tied=False)
+    session = await cli.session("wakes", "agent", replace(CAPABLE, tied_turns=False))
     session.history = Conversation.of(conversation("Q1", "A1"))
     await session.ask(asking("Q1", "A1", "Q2", personality="agent"), history.native)
 
