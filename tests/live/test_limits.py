@@ -67,7 +67,7 @@ def test_an_agent_that_spent_its_money_ends_with_length_and_each_question_has_it
 def test_an_upstream_that_says_nothing_is_given_up_and_hears_of_it(
     run: Run, upstream: FakeUpstream, personality: str
 ) -> None:
-    running = run(personality, first_event_timeout=1.5)
+    running = run(personality, first_event_timeout=4)
     upstream.replies(text(head_delay=60))
 
     response = running.chat("?")
@@ -95,7 +95,7 @@ def test_an_answer_that_stops_coming_is_one_error_frame(run: Run, upstream: Fake
 
 
 def test_an_answer_that_takes_too_long_in_all_is_ended(run: Run, upstream: FakeUpstream) -> None:
-    running = run("chat", total_timeout=2)
+    running = run("chat", total_timeout=5)
     upstream.replies(text(chunks=100, interval=0.1))
 
     frames = running.chat("?", stream=True).text.strip().split("\n\n")

@@ -135,6 +135,7 @@ def _ask(running: Relay, tag: str, personality: Personality) -> None:
     running.post(messages=messages, **fields)
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("personality", ["chat", "agent"])
 def test_a_request_costs_as_many_upstream_requests_as_the_docs_tell(
     home: Path, upstream: FakeUpstream, claude_path: str, counting: Counting, personality: Personality, current: bool

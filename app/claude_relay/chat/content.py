@@ -2,11 +2,9 @@
 
 from collections.abc import Collection, Iterable
 
-import msgspec
-
 from claude_relay.chat import schemas
 from claude_relay.engine import media
-from claude_relay.engine.custom_tools import with_input
+from claude_relay.engine.custom_tools import arguments_of
 from claude_relay.engine.vocabulary import Document, Image, Piece, Text, ToolCall
 from claude_relay.errors import InvalidRequestError, missing
 
@@ -29,33 +27,31 @@ def pieces(content: str | Iterable[Part] | None, where: str) -> tuple[Piece, ...
     return tuple(piece for piece in made if not isinstance(piece, Text) or piece.text.strip())
 
 
-def tool_call(call: schemas.ToolCall, where: str, custom_tools: Collection[str] = ()) -> ToolCall:
+def tool_call(call: schemas.ToolCall, where: str, text_tools: Collection[str] = ()) -> ToolCall:
     """Return a past call of a client's tool.
 
     Args:
         call: The call.
         where: Its path in the request, for errors.
-        custom_tools: Tools that take text.
+        text_tools: Tools that take text.
 
     Raises:
-        InvalidRequestError: It calls nothing, or its arguments are no JSON object.
+        InvalidRequestError: It calls nothing.
     """
     if call.custom:
-        return ToolCall(call.id, call.custom.name, with_input(call.custom.input))
+        return ToolCall(call.id, call.custom.name, call.custom.input)
     if call.function:
-        return function_call(call.id, call.function, f"{where}.function", custom_tools)
+        return function_call(call.id, call.function, text_tools)
     raise missing(f"{where}.function")
 
 
-def function_call(call_id: str, call: schemas.FunctionCall, where: str, custom_tools: Collection[str] = ()) -> ToolCall:
-    """Return a past call of a client's function, with the arguments of ``tool_call``."""
-    if call.name in custom_tools:
-        return ToolCall(call_id, call.name, with_input(call.arguments))
-    try:
-        arguments = msgspec.json.decode(call.arguments or "{}", type=dict)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise invalid(f"Expected a JSON object in a string: {error}", f"{where}.arguments") from None
-    return ToolCall(call_id, call.name, arguments)
+def function_call(call_id: str, call: schemas.FunctionCall, text_tools: Collection[str] = ()) -> ToolCall:
+    """Return a past call of a client's function.
+
+    Its arguments may be anything: a limit may have cut them, and what the model wrote is part of the conversation.
+    """
+    is_text = call.name in text_tools
+    return ToolCall(call_id, call.name, call.arguments if is_text else arguments_of(call.arguments))
 
 
 def _piece(part: Part, where: str) -> Piece:

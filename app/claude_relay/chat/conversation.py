@@ -26,12 +26,12 @@ def system_prompt(messages: Iterable[schemas.Message]) -> str | None:
     return "\n\n".join(texts) or None
 
 
-def turns(messages: Iterable[schemas.Message], custom_tools: Collection[str] = ()) -> tuple[Turn, ...]:
+def turns(messages: Iterable[schemas.Message], text_tools: Collection[str] = ()) -> tuple[Turn, ...]:
     """Return what was said, turn by turn.
 
     Args:
         messages: The messages.
-        custom_tools: Tools that take text.
+        text_tools: Tools that take text.
 
     Raises:
         InvalidRequestError: A message cannot be understood, or answers a call that was not made.
@@ -42,7 +42,7 @@ def turns(messages: Iterable[schemas.Message], custom_tools: Collection[str] = (
         for index, message in enumerate(messages):
             where = f"messages[{index}]"
             param = where + _RESULT_OF.get(type(message), "")
-            _add(conversation, message, where, custom_tools)
+            _add(conversation, message, where, text_tools)
             param = where
         return conversation.joined()
     except TurnError as error:
@@ -61,14 +61,14 @@ def unsupported_fields(messages: Iterable[schemas.Message]) -> Iterator[str]:
                 yield "messages.content.image_url.detail"
 
 
-def _add(conversation: Turns, message: schemas.Message, where: str, custom_tools: Collection[str]) -> None:
+def _add(conversation: Turns, message: schemas.Message, where: str, text_tools: Collection[str]) -> None:
     match message:
         case schemas.UserMessage(content):
             conversation.go_on()
             conversation.add("user", pieces(content, f"{where}.content"))
         case schemas.AssistantMessage():
             conversation.go_on()
-            calls = _calls(message, where, custom_tools)
+            calls = _calls(message, where, text_tools)
             said = pieces(message.content or message.refusal, f"{where}.content")
             conversation.add("assistant", (*said, *calls))
         case schemas.ToolMessage(call_id):
@@ -79,14 +79,14 @@ def _add(conversation: Turns, message: schemas.Message, where: str, custom_tools
             conversation.add("user", (_result(call_id, message, where),))
 
 
-def _calls(message: schemas.AssistantMessage, where: str, custom_tools: Collection[str]) -> tuple[ToolCall, ...]:
+def _calls(message: schemas.AssistantMessage, where: str, text_tools: Collection[str]) -> tuple[ToolCall, ...]:
     calls = [
-        tool_call(call, f"{where}.tool_calls[{index}]", custom_tools)
+        tool_call(call, f"{where}.tool_calls[{index}]", text_tools)
         for index, call in enumerate(message.tool_calls or ())
     ]
     if message.function_call is not None:
         # the legacy form has no ids; the message's place is one
-        calls.append(function_call(_id_of(where), message.function_call, f"{where}.function_call"))
+        calls.append(function_call(_id_of(where), message.function_call))
     return tuple(calls)
 
 

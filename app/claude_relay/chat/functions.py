@@ -6,7 +6,6 @@ from typing import Literal
 from msgspec import Struct
 
 from claude_relay.chat import schemas
-from claude_relay.chat.calls import CustomTools
 from claude_relay.chat.content import invalid
 from claude_relay.engine.custom_tools import text_tool
 from claude_relay.engine.vocabulary import Tool, ToolChoice
@@ -66,15 +65,12 @@ def legacy(request: schemas.ChatCompletionRequest) -> bool:
     return bool(request.functions) and not request.tools
 
 
-def custom_tools(request: schemas.ChatCompletionRequest) -> CustomTools:
-    """Return the tools that take text, and how the client wants to hear of their calls.
+def custom_tools(request: schemas.ChatCompletionRequest) -> frozenset[str]:
+    """Return the tools whose calls the client wants to hear of as custom ones.
 
     Cursor, which sends them without ``custom`` around their fields, knows functions only: their arguments are the text.
     """
-    return {
-        definition.name: "function" if tool.custom is None else "custom"
-        for tool, definition in _custom_definitions(request)
-    }
+    return frozenset(tool.custom.name for tool, _ in _custom_definitions(request) if tool.custom is not None)
 
 
 def unenforced(request: schemas.ChatCompletionRequest) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Chat request -> neutral request. Pure; what cannot be served is refused with the parameter's name."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -11,7 +11,7 @@ from claude_relay.chat.parameters import PARAMETERS
 from claude_relay.engine import model_names
 from claude_relay.engine.constraints import Option, constrained
 from claude_relay.engine.json_schema import SchemaError, examine
-from claude_relay.engine.vocabulary import JsonOutput, RunRequest, Sampling, Text, Turn
+from claude_relay.engine.vocabulary import ANY_OBJECT, JsonOutput, RunRequest, Sampling, Text, Turn
 from claude_relay.errors import InvalidRequestError
 from claude_relay.settings import Personality
 from claude_relay.web.parameters import Question, unsupported
@@ -23,7 +23,6 @@ _NAMES: Mapping[Option, str] = {
     "effort": "reasoning_effort",
 }
 """Parameters that give way to others; the table tells which an agent ignores."""
-_ANY_OBJECT: dict[str, Any] = {"type": "object"}
 
 
 class Defaults(Struct, frozen=True):
@@ -73,6 +72,7 @@ def to_run_request(
         turns=(),
         sampling=_sampling(request),
         effort="low" if request.reasoning_effort == "minimal" else request.reasoning_effort,
+        output=_output(request),
         tools=tools,
         tool_choice=functions.choice(request),
         caller=caller,
@@ -91,16 +91,17 @@ def to_run_request(
         raise InvalidRequestError(
             f"These have no effect here: {', '.join(ignored)}.", param=ignored[0], code="unsupported_parameter"
         )
-    system, turns = _conversation(request)
-    output = _output(request, personality)
+    system, turns = _conversation(request, {tool.name for tool in tools if tool.takes_text})
     if personality == "chat":
         functions.require_offered(request, tools)
-    return Question(replace(run, system=system, turns=turns, output=output), ignored)
+    return Question(replace(run, system=system, turns=turns), ignored)
 
 
-def _conversation(request: schemas.ChatCompletionRequest) -> tuple[str | None, tuple[Turn, ...]]:
+def _conversation(
+    request: schemas.ChatCompletionRequest, text_tools: Collection[str]
+) -> tuple[str | None, tuple[Turn, ...]]:
     system = conversation.system_prompt(request.messages)
-    turns = conversation.turns(request.messages, functions.custom_tools(request))
+    turns = conversation.turns(request.messages, text_tools)
     if turns:
         return system, turns
     if system:
@@ -122,13 +123,12 @@ def _sampling(request: schemas.ChatCompletionRequest) -> Sampling:
     )
 
 
-def _output(request: schemas.ChatCompletionRequest, personality: Personality) -> JsonOutput | None:
+def _output(request: schemas.ChatCompletionRequest) -> JsonOutput | None:
     match request.response_format:
         case schemas.JsonObjectFormat():
-            # the upstream's own format wants every field named, which "any object" cannot
-            return JsonOutput(_ANY_OBJECT, constrained=False)
+            return JsonOutput(dict(ANY_OBJECT))
         case schemas.JsonSchemaFormat(schemas.JsonSchema(schema=schema)):
-            return JsonOutput(_valid(schema or _ANY_OBJECT), constrained=bool(schema) and personality == "chat")
+            return JsonOutput(_valid(schema or dict(ANY_OBJECT)))
     return None
 
 

@@ -3,10 +3,11 @@
 import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 
-from msgspec import UNSET, Struct, field
+from msgspec import UNSET, Struct
 
 from claude_relay.chat import schemas
-from claude_relay.chat.calls import CustomTools, StreamedCalls, collect
+from claude_relay.chat.calls import StreamedCalls, whole
+from claude_relay.engine import fold as answers
 from claude_relay.engine.fanout import Indexed
 from claude_relay.engine.vocabulary import (
     Event,
@@ -42,7 +43,7 @@ class RenderOptions(Struct, frozen=True):
         activity: Whether an agent's use of tools is shown, as reasoning.
         structured: Whether the answer is JSON, so that a refusal must not stand where JSON is expected.
         legacy: Whether calls are told in the older form, ``function_call``.
-        custom_tools: Tools that take text, and how their calls are told.
+        custom_tools: Tools whose calls are told as custom ones.
     """
 
     id: str
@@ -54,7 +55,7 @@ class RenderOptions(Struct, frozen=True):
     activity: bool = False
     structured: bool = False
     legacy: bool = False
-    custom_tools: CustomTools = field(default_factory=dict)
+    custom_tools: frozenset[str] = frozenset()
 
     def reasoning_text(self, event: Event) -> str:
         """Return what an event adds to the visible reasoning, most often nothing."""
@@ -167,10 +168,10 @@ def completion_usage(ends: Iterable[RunEnd]) -> schemas.CompletionUsage:
 
 
 def _choice(options: RenderOptions, index: int, events: list[Event]) -> schemas.Choice:
-    end = next(event for event in events if isinstance(event, RunEnd))
-    text = "".join(event.text for event in events if isinstance(event, TextDelta))
-    called = collect(events, options.custom_tools)
-    declined = end.stop == "refusal" and (options.structured or not text)
+    answer = answers.fold(events)
+    text, stop = answer.text, answer.stop
+    called = whole(answer.calls, options.custom_tools)
+    declined = stop == "refusal" and (options.structured or not text)
     message = schemas.AnswerMessage(
         content=None if declined or (called and not text) else text,
         refusal=(text or _DECLINED) if declined else None,
@@ -178,7 +179,7 @@ def _choice(options: RenderOptions, index: int, events: list[Event]) -> schemas.
         tool_calls=called if called and not options.legacy else UNSET,
         function_call=(called and options.legacy and called[0].function) or UNSET,
     )
-    return schemas.Choice(index=index, message=message, finish_reason=options.finish(end.stop))
+    return schemas.Choice(index=index, message=message, finish_reason=options.finish(stop))
 
 
 def _chunk(

@@ -4,7 +4,7 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from claude_relay.engine.vocabulary import RunRequest, Sampling, ToolChoice
+from claude_relay.engine.vocabulary import ANY_OBJECT, JsonOutput, RunRequest, Sampling, ToolChoice
 
 Option = Literal["temperature", "top_p", "top_k", "max_tokens", "effort", "tool_choice", "parallel"]
 """An option of a request, by its name in the vocabulary."""
@@ -22,7 +22,16 @@ def constrained(request: RunRequest) -> tuple[RunRequest, tuple[Option, ...]]:
     calls, which the options of a single one would affect.
     """
     run, left_out = _agents(request) if request.personality == "agent" else _models(request)
-    return (run if run.tools else replace(run, tool_choice=ToolChoice())), left_out
+    choice = run.tool_choice if run.tools else ToolChoice()
+    return replace(run, tool_choice=choice, output=_formatted(run)), left_out
+
+
+def _formatted(request: RunRequest) -> JsonOutput | None:
+    """The upstream's own format wants every field named, which "any object" cannot; an agent answers in many turns."""
+    output = request.output
+    if output is None or request.personality == "agent" or output.schema == ANY_OBJECT:
+        return output
+    return replace(output, constrained=True)
 
 
 def _models(request: RunRequest) -> tuple[RunRequest, tuple[Option, ...]]:

@@ -1,4 +1,4 @@
-"""Tools that are called with plain text, and what a client gets of a call: its arguments as JSON, or the text. Pure.
+"""Tools that take plain text, and what is told of every call: its arguments as JSON, or the text. Pure.
 
 The model knows calls with arguments only, so a tool that takes text has one argument, and the client gets what stands
 in it, as it is written.
@@ -6,9 +6,12 @@ in it, as it is written.
 
 import json
 import re
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
-from claude_relay.engine.vocabulary import Tool
+import msgspec
+
+from claude_relay.engine.vocabulary import Event, RunEnd, Tool, ToolCallDelta, ToolCallStart
 
 _FIELD = "input"
 """The one argument of a tool that takes text; OpenAI's name for the text."""
@@ -25,6 +28,39 @@ _INSIDE = re.compile(rf"(?:{_PIECE}|{_FIRST_HALF})*")
 
 _LONGEST_REST = 1_000
 """Characters that stand before the text, or wait for more of an escape; many times what they can be."""
+
+
+class ToolCalls:
+    """Reads the calls in the events of one run.
+
+    Args:
+        tools: The client's tools.
+    """
+
+    def __init__(self, tools: Iterable[Tool]) -> None:
+        self._text_tools = frozenset(tool.name for tool in tools if tool.takes_text)
+        self._open: Arguments | None = None
+
+    def feed(self, event: Event) -> Iterator[Event]:
+        """Yield what an event tells: a call with arguments that a client can read, however they were cut."""
+        match event:
+            case ToolCallDelta(piece) if self._open is not None:
+                yield from _told(self._open.feed(piece))
+            case ToolCallStart() | RunEnd():
+                if self._open is not None:
+                    yield from _told(self._open.flush())
+                self._open = self._reader(event) if isinstance(event, ToolCallStart) else None
+                yield event
+            case _:
+                yield event
+
+    def _reader(self, call: ToolCallStart) -> "Arguments":
+        return InputText() if call.name in self._text_tools else Json()
+
+
+def _told(arguments: str) -> Iterator[Event]:
+    if arguments:
+        yield ToolCallDelta(arguments)
 
 
 class Arguments(Protocol):
@@ -98,12 +134,20 @@ def text_tool(name: str, description: str, expected: str = "") -> Tool:
     """
     text = {"type": "string", "description": expected} if expected else {"type": "string"}
     schema = {"type": "object", "properties": {_FIELD: text}, "required": [_FIELD], "additionalProperties": False}
-    return Tool(name, description, schema)
+    return Tool(name, description, schema, takes_text=True)
 
 
 def with_input(text: str) -> dict[str, Any]:
-    """Return the arguments of a call with text."""
+    """Return the arguments of a call with text: the upstream takes an object only."""
     return {_FIELD: text}
+
+
+def arguments_of(text: str) -> dict[str, Any] | str:
+    """Return the object that a call's arguments are, or the text if the model wrote none."""
+    try:
+        return msgspec.json.decode(text or "{}", type=dict[str, Any])
+    except (msgspec.DecodeError, RecursionError):
+        return text
 
 
 def _unescaped(text: str) -> str:

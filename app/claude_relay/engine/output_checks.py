@@ -1,7 +1,8 @@
-"""The last word on a run's events: stop sequences are cut off, and JSON is checked against its schema."""
+"""The last word on a run's events: calls are read, stop sequences cut off, and JSON is checked against its schema."""
 
 from collections.abc import Callable, Iterable, Iterator
 
+from claude_relay.engine.custom_tools import ToolCalls
 from claude_relay.engine.schema_checks import check
 from claude_relay.engine.stop_sequences import StopSequences
 from claude_relay.engine.vocabulary import Event, RunEnd, RunRequest, TextDelta, Usage
@@ -18,7 +19,9 @@ class OutputChecks:
     def __init__(self, request: RunRequest, usage: Callable[[], Usage]) -> None:
         self._stops = StopSequences(request.sampling.stop)
         self._output = request.output
-        self._changes = bool(request.sampling.stop) or request.output is not None
+        self._calls = ToolCalls(request.tools)
+        self._changes_text = bool(request.sampling.stop) or request.output is not None
+        self._changes = self._changes_text or bool(request.tools)
         self._usage = usage
         self._text: list[str] = []
 
@@ -28,15 +31,15 @@ class OutputChecks:
 
     def _finished(self, event: Event) -> Iterator[Event]:
         match event:
-            case TextDelta(text):
+            case TextDelta(text) if self._changes_text:
                 yield from self._emit(self._stops.feed(text))
                 if self._stops.found:
                     yield RunEnd("end", self._usage())
             case RunEnd():
                 yield from self._emit(self._stops.flush())
-                yield event
+                yield from self._calls.feed(event)
             case _:
-                yield event
+                yield from self._calls.feed(event)
 
     async def check(self, end: RunEnd) -> None:
         """Hold the whole answer against its schema, if there is one. Await it before the end is handed on.

@@ -1,5 +1,6 @@
 """The neutral language between endpoint families and runners: a request, and the events that answer it."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -64,12 +65,13 @@ class ToolCall(Struct, frozen=True):
     Attributes:
         id: The call's id, unique in the conversation.
         name: The tool.
-        arguments: What it was called with.
+        arguments: What it was called with: an object, or the text where the tool takes text or the model wrote no
+            object.
     """
 
     id: str
     name: str
-    arguments: dict[str, Any]
+    arguments: dict[str, Any] | str
 
 
 class ToolResult(Struct, frozen=True):
@@ -117,6 +119,10 @@ class Sampling(Struct, frozen=True):
     stop: tuple[str, ...] = ()
 
 
+ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
+"""The schema of an object of which nothing more is known."""
+
+
 class JsonOutput(Struct, frozen=True):
     """The answer must be JSON.
 
@@ -126,7 +132,7 @@ class JsonOutput(Struct, frozen=True):
     """
 
     schema: dict[str, Any]
-    constrained: bool
+    constrained: bool = False
 
 
 class Tool(Struct, frozen=True):
@@ -137,12 +143,14 @@ class Tool(Struct, frozen=True):
         description: What it does.
         schema: JSON schema of its arguments.
         strict: Whether the upstream must hold the model to the schema.
+        takes_text: Whether it takes text: its schema has one argument then, and its calls are told as the text in it.
     """
 
     name: str
     description: str
     schema: dict[str, Any]
     strict: bool = False
+    takes_text: bool = False
 
 
 class ToolChoice(Struct, frozen=True):
@@ -259,7 +267,7 @@ class ToolCallStart(Struct, frozen=True):
 
 
 class ToolCallDelta(Struct, frozen=True):
-    """The next piece of the arguments of the call that began last: a part of a JSON text."""
+    """The next piece of the arguments of the call that began last: of a JSON text, or of what a text tool gets."""
 
     arguments: str
 

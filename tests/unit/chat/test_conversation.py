@@ -189,12 +189,6 @@ def test_a_result_cannot_come_before_its_call() -> None:
     assert refused(user("a"), RESULT, assistant(tool_calls=[CALL])).param == "messages[1].tool_call_id"
 
 
-def test_arguments_that_are_no_object_are_refused_by_their_path() -> None:
-    bad = {**CALL, "id": "call_2", "function": {"name": "f", "arguments": "[1]"}}
-
-    assert refused(user("a"), assistant(tool_calls=[CALL, bad])).param == "messages[1].tool_calls[1].function.arguments"
-
-
 def test_a_picture_that_a_tool_returned_has_the_path_of_its_message() -> None:
     result = {**RESULT, "content": [{"type": "image_url", "image_url": "nowhere"}]}
 
@@ -237,10 +231,11 @@ def test_a_legacy_result_of_a_function_that_was_not_called_is_refused() -> None:
     assert (error.status, error.param) == (400, "messages[1].name")
 
 
-def test_legacy_arguments_that_are_no_object_are_refused_by_their_path() -> None:
-    error = refused(user("a"), assistant(function_call={"name": "f", "arguments": "[]"}))
+def test_legacy_arguments_that_are_no_object_are_kept_as_the_text_they_are() -> None:
+    cut = assistant(function_call={"name": "f", "arguments": '{"city": "Be'})
+    _, said, _ = turns(messages(user("a"), cut, {"role": "function", "name": "f", "content": "?"}))
 
-    assert error.param == "messages[1].function_call.arguments"
+    assert [piece.arguments for piece in said.content if isinstance(piece, ToolCall)] == ['{"city": "Be']
 
 
 # --- what has no place upstream --------------------------------------------------------------------------------------

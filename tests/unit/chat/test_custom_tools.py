@@ -32,11 +32,7 @@ NESTED = {"type": "custom", "custom": PATCH}
 FLAT = {"type": "custom", **PATCH}
 TIME = {"type": "function", "function": {"name": "time"}}
 TEXT = '*** Begin Patch\n+"quoted" \N{SNOWMAN}'
-CALL = (
-    ToolCallStart("toolu_1", "apply_patch"),
-    ToolCallDelta('{"input": "*** Begin '),
-    ToolCallDelta('Patch\\n+\\"quoted\\" \N{SNOWMAN}"}'),
-)
+CALL = (ToolCallStart("toolu_1", "apply_patch"), ToolCallDelta(TEXT[:10]), ToolCallDelta(TEXT[10:]))
 END = RunEnd("tool_calls", Usage())
 
 
@@ -64,7 +60,7 @@ def refused(**fields: Any) -> InvalidRequestError:
 
 @pytest.mark.parametrize("tool", [NESTED, FLAT])
 def test_it_is_offered_with_one_argument_beside_functions(tool: dict[str, Any]) -> None:
-    described = Tool("apply_patch", "Edits files.", schema())
+    described = Tool("apply_patch", "Edits files.", schema(), takes_text=True)
 
     assert offered_tools(request(tools=[TIME, tool])) == (
         Tool("time", "", {"type": "object", "properties": {}}),
@@ -85,7 +81,9 @@ def test_it_is_offered_with_one_argument_beside_functions(tool: dict[str, Any]) 
 def test_the_model_is_told_of_a_grammar_and_the_client_that_nothing_holds_it_to_it(tool: dict[str, Any]) -> None:
     question = to_question(tools=[tool])
 
-    assert question.run.tools == (Tool("p", "", schema(description=f"Text of this lark grammar:\n{RULES}")),)
+    assert question.run.tools == (
+        Tool("p", "", schema(description=f"Text of this lark grammar:\n{RULES}"), takes_text=True),
+    )
     assert question.ignored == ("tools.custom.format",)
 
 
@@ -93,7 +91,7 @@ def test_the_model_is_told_of_a_grammar_and_the_client_that_nothing_holds_it_to_
 def test_any_other_text_needs_no_words(format_: Any) -> None:
     question = to_question(tools=[{"type": "custom", "custom": {**PATCH, "format": format_}}])
 
-    assert question.run.tools == (Tool("apply_patch", "Edits files.", schema()),)
+    assert question.run.tools == (Tool("apply_patch", "Edits files.", schema(), takes_text=True),)
     assert question.ignored == ()
 
 
@@ -179,7 +177,7 @@ async def streamed(show: RenderOptions, *events: Event) -> list[dict[str, Any]]:
 
 async def test_a_call_is_told_as_a_custom_one_as_it_is_written() -> None:
     show = shown(TIME, NESTED)
-    events = (ToolCallStart("toolu_0", "time"), *CALL)
+    events = (ToolCallStart("toolu_0", "time"), ToolCallDelta("{}"), *CALL)
 
     assert told(show, *events) == [
         {"id": "toolu_0", "type": "function", "function": {"name": "time", "arguments": "{}"}},
@@ -221,7 +219,7 @@ def test_a_call_comes_back_as_it_was_told(tool: dict[str, Any]) -> None:
 
     _, turn, _ = to_question(messages=history, tools=[tool]).run.turns
 
-    assert turn.content == (ToolCall("toolu_1", "apply_patch", {"input": TEXT}),)
+    assert turn.content == (ToolCall("toolu_1", "apply_patch", TEXT),)
 
 
 @pytest.mark.parametrize("tool", [NESTED, FLAT, TIME])

@@ -131,13 +131,6 @@ async def test_the_legacy_form_tells_the_first_call_alone() -> None:
     assert "".join(piece["arguments"] for piece in pieces) == '{"city":"Oslo"}'
 
 
-@pytest.mark.parametrize("after", [(), TWO], ids=["alone", "before another"])
-async def test_a_call_without_arguments_has_an_empty_object_in_a_stream_too(after: tuple[Event, ...]) -> None:
-    first, *_ = await accumulated(OPTIONS, ToolCallStart("toolu_1", "time"), *after, END)
-
-    assert json.loads(first[2]) == {}
-
-
 async def test_openais_own_types_take_calls() -> None:
     events = (TextDelta("Let me see."), *ONE, *TWO, END)
 
@@ -167,12 +160,6 @@ def test_an_answer_that_is_nothing_but_calls_has_no_content() -> None:
 
 def test_text_before_calls_is_kept() -> None:
     assert collect(OPTIONS, TextDelta("Let me "), TextDelta("see."), *ONE, END)["message"]["content"] == "Let me see."
-
-
-def test_a_call_without_arguments_has_an_empty_object() -> None:
-    message = collect(OPTIONS, ToolCallStart("toolu_1", "time"), END)["message"]
-
-    assert message["tool_calls"] == [called("toolu_1", "time", "{}")]
 
 
 def test_arguments_are_passed_on_as_they_were_written() -> None:

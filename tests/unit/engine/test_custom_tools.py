@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_relay.engine.custom_tools import InputText, Json, text_tool, with_input
+from claude_relay.engine.custom_tools import InputText, Json, ToolCalls, text_tool, with_input
+from claude_relay.engine.vocabulary import Event, RunEnd, TextDelta, Tool, ToolCallDelta, ToolCallStart, Usage
 
 
 def read(raw: str, *cuts: int) -> tuple[list[str], str]:
@@ -60,6 +61,30 @@ def test_what_is_broken_or_not_as_expected_loses_nothing_that_can_be_told(raw: s
     told, rest = read(raw, *range(0, len(raw), piece))
 
     assert "".join(told) + rest == text
+
+
+def test_the_calls_of_a_run_are_read_each_by_its_tool() -> None:
+    calls = ToolCalls([text_tool("edit", ""), Tool("time", "", {"type": "object"})])
+    end = RunEnd("tool_calls", Usage())
+    edit, time, other = (ToolCallStart(f"id_{name}", name) for name in ("edit", "time", "other"))
+    events = [
+        TextDelta("a"),
+        edit,
+        ToolCallDelta('{"input": "x'),
+        ToolCallDelta('\\n"}'),
+        time,
+        other,
+        ToolCallDelta("{"),
+        end,
+    ]
+
+    assert [told for event in events for told in calls.feed(event)] == [
+        TextDelta("a"),
+        *(edit, ToolCallDelta("x"), ToolCallDelta("\n")),
+        *(time, ToolCallDelta("{}")),
+        *(other, ToolCallDelta("{")),
+        end,
+    ]
 
 
 def test_arguments_that_are_json_are_told_as_they_come_and_never_empty() -> None:

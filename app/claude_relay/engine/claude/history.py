@@ -5,6 +5,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from claude_relay.engine.claude import wire
+from claude_relay.engine.custom_tools import with_input
 from claude_relay.engine.vocabulary import (
     Base64,
     Document,
@@ -109,7 +110,8 @@ def _block(piece: Piece) -> Block:
         case Document(source, name):
             return {"type": "document", "source": _source(source), **({"title": name} if name else {})}
         case ToolCall(call_id, name, arguments):
-            return {"type": "tool_use", "id": call_id, "name": name, "input": arguments}
+            given = with_input(arguments) if isinstance(arguments, str) else arguments
+            return {"type": "tool_use", "id": call_id, "name": name, "input": given}
         case ToolResult(call_id, content):
             return {"type": "tool_result", "tool_use_id": call_id, "content": [_block(part) for part in content]}
 

@@ -6,18 +6,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from claude_relay.engine.vocabulary import (
-    Event,
-    Piece,
-    RunRequest,
-    Text,
-    TextDelta,
-    Tool,
-    ToolCall,
-    ToolCallDelta,
-    ToolCallStart,
-    Turn,
-)
+from claude_relay.engine.custom_tools import arguments_of
+from claude_relay.engine.fold import fold
+from claude_relay.engine.vocabulary import Event, Piece, RunRequest, Text, Tool, ToolCall, Turn
 from claude_relay.settings import Personality
 
 
@@ -69,23 +60,23 @@ class Conversation(Struct, frozen=True):
         return Conversation((*self.turns, *map(_comparable, turns)))
 
 
-def answered(events: Iterable[Event]) -> Turn | None:
-    """Return the turn of the assistant that events stand for, or None if there is nothing that can be compared."""
-    text: list[str] = []
-    calls: list[tuple[ToolCallStart, list[str]]] = []
-    for event in events:
-        match event:
-            case TextDelta(piece):
-                text.append(piece)
-            case ToolCallStart():
-                calls.append((event, []))
-            case ToolCallDelta(piece):
-                calls[-1][1].append(piece)
-    content: list[Piece] = [Text("".join(text))] if "".join(text).strip() else []
-    try:
-        content += [ToolCall(call.id, call.name, _arguments(pieces)) for call, pieces in calls]
-    except (msgspec.DecodeError, RecursionError):
-        return None
+def answered(events: Iterable[Event], tools: Iterable[Tool] = ()) -> Turn | None:
+    """Return the turn of the assistant that events stand for, or None if there is nothing that can be compared.
+
+    Args:
+        events: The events of a run.
+        tools: The client's tools.
+    """
+    answer = fold(events)
+    text_tools = {tool.name for tool in tools if tool.takes_text}
+    content: list[Piece] = [Text(answer.text)] if answer.text.strip() else []
+    for call in answer.calls:
+        is_text = call.name in text_tools
+        arguments = call.arguments if is_text else arguments_of(call.arguments)
+        if isinstance(arguments, str) and not is_text:
+            # nobody knows what the process holds of such a call
+            return None
+        content.append(ToolCall(call.id, call.name, arguments))
     return Turn("assistant", tuple(content)) if content else None
 
 
@@ -110,10 +101,6 @@ def _whole(value: Any) -> Any:
         case float() if value.is_integer():
             return int(value)
     return value
-
-
-def _arguments(pieces: list[str]) -> dict[str, Any]:
-    return msgspec.json.decode("".join(pieces) or "{}", type=dict[str, Any])
 
 
 def _comparable(turn: Turn) -> tuple[Any, ...]:

@@ -171,7 +171,7 @@ class ClaudeCodeRunner:
                             self._remember_window(request.model, translator.context_window)
                             end = replace(event, cost=session.cost)
                             # before the client knows of the end: its next request may come at once
-                            session.settle(answered(events))
+                            session.settle(answered(events, request.tools))
                             self._pool.release(session)
                             returned = True
                             yield end

@@ -267,7 +267,7 @@ class World:
         """Say something else, or call the same with other arguments."""
         calls = [piece for piece in turn.content if isinstance(piece, ToolCall)]
         if calls:
-            others = [replace(call, arguments={**call.arguments, "b": self.word()}) for call in calls]
+            others = [replace(call, arguments={"b": self.word()}) for call in calls]
             return replace(turn, content=(*(piece for piece in turn.content if piece not in calls), *others))
         return replace(turn, content=(*turn.content, Text(self.word())))
 
@@ -489,7 +489,7 @@ def respelled(turn: Turn) -> Turn:
                 pass
             case Text(text):
                 content.append(Text(f"\n{text.strip()} "))
-            case ToolCall(_, _, arguments):
+            case ToolCall(_, _, dict(arguments)):
                 content.append(replace(piece, arguments=dict(reversed(arguments.items()))))
             case _:
                 content.append(piece)
