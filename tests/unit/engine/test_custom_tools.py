@@ -67,16 +67,8 @@ def test_the_calls_of_a_run_are_read_each_by_its_tool() -> None:
     calls = ToolCalls([text_tool("edit", ""), Tool("time", "", {"type": "object"})])
     end = RunEnd("tool_calls", Usage())
     edit, time, other = (ToolCallStart(f"id_{name}", name) for name in ("edit", "time", "other"))
-    events = [
-        TextDelta("a"),
-        edit,
-        ToolCallDelta('{"input": "x'),
-        ToolCallDelta('\\n"}'),
-        time,
-        other,
-        ToolCallDelta("{"),
-        end,
-    ]
+    cut = (ToolCallDelta('{"input": "x'), ToolCallDelta('\\n"}'))
+    events: list[Event] = [TextDelta("a"), edit, *cut, time, other, ToolCallDelta("{"), end]
 
     assert [told for event in events for told in calls.feed(event)] == [
         TextDelta("a"),
