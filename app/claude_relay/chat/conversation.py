@@ -72,11 +72,11 @@ def _add(conversation: Turns, message: schemas.Message, where: str, text_tools: 
             said = pieces(message.content or message.refusal, f"{where}.content")
             conversation.add("assistant", (*said, *calls))
         case schemas.ToolMessage(call_id):
-            conversation.take_call(call_id)
-            conversation.add("user", (_result(call_id, message, where),))
+            found = conversation.take_call(call_id)
+            conversation.add("user", (_result(found, message, where),))
         case schemas.FunctionMessage(name):
-            call_id = conversation.take_call_of(name)
-            conversation.add("user", (_result(call_id, message, where),))
+            found = conversation.take_call_of(name)
+            conversation.add("user", (_result(found, message, where),))
 
 
 def _calls(message: schemas.AssistantMessage, where: str, text_tools: Collection[str]) -> tuple[ToolCall, ...]:
@@ -85,13 +85,9 @@ def _calls(message: schemas.AssistantMessage, where: str, text_tools: Collection
         for index, call in enumerate(message.tool_calls or ())
     ]
     if message.function_call is not None:
-        # the legacy form has no ids; the message's place is one
-        calls.append(function_call(_id_of(where), message.function_call))
+        # the legacy form has no ids
+        calls.append(function_call("", message.function_call))
     return tuple(calls)
-
-
-def _id_of(where: str) -> str:
-    return "call_" + "".join(filter(str.isdigit, where))
 
 
 def _result(call_id: str, message: schemas.ToolMessage | schemas.FunctionMessage, where: str) -> ToolResult:

@@ -1,11 +1,16 @@
 """Messages in order -> turns, as the upstream takes them. Pure."""
 
 import itertools
+import re
+from collections import defaultdict, deque
 from collections.abc import Iterable
+
+from msgspec.structs import replace
 
 from claude_relay.engine.vocabulary import Piece, Role, Text, ToolCall, Turn
 from claude_relay.errors import quoted
 
+_LEGAL_ID = re.compile(r"[a-zA-Z0-9_-]+")
 _NAMED = 5
 """Calls that an error names; there may be many."""
 _OPENING = Turn("user", (Text("."),))
@@ -20,11 +25,17 @@ class Turns:
     """Joins messages of one role in a row, and sees that every call of a tool has its result in time.
 
     For each message: ``go_on`` if it is more than the result of a call, ``take_call`` for each result, then ``add``.
+
+    Clients name calls as they like, also with one name several times, but the upstream wants each id to be of
+    letters, digits, ``_`` and ``-``, and to occur once. Ids that are not like that are replaced by the call's number,
+    so that the same messages have the same ids in the next request too.
     """
 
     def __init__(self) -> None:
         self._joined: list[tuple[Role, list[Piece]]] = []
-        self._waiting: dict[str, str] = {}
+        self._ids: set[str] = set()
+        self._waiting: dict[str, ToolCall] = {}
+        self._by_client: defaultdict[str, deque[str]] = defaultdict(deque)
 
     def go_on(self) -> None:
         """Require that no call waits for its result; the upstream would be told of an error.
@@ -33,38 +44,39 @@ class Turns:
             TurnError: One does.
         """
         if self._waiting:
-            named = ", ".join(itertools.islice(self._waiting, _NAMED))
+            named = ", ".join(call.id for call in itertools.islice(self._waiting.values(), _NAMED))
             raise TurnError(f"{len(self._waiting)} calls of tools have no result before it, such as {named}")
 
-    def take_call(self, call_id: str) -> None:
-        """Take a call that has its result.
+    def take_call(self, call_id: str) -> str:
+        """Take a call that has its result, the first one if several have its id; return its id upstream.
 
         Raises:
             TurnError: No such call waits.
         """
-        if self._waiting.pop(call_id, None) is None:
+        if not self._by_client[call_id]:
             raise _unknown(call_id)
+        found = self._by_client[call_id].popleft()
+        del self._waiting[found]
+        return found
 
     def take_call_of(self, tool: str) -> str:
-        """Take the first call of a tool that waits, for results that do not name their call; return its id.
+        """Take the first call of a tool that waits, for results that do not name their call; return its id upstream.
 
         Raises:
             TurnError: None waits.
         """
-        for call_id, called in self._waiting.items():
-            if called == tool:
-                del self._waiting[call_id]
-                return call_id
+        for call in self._waiting.values():
+            if call.name == tool:
+                return self.take_call(call.id)
         raise _unknown(tool)
 
     def add(self, role: Role, content: Iterable[Piece]) -> None:
         """Add what a message says, if anything. Calls in it wait for their results from here on."""
-        content = tuple(content)
-        self._waiting.update((piece.id, piece.name) for piece in content if isinstance(piece, ToolCall))
+        content = [self._called(piece) if isinstance(piece, ToolCall) else piece for piece in content]
         if self._joined and self._joined[-1][0] == role:
             self._joined[-1][1].extend(content)
         elif content:
-            self._joined.append((role, list(content)))
+            self._joined.append((role, content))
 
     def joined(self) -> tuple[Turn, ...]:
         """Return the turns. They begin with the user, roles alternate, and none is empty.
@@ -75,6 +87,18 @@ class Turns:
         self.go_on()
         made = tuple(Turn(role, tuple(content)) for role, content in self._joined)
         return (_OPENING, *made) if made and made[0].role == "assistant" else made
+
+    def _called(self, call: ToolCall) -> ToolCall:
+        """Return a call with the id that the upstream gets."""
+        made = call.id
+        if made in self._ids or not _LEGAL_ID.fullmatch(made):
+            made = f"call_{len(self._ids)}"
+            while made in self._ids:
+                made += "_"
+        self._ids.add(made)
+        self._waiting[made] = call
+        self._by_client[call.id].append(made)
+        return call if made == call.id else replace(call, id=made)
 
 
 def _unknown(name: str) -> TurnError:

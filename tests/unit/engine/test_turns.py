@@ -1,5 +1,7 @@
 """Messages are joined to turns, and calls have their results before a conversation goes on."""
 
+import re
+
 import pytest
 
 from claude_relay.engine.turns import TurnError, Turns
@@ -72,6 +74,48 @@ def test_a_result_of_a_call_that_was_not_made_is_refused() -> None:
     for unknown in ("a", "A", ""):
         with pytest.raises(TurnError, match=f"makes the call '{unknown}'"):
             turns.take_call(unknown)
+
+
+def answered_twice(*ids: str) -> list[tuple[list[str], list[str]]]:
+    """Return the ids upstream of the calls and of their results, of a conversation in which the same is done twice."""
+    turns = Turns()
+    for _ in range(2):
+        turns.add("user", (Text("?"),))
+        turns.add("assistant", [ToolCall(call_id, "f", {}) for call_id in ids])
+        turns.add("user", [ToolResult(turns.take_call(call_id), ()) for call_id in ids])
+        turns.add("assistant", (Text("so"),))
+    calls = [[piece.id for piece in turn.content if isinstance(piece, ToolCall)] for turn in turns.joined()]
+    results = [[piece.call_id for piece in turn.content if isinstance(piece, ToolResult)] for turn in turns.joined()]
+    return list(zip(filter(None, calls), filter(None, results), strict=True))
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        ("call_0",),
+        ("functions.get_weather:0", "functions.get_weather:1"),
+        ("call_1|fc_2",),
+        ("", ""),
+        ("a", "a", "b"),
+        ("\N{SNOWMAN}", "call_0", "call_1"),
+        ("call_2", "call_3", "x y"),
+        ("a" * 300,),
+    ],
+)
+def test_ids_may_be_anything_and_repeat_and_upstream_each_is_legal_and_occurs_once(ids: tuple[str, ...]) -> None:
+    made = answered_twice(*ids)
+
+    calls = [call_id for called, _ in made for call_id in called]
+    assert calls == [call_id for _, results in made for call_id in results]
+    assert len(set(calls)) == len(calls) == 2 * len(ids)
+    assert all(re.fullmatch("[a-zA-Z0-9_-]+", call_id) for call_id in calls)
+    assert made == answered_twice(*ids)
+
+
+def test_ids_that_the_upstream_takes_stay_as_they_are() -> None:
+    ((first, _), _) = answered_twice("toolu_1", "call-2")
+
+    assert first == ["toolu_1", "call-2"]
 
 
 def test_a_conversation_does_not_go_on_before_every_call_has_its_result() -> None:
