@@ -1,9 +1,8 @@
 """Strict, one-pass decoding of request bodies, with errors in OpenAI's words."""
 
 import codecs
-import itertools
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from typing import Any, ClassVar, TypeVar
 
 import msgspec
@@ -13,18 +12,12 @@ from litestar.dto.data_structures import DTOFieldDefinition
 from litestar.openapi.spec import Reference, Schema
 from litestar.typing import FieldDefinition
 
+from claude_relay.engine import surrogates
 from claude_relay.errors import InvalidRequestError, missing
 
 T = TypeVar("T")
 
 _PATH = re.compile(r"^(?:key in )?\$\.?(?P<path>.*)`$")
-_HIGH, _LOW = rb"[89abAB][0-9a-fA-F]{2}", rb"[c-fC-F][0-9a-fA-F]{2}"
-_LONE_SURROGATE = re.compile(rb"u(?<=\\u)[dD](?:%b(?!\\u[dD]%b)|(?<!\\u[dD]%b\\u[dD])%b)" % (_HIGH, _LOW, _HIGH, _LOW))
-"""An escape, less its backslash, that stands for half a character and has not the other half beside it."""
-_MOST_SURROGATES = 1000
-_STEP = 1024 * 1024
-"""Bytes that are searched without a break."""
-_PAIR = len(rb"\ud83d\ude00")
 _MISSING = re.compile(r"missing required field `(?P<name>[^`]+)`")
 
 
@@ -98,27 +91,9 @@ def lenient(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     except msgspec.ValidationError:
         raise
     except msgspec.DecodeError:
-        if (mended := _without_lone_surrogates(body)) == body:
+        if (mended := surrogates.without_lone(body)) == body:
             raise
         return decoder.decode(mended)
-
-
-def _without_lone_surrogates(body: bytes) -> bytes:
-    """Return a body with U+FFFD for the first halves of characters in it."""
-    pieces, done = [], 0
-    for start, end in itertools.islice(_lone_surrogates(body), _MOST_SURROGATES):
-        before = body[done:start]
-        # a backslash that is escaped itself begins no escape
-        is_escape = (len(before) - len(before.rstrip(b"\\"))) % 2 == 1
-        pieces += [before, b"ufffd" if is_escape else body[start:end]]
-        done = end
-    return b"".join((*pieces, body[done:]))
-
-
-def _lone_surrogates(body: bytes) -> Iterator[tuple[int, int]]:
-    for start in range(0, len(body), _STEP):
-        end = start + _STEP
-        yield from (found.span() for found in _LONE_SURROGATE.finditer(body, start, end + _PAIR) if found.start() < end)
 
 
 def _to_invalid_request(text: str) -> InvalidRequestError:

@@ -13,8 +13,9 @@ from litestar.params import JSONBody
 from litestar.testing import TestClient, create_test_client
 from msgspec import Meta, Struct
 
+from claude_relay.engine import surrogates
 from claude_relay.errors import InvalidRequestError
-from claude_relay.web import dto, errors
+from claude_relay.web import errors
 from claude_relay.web.controller import WireController
 from claude_relay.web.dto import decode, lenient
 
@@ -227,7 +228,7 @@ def test_halves_of_characters_are_looked_for_once(body: bytes) -> None:
 
 @pytest.mark.parametrize("step", range(1, 15))
 def test_halves_of_characters_are_found_wherever_the_search_pauses(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dto, "_STEP", step)
+    monkeypatch.setattr(surrogates, "_STEP", step)
     text = rb'"\ud83d\ude00\\ud83da\\\ud83db\ud83d"'
 
     assert lenient(msgspec.json.Decoder(str), text) == "😀\\ud83da\\\ufffdb\ufffd"

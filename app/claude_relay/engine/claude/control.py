@@ -86,6 +86,8 @@ class ControlChannel:
                 return wire.decode(raw)
             except msgspec.DecodeError:
                 _log.warning("claude[%d] wrote %d bytes that are no JSON line", self._process.pid, len(raw))
+                if wire.must_be_read(raw):
+                    break
         raise UpstreamError("Claude Code writes what cannot be read.", code="claude_unreadable")
 
     def _answer(self, request_id: str, question: wire.ControlQuestion) -> wire.Outgoing:

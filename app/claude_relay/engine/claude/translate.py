@@ -12,6 +12,7 @@ from claude_relay.engine.claude import wire
 from claude_relay.engine.claude.causes import causes
 from claude_relay.engine.claude.tools import ANSWER
 from claude_relay.engine.structured_output import schema_mismatch, tool_answer
+from claude_relay.engine.surrogates import Pairs, as_escape, as_replacement
 from claude_relay.engine.vocabulary import (
     Event,
     JsonOutput,
@@ -69,6 +70,8 @@ class Translator:
         self._spoken_unfinished = False
         self._separator = ""
         self._last_text = ""
+        self._text, self._thinking = Pairs(as_replacement), Pairs(as_replacement)
+        self._arguments = Pairs(as_escape)
         self._error_code: str | None = None
         self._resets_at: float | None = None
 
@@ -102,15 +105,25 @@ class Translator:
 
     def _delta(self, delta: wire.Delta) -> Sequence[Event]:
         match delta:
-            case wire.TextPiece(text) if text and self._output is None:
+            case wire.TextPiece(piece) if self._output is None and (text := self._text.feed(piece)):
                 return (TextDelta(self._separated(text)),)
-            case wire.ArgumentsPiece(piece) if self._in_call and piece:
-                return (ToolCallDelta(piece),)
-            case wire.ThinkingPiece(text) if text:
+            case wire.ArgumentsPiece(piece) if self._in_call and (arguments := self._arguments.feed(piece)):
+                return (ToolCallDelta(arguments),)
+            case wire.ThinkingPiece(piece) if text := self._thinking.feed(piece):
                 return (ThinkingDelta(text),)
         return ()
 
+    def _flush(self) -> Iterator[Event]:
+        """Yield what waited for the other half of a character that does not come."""
+        if text := self._text.flush():
+            yield TextDelta(self._separated(text))
+        if arguments := self._arguments.flush():
+            yield ToolCallDelta(arguments)
+        if thinking := self._thinking.flush():
+            yield ThinkingDelta(thinking)
+
     def _structure(self, event: wire.Streamed) -> Iterator[Event]:
+        yield from self._flush()
         match event:
             case wire.MessageStart() if self._called:
                 # the CLI went on without the client, whose tools these are

@@ -442,3 +442,13 @@ async def test_a_process_that_writes_nothing_but_noise_is_given_up(cli: FakeCli)
         await session.ready()
 
     assert raised.value.code == "claude_unreadable"
+
+
+async def test_a_question_that_cannot_be_read_is_an_error_at_once(cli: FakeCli) -> None:
+    session = await cli.session("deep")
+
+    with pytest.raises(UpstreamError) as raised:
+        await session.ask(hello(), native)
+        await answer(session)
+
+    assert raised.value.code == "claude_unreadable"
