@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import jsonschema_rs
 
 from claude_relay.engine.json_schema import DATA, MAPS, described, of_known_draft, written_out
+from claude_relay.engine.plain_schemas import plain
 from claude_relay.engine.vocabulary import JsonOutput
 from claude_relay.errors import UpstreamError
 
@@ -115,11 +116,13 @@ def _no_json(constant: str) -> float:
 
 
 def tool_schema(output: JsonOutput) -> dict[str, Any]:
-    """Return the schema for the CLI's tool, whose input can only be an object."""
-    if _is_object(output.schema):
-        return output.schema
-    definitions = {name: value for name, value in output.schema.items() if name in {"$defs", "definitions"}}
-    inner = {name: value for name, value in output.schema.items() if name not in {"$defs", "definitions", "$schema"}}
+    """Return the schema for the CLI's tool, whose input can only be an object and whose validator is a strict one."""
+    return plain(output.schema if _is_object(output.schema) else _wrapped(output.schema))
+
+
+def _wrapped(schema: dict[str, Any]) -> dict[str, Any]:
+    definitions = {name: value for name, value in schema.items() if name in {"$defs", "definitions"}}
+    inner = {name: value for name, value in schema.items() if name not in {"$defs", "definitions", "$schema"}}
     return {
         "type": "object",
         "properties": {_TOOL_FIELD: _rerooted(inner)},

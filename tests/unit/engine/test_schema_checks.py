@@ -32,7 +32,7 @@ RECURSIVE: Schema = {
 
 
 def output(schema: Schema) -> JsonOutput:
-    return JsonOutput(schema, constrained=True)
+    return JsonOutput(schema, schema)
 
 
 def nested(depth: int, innermost: str) -> str:

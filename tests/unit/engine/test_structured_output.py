@@ -132,9 +132,9 @@ def test_what_is_called_quick_is(schema: Schema, item: str) -> None:
 # --- the schema of the CLI's tool ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("schema", [SCHEMA, {"type": "object"}, {**SCHEMA, "$defs": {"a": {}}, "$schema": "x"}])
+@pytest.mark.parametrize("schema", [SCHEMA, {"type": "object"}, {**SCHEMA, "$defs": {"a": {}}}])
 def test_an_object_is_the_tools_input_as_it_is(schema: dict[str, Any]) -> None:
-    output = JsonOutput(schema, constrained=False)
+    output = JsonOutput(schema)
 
     assert tool_schema(output) == schema
     assert tool_answer(output, {"a": "b"}) == {"a": "b"}
@@ -196,7 +196,7 @@ WRAPPED = [
 def test_anything_else_stands_in_a_field_of_an_object_and_still_means_the_same(
     schema: dict[str, Any], good: object, bad: object
 ) -> None:
-    output = JsonOutput(schema, constrained=False)
+    output = JsonOutput(schema)
     wrapped = tool_schema(output)
 
     examine(wrapped)
@@ -211,7 +211,7 @@ def test_anything_else_stands_in_a_field_of_an_object_and_still_means_the_same(
 def test_wrapping_leaves_the_callers_schema_as_it_was() -> None:
     schema = {"type": "array", "items": {"$ref": "#"}}
 
-    tool_schema(JsonOutput(schema, constrained=False))
+    tool_schema(JsonOutput(schema))
 
     assert schema == {"type": "array", "items": {"$ref": "#"}}
 
@@ -219,7 +219,7 @@ def test_wrapping_leaves_the_callers_schema_as_it_was() -> None:
 def test_data_that_looks_like_a_reference_is_left_alone() -> None:
     schema = {"type": "array", "const": {"$ref": "#"}, "items": {"properties": {"const": {"$ref": "#/x"}}}, "x": {}}
 
-    (moved,) = tool_schema(JsonOutput(schema, constrained=False))["properties"].values()
+    (moved,) = tool_schema(JsonOutput(schema))["properties"].values()
 
     assert moved["const"] == {"$ref": "#"}
     assert moved["items"]["properties"]["const"] == {"$ref": "#/properties/value/x"}
@@ -227,4 +227,4 @@ def test_data_that_looks_like_a_reference_is_left_alone() -> None:
 
 @pytest.mark.parametrize("given", [[1], "a", None, 5])
 def test_an_answer_that_is_not_in_its_field_is_taken_as_it_is(given: object) -> None:
-    assert tool_answer(JsonOutput({"type": "array"}, constrained=False), given) == given
+    assert tool_answer(JsonOutput({"type": "array"}), given) == given

@@ -113,6 +113,6 @@ def _chosen(choice: ToolChoice) -> dict[str, Any]:
 
 
 def _formatted(request: RunRequest) -> dict[str, Any]:
-    if request.output is None or not request.output.constrained:
+    if request.output is None or request.output.format is None:
         return {}
-    return {"output_config": {"format": {"type": "json_schema", "schema": request.output.schema}}}
+    return {"output_config": {"format": {"type": "json_schema", "schema": request.output.format}}}

@@ -184,7 +184,7 @@ class ClaudeCodeRunner:
 
     async def _ask(self, session: Session, request: RunRequest) -> None:
         if request.output is not None:
-            way = "the upstream's own format" if request.output.constrained else "Claude Code's tool"
+            way = "Claude Code's tool" if request.answers_by_tool else "the upstream's own format"
             _log.info("structured output by %s", way)
         await session.ask(request, self._strategy(request.personality))
 

@@ -8,7 +8,7 @@ from claude_relay.engine.vocabulary import JsonOutput, RunRequest, Sampling, Too
 from tests.unit.factories import RunRequestFactory
 
 ASKING = wire.System("status", status="requesting")
-BY_TOOL = JsonOutput({}, constrained=False)
+BY_TOOL = JsonOutput({})
 CLOCK = Tool("clock", "", {})
 
 
@@ -35,7 +35,7 @@ LIMITED = request(sampling=Sampling(max_tokens=5))
     ("asked", "due"),
     [
         (LIMITED, True),
-        (request(sampling=Sampling(max_tokens=5), output=JsonOutput({}, constrained=True)), True),
+        (request(sampling=Sampling(max_tokens=5), output=JsonOutput({}, {})), True),
         (request(sampling=Sampling(max_tokens=5), output=BY_TOOL), False),
         (request(sampling=Sampling(max_tokens=5), personality="agent"), False),
         (request(), False),

@@ -342,7 +342,7 @@ async def test_the_next_question_opens_the_fence(cli: FakeCli) -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [{}, {"sampling": LIMITED, "output": JsonOutput({}, constrained=False)}],
+    [{}, {"sampling": LIMITED, "output": JsonOutput({})}],
     ids=["no limit", "an answer by tool, which takes several calls of the model"],
 )
 async def test_an_answer_without_a_limit_of_its_own_is_not_fenced_and_ends_with_its_process(
