@@ -54,7 +54,7 @@ def function_call(call_id: str, call: schemas.FunctionCall, where: str, custom_t
     try:
         arguments = msgspec.json.decode(call.arguments or "{}", type=dict)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise invalid(f"Expected a JSON object in a string: {error}", f"{where}.arguments") from None
+        raise invalid(f"must be a JSON object in a string ({error})", f"{where}.arguments") from None
     return ToolCall(call_id, call.name, arguments)
 
 
@@ -69,7 +69,7 @@ def _piece(part: Part, where: str) -> Piece:
         case schemas.FilePart(file):
             return _document(file, f"{where}.file")
         case _:
-            raise invalid("The upstream takes no sound", f"{where}.type")
+            raise invalid("'input_audio' is not supported, since the upstream accepts no audio", f"{where}.type")
 
 
 def _image(url: str, where: str) -> Image:
@@ -81,7 +81,7 @@ def _image(url: str, where: str) -> Image:
 
 def _document(file: schemas.FileData, where: str) -> Document:
     if file.file_id is not None:
-        raise invalid("There are no uploaded files here; send 'file_data' instead", f"{where}.file_id")
+        raise invalid("uploaded files are not supported; send the file itself as 'file_data'", f"{where}.file_id")
     where = f"{where}.file_data"
     if file.file_data is None:
         raise missing(where)

@@ -3,15 +3,25 @@
 from collections.abc import Collection, Iterable, Iterator
 
 from claude_relay.chat import schemas
-from claude_relay.chat.content import function_call, invalid, pieces, tool_call
-from claude_relay.engine.turns import TurnError, Turns
+from claude_relay.chat.content import function_call, pieces, tool_call
+from claude_relay.engine.turns import MissingResultError, Turns, UnknownCallError
 from claude_relay.engine.vocabulary import Image, Text, ToolCall, ToolResult, Turn
+from claude_relay.errors import InvalidRequestError
 
 _RESULT_OF: dict[type[schemas.Message], str] = {
     schemas.ToolMessage: ".tool_call_id",
     schemas.FunctionMessage: ".name",
 }
 """What names the call that a message is the result of."""
+_NO_RESULT = (
+    "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'. The "
+    "following tool_call_ids did not have response messages:"
+)
+_NO_CALL = (
+    # OpenAI's spelling, which people search for
+    "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with 'tool_calls'. The "
+    "following call was not made before, or has a result already:"
+)
 
 
 def system_prompt(messages: Iterable[schemas.Message]) -> str | None:
@@ -45,8 +55,10 @@ def turns(messages: Iterable[schemas.Message], custom_tools: Collection[str] = (
             _add(conversation, message, where, custom_tools)
             param = where
         return conversation.joined()
-    except TurnError as error:
-        raise invalid(str(error), param) from None
+    except MissingResultError as error:
+        raise InvalidRequestError(f"{_NO_RESULT} {error}", param=param, code="invalid_value") from None
+    except UnknownCallError as error:
+        raise InvalidRequestError(f"{_NO_CALL} {error}", param=param, code="invalid_value") from None
 
 
 def unsupported_fields(messages: Iterable[schemas.Message]) -> Iterator[str]:

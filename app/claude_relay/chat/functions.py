@@ -34,7 +34,9 @@ def offered_tools(request: schemas.ChatCompletionRequest) -> tuple[Tool, ...]:
     names: set[str] = set()
     for index, tool in enumerate(tools):
         if tool.name in names:
-            raise invalid(f"there are two functions with the name {quoted(tool.name)}", f"{field}[{index}]")
+            raise invalid(
+                f"names must be unique, and {quoted(tool.name)} is the name of an earlier one", f"{field}[{index}]"
+            )
         names.add(tool.name)
     allowed = {_known(chosen, names) for chosen in _allowed(request)}
     return tuple(tool for tool in tools if not allowed or tool.name in allowed)
@@ -54,9 +56,8 @@ def require_offered(request: schemas.ChatCompletionRequest, tools: tuple[Tool, .
         InvalidRequestError: A tool must be called that is not offered.
     """
     if not tools and _mode(request) == "required":
-        raise invalid(
-            "there are no functions to call", "function_call" if request.tool_choice is None else "tool_choice"
-        )
+        param, tools_param = ("function_call", "functions") if request.tool_choice is None else ("tool_choice", "tools")
+        raise invalid(f"'{param}' is only allowed when '{tools_param}' are specified", param)
     if tools and (chosen := _named(request)):
         _known(chosen, {tool.name for tool in tools})
 
@@ -158,5 +159,5 @@ def _chosen(tool: schemas.NamedToolChoice | schemas.NamedCustomToolChoice, where
 
 def _known(chosen: _Chosen, names: Collection[str]) -> str:
     if chosen.name not in names:
-        raise invalid(f"no function has the name {quoted(chosen.name)}", chosen.param)
+        raise invalid(f"no function named {quoted(chosen.name)} was specified", chosen.param)
     return chosen.name

@@ -16,6 +16,14 @@ class TurnError(ValueError):
     """The messages are no conversation; the text says why."""
 
 
+class MissingResultError(TurnError):
+    """Calls of tools have no result before the next message; the text names some of them."""
+
+
+class UnknownCallError(TurnError):
+    """A message has the result of a call that was not made; the text names the call."""
+
+
 class Turns:
     """Joins messages of one role in a row, and sees that every call of a tool has its result in time.
 
@@ -30,32 +38,33 @@ class Turns:
         """Require that no call waits for its result; the upstream would be told of an error.
 
         Raises:
-            TurnError: One does.
+            MissingResultError: One does.
         """
         if self._waiting:
             named = ", ".join(itertools.islice(self._waiting, _NAMED))
-            raise TurnError(f"{len(self._waiting)} calls of tools have no result before it, such as {named}")
+            others = len(self._waiting) - _NAMED
+            raise MissingResultError(f"{named}, and {others} more" if others > 0 else named)
 
     def take_call(self, call_id: str) -> None:
         """Take a call that has its result.
 
         Raises:
-            TurnError: No such call waits.
+            UnknownCallError: No such call waits.
         """
         if self._waiting.pop(call_id, None) is None:
-            raise _unknown(call_id)
+            raise UnknownCallError(quoted(call_id))
 
     def take_call_of(self, tool: str) -> str:
         """Take the first call of a tool that waits, for results that do not name their call; return its id.
 
         Raises:
-            TurnError: None waits.
+            UnknownCallError: None waits.
         """
         for call_id, called in self._waiting.items():
             if called == tool:
                 del self._waiting[call_id]
                 return call_id
-        raise _unknown(tool)
+        raise UnknownCallError(quoted(tool))
 
     def add(self, role: Role, content: Iterable[Piece]) -> None:
         """Add what a message says, if anything. Calls in it wait for their results from here on."""
@@ -70,12 +79,8 @@ class Turns:
         """Return the turns. They begin with the user, roles alternate, and none is empty.
 
         Raises:
-            TurnError: A call still waits for its result.
+            MissingResultError: A call still waits for its result.
         """
         self.go_on()
         made = tuple(Turn(role, tuple(content)) for role, content in self._joined)
         return (_OPENING, *made) if made and made[0].role == "assistant" else made
-
-
-def _unknown(name: str) -> TurnError:
-    return TurnError(f"no earlier message of the assistant makes the call {quoted(name)}")
