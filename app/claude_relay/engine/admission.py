@@ -145,12 +145,12 @@ class Admission:
 
     def _full(self) -> RateLimitError:
         return RateLimitError(
-            "Too many requests are waiting; try again later.", code="queue_full", retry_after=self._advice()
+            "Too many requests are waiting. Please try again later.", code="queue_full", retry_after=self._advice()
         )
 
     def _too_late(self) -> RateLimitError:
         return RateLimitError(
-            f"The request waited {self._capacity.queue_timeout:g} seconds and could not begin; try again later.",
+            f"The request waited {self._capacity.queue_timeout:g} seconds in the queue. Please try again later.",
             code="queue_timeout",
             retry_after=self._advice(),
         )

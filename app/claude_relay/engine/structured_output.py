@@ -80,9 +80,9 @@ def parsed(text: str) -> Any:
             whole = json.dumps(value, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
             value = json.loads(whole)
     except ValueError as error:
-        raise schema_mismatch(f"it is no JSON ({error})") from None
+        raise schema_mismatch(f"it is not JSON ({error})") from None
     except RecursionError:
-        raise schema_mismatch("it is no JSON that can be read, since it is nested too deeply") from None
+        raise schema_mismatch("it is not JSON that can be read, since it is nested too deeply") from None
     return value
 
 
@@ -111,7 +111,7 @@ def schema_mismatch(why: str) -> UpstreamError:
 
 
 def _no_json(constant: str) -> float:
-    raise ValueError(f"{constant} is none of its numbers")
+    raise ValueError(f"{constant} is not a JSON number")
 
 
 def tool_schema(output: JsonOutput) -> dict[str, Any]:

@@ -86,7 +86,7 @@ class ControlChannel:
                 return wire.decode(raw)
             except msgspec.DecodeError:
                 _log.warning("claude[%d] wrote %d bytes that are no JSON line", self._process.pid, len(raw))
-        raise UpstreamError("Claude Code writes what cannot be read.", code="claude_unreadable")
+        raise UpstreamError("Claude Code writes lines that are not JSON.", code="claude_unreadable")
 
     def _answer(self, request_id: str, question: wire.ControlQuestion) -> wire.Outgoing:
         """The CLI waits for an answer to whatever it asks, so everything gets one."""
@@ -106,6 +106,6 @@ class ControlChannel:
         if not self._process.dismissed and not self._end_logged:
             _log.error("claude[%d] ended unexpectedly, with code %s; its last output: %s", pid, code, shown)
             self._end_logged = True
-        gone = ProcessGoneError("Claude Code ended before its answer was complete; the relay's log tells more.")
+        gone = ProcessGoneError("Claude Code ended before its answer was complete; the relay's log has the details.")
         gone.last_words = shown
         return gone

@@ -154,6 +154,6 @@ def read_version(path: str, environ: Mapping[str, str] | None = None) -> tuple[i
         raise UnavailableError(f"{path} does not run: {error}. {REMEDY}", code="claude_not_found") from None
     found = re.search(r"(\d+)\.(\d+)\.(\d+)", ran.stdout)
     if ran.returncode != 0 or found is None:
-        raise UnavailableError(f"{path} --version did not tell a version. {REMEDY}", code="claude_not_found")
+        raise UnavailableError(f"{path} --version did not print a version. {REMEDY}", code="claude_not_found")
     major, minor, patch = map(int, found.groups())
     return major, minor, patch

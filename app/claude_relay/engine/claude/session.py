@@ -220,7 +220,7 @@ class Session:
                 raise UpstreamError(f"Claude Code's result could not be read: {reason}", code="claude_unreadable")
             case wire.Result(terminal_reason="blocking_limit") if self._guard.engaging and not self.has_output:
                 self.request_sent = False
-                raise ProcessGoneError("Claude Code was kept from asking at all.")
+                raise ProcessGoneError("Claude Code ended the turn without asking the upstream.")
             case wire.System("status", status="requesting"):
                 self.request_sent = True
             case wire.StreamEvent():
@@ -295,7 +295,7 @@ class Session:
         if self.tied_turns and not isinstance(line, wire.StreamEvent) and not self._is_own(line):
             # a turn goes on, so that whoever ends the process interrupts it first
             self.in_turn = True
-            raise self._failed(UnsolicitedTurnError("Claude Code took a turn that nobody asked for."))
+            raise self._failed(UnsolicitedTurnError("Claude Code began a turn that the relay did not ask for."))
         return line
 
     def _is_own(self, line: wire.Line) -> bool:
@@ -327,7 +327,9 @@ class Session:
                     case wire.ControlResponse(reply) if reply.request_id == asked.request_id:
                         return
                     case wire.StreamEvent() | wire.Assistant() | wire.Result():
-                        raise self._failed(UnsolicitedTurnError("The agent went on by itself."))
+                        raise self._failed(
+                            UnsolicitedTurnError("The agent began a turn that the relay did not ask for.")
+                        )
 
     async def _watch(self, ended: Callable[["Session"], None]) -> None:
         try:
