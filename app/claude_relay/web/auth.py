@@ -17,7 +17,10 @@ from claude_relay.keys import Key, owner
 from claude_relay.settings import Settings
 from claude_relay.settings_loading import keyring
 
-_SEND_KEY = "Send it as 'Authorization: Bearer KEY', which is what an SDK does with its api_key."
+_SEND_KEY = (
+    "You need to provide your API key in an Authorization header using Bearer auth (i.e. Authorization: Bearer "
+    "YOUR_KEY), as SDKs do with their 'api_key'."
+)
 _HOW_TO = (
     "To let others in, start the relay with --api-key NAME=KEY, or set CLAUDE_RELAY_API_KEYS, and send the key as "
     "'Authorization: Bearer KEY'."
@@ -214,7 +217,7 @@ def _key_holder(head: RequestHead, policy: Policy) -> Caller:
     sent = credentials(head)
     name = owner(policy.keys, [key.encode("latin-1") for key in sent])
     if name is None:
-        what = "The API key is none of this relay's." if sent else "This relay wants an API key."
+        what = "Incorrect API key provided." if sent else "You didn't provide an API key."
         raise UnauthenticatedError(f"{what} {_SEND_KEY}")
     return Caller(name, name, name)
 
@@ -231,13 +234,13 @@ def _require_this_machine(head: RequestHead, policy: Policy) -> None:
     client = client_of(head, policy)
     if client is None:
         raise UnauthenticatedError(
-            "This request came through a proxy, so nobody can tell whether it is a program of this machine that asks; "
-            f"without an API key only those are served. {_HOW_TO} Or name the proxy with --trusted-proxy.",
+            "This request came through a proxy, so the relay cannot tell whether it comes from this machine. Without "
+            f"an API key only programs of this machine are served. {_HOW_TO} Or name the proxy with --trusted-proxy.",
             code="local_only",
         )
     if not addresses.is_here(client):
         raise UnauthenticatedError(
-            f"Without an API key only programs of this machine are served, at its address localhost. {_HOW_TO}",
+            f"Without an API key only programs of this machine are served, at the address localhost. {_HOW_TO}",
             code="local_only",
         )
 
@@ -250,8 +253,8 @@ def _require_own_name(head: RequestHead, policy: Policy) -> None:
     named = addresses.authority(sent)
     if named is None or not _is_this_machine(named.host, policy):
         raise OriginNotAllowedError(
-            f"This machine is not called {sent[:100]!r}, and without an API key it answers to its own names only. "
-            + _ALLOW.format("http://NAME"),
+            f"Invalid value for the header 'host': {sent[:100]!r} is not a name of this machine, and without an API "
+            "key only requests for such a name are served. " + _ALLOW.format("http://NAME"),
             code="host_not_allowed",
         )
 

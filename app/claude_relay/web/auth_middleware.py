@@ -31,7 +31,7 @@ def install(app: Litestar, policy: Policy) -> Litestar:
 
     async def authenticated(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == ScopeType.WEBSOCKET:
-            await send({"type": "websocket.close", "code": 1008, "reason": "There are no websockets here."})
+            await send({"type": "websocket.close", "code": 1008, "reason": "WebSockets are not supported."})
             return
         head = request_head(scope)
         if client := client_of(head, policy) or head.peer:
@@ -104,7 +104,7 @@ def require_caller(request: ASGIConnection[Any, Any, Any, Any]) -> Caller:
         UnauthenticatedError: Nobody was; no path leads here then, and none ever shall.
     """
     if (caller := current_caller(request)) is None:
-        raise UnauthenticatedError("Nobody was let in.")
+        raise UnauthenticatedError("The caller is not authenticated.")
     return caller
 
 

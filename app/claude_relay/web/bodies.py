@@ -239,7 +239,7 @@ def _ends_in_an_escape(piece: bytes) -> bool:
 
 def _too_much(what: str, things: str, most: int, param: str | None) -> InvalidRequestError:
     return InvalidRequestError(
-        f"{what} has more than {most} {things}, which is more than this relay reads at once.",
+        f"{what} must not have more than {most:,} {things}.",
         param=param,
         code="request_too_complex",
     )

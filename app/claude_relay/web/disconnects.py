@@ -22,7 +22,7 @@ def middleware(app: ASGIApp) -> ASGIApp:
             nonlocal awaited
             message = await receive()
             if awaited and message["type"] == "http.disconnect":
-                raise ClientDisconnectedError("The client closed the connection before its request was whole.")
+                raise ClientDisconnectedError("The client closed the connection before its request was complete.")
             awaited = awaited and bool(message.get("more_body"))
             return message
 

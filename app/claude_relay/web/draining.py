@@ -200,5 +200,8 @@ class _Answer:
 
 def _refusal() -> UnavailableError:
     return UnavailableError(
-        "The relay is stopping; ask again.", code="shutting_down", retry_after=_RETRY_AFTER, should_retry=True
+        "The relay is shutting down. Please try again.",
+        code="shutting_down",
+        retry_after=_RETRY_AFTER,
+        should_retry=True,
     )

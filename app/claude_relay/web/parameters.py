@@ -85,7 +85,7 @@ def unsupported(
     for parameter in given:
         if _support(parameter, personality) == "refused":
             raise InvalidRequestError(
-                f"'{parameter.name}' is not supported: {parameter.meaning}",
+                f"Unsupported parameter: '{parameter.name}' is not supported. {parameter.meaning}",
                 param=parameter.name,
                 code="unsupported_parameter",
             )

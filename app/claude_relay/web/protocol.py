@@ -314,7 +314,9 @@ class BoundedProtocol(asyncio.Protocol):
             # a browser opens connections that it may need, and is not told anything on them
             self.close()
         else:
-            self._refuse(RequestTimeoutError(f"Nothing more of the request came for {LONGEST_WAIT:g} seconds."))
+            self._refuse(
+                RequestTimeoutError(f"The rest of the request did not arrive within {LONGEST_WAIT:g} seconds.")
+            )
 
     def _give_up_on_the_answer(self) -> None:
         if self._exchange is not None and not self._exchange.is_complete:

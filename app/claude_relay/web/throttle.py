@@ -70,7 +70,7 @@ class KeyThrottle:
         left = failures.until - self._clock()
         if left > 0:
             raise RateLimitError(
-                "Too many wrong API keys came from your address; wait until another is looked at.",
+                "Too many wrong API keys came from your address. Try again after the time in the header 'retry-after'.",
                 code="too_many_wrong_keys",
                 retry_after=left,
             )
