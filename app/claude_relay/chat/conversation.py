@@ -19,7 +19,7 @@ _NO_RESULT = (
 )
 _NO_CALL = (
     # OpenAI's spelling, which people search for
-    "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with 'tool_calls'. The "
+    "Invalid parameter: messages with role '{role}' must be a response to a preceeding message with '{field}'. The "
     "following call was not made before, or has a result already:"
 )
 
@@ -58,7 +58,9 @@ def turns(messages: Iterable[schemas.Message], custom_tools: Collection[str] = (
     except MissingResultError as error:
         raise InvalidRequestError(f"{_NO_RESULT} {error}", param=param, code="invalid_value") from None
     except UnknownCallError as error:
-        raise InvalidRequestError(f"{_NO_CALL} {error}", param=param, code="invalid_value") from None
+        role, field = ("function", "function_call") if param.endswith(".name") else ("tool", "tool_calls")
+        text = _NO_CALL.format(role=role, field=field)
+        raise InvalidRequestError(f"{text} {error}", param=param, code="invalid_value") from None
 
 
 def unsupported_fields(messages: Iterable[schemas.Message]) -> Iterator[str]:
