@@ -225,7 +225,7 @@ def _checked(settings: Settings, environ: Mapping[str, str]) -> Settings:
 
 
 def _require_few(settings: Settings, known: tuple[keys.Key, ...], environ: Mapping[str, str]) -> None:
-    """Let the agent do anything only for callers that the operator knows, and as a user whom that cannot hurt most."""
+    """Allow bypassPermissions only with a key, a Unix socket or a loopback host, and for root only in a sandbox."""
     if settings.permission_mode != "bypassPermissions":
         return
     name = f"{PREFIX}PERMISSION_MODE (--permission-mode)"

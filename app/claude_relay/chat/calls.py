@@ -1,4 +1,4 @@
-"""Calls of the client's tools, as the client wants to hear of them: piece by piece, or whole. Pure."""
+"""Calls of the client's tools in the form that the client uses, streamed or complete. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
@@ -14,7 +14,7 @@ CustomTools = Mapping[str, Literal["custom", "function"]]
 
 
 class StreamedCalls:
-    """The calls of one answer of a stream.
+    """The calls of one streamed answer.
 
     Args:
         custom_tools: Tools that take text.
@@ -64,7 +64,7 @@ class StreamedCalls:
 
 
 def collect(events: Iterable[Event], custom_tools: CustomTools) -> list[schemas.ToolCall]:
-    """Return the calls that events stand for."""
+    """Return the complete calls in a run's events."""
     found: list[tuple[ToolCallStart, list[str]]] = []
     for event in events:
         match event:

@@ -14,7 +14,7 @@ Part = schemas.TextPart | schemas.ImagePart | schemas.AudioPart | schemas.FilePa
 
 
 def pieces(content: str | Iterable[Part] | None, where: str) -> tuple[Piece, ...]:
-    """Return what a message says; empty texts say nothing, and the upstream refuses them.
+    """Return the pieces of a message's content, without empty texts, which the upstream refuses.
 
     Args:
         content: The message's content.

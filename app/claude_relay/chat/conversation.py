@@ -37,7 +37,7 @@ def system_prompt(messages: Iterable[schemas.Message]) -> str | None:
 
 
 def turns(messages: Iterable[schemas.Message], custom_tools: Collection[str] = ()) -> tuple[Turn, ...]:
-    """Return what was said, turn by turn.
+    """Return the turns of a conversation.
 
     Args:
         messages: The messages.
@@ -64,7 +64,7 @@ def turns(messages: Iterable[schemas.Message], custom_tools: Collection[str] = (
 
 
 def unsupported_fields(messages: Iterable[schemas.Message]) -> Iterator[str]:
-    """Name what messages carry that the upstream has no place for."""
+    """Yield the names of fields in messages that the upstream does not support."""
     for message in messages:
         if not isinstance(message, schemas.ToolMessage | schemas.FunctionMessage) and message.name:
             yield "messages.name"

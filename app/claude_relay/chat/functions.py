@@ -23,7 +23,7 @@ class _Chosen(Struct, frozen=True):
 
 
 def offered_tools(request: schemas.ChatCompletionRequest) -> tuple[Tool, ...]:
-    """Return the tools that a request offers, in whatever form.
+    """Return the tools that a request offers, as ``tools`` or as ``functions``.
 
     Raises:
         InvalidRequestError: Two tools have one name, one has none, or one is allowed that is not there.
@@ -50,7 +50,7 @@ def choice(request: schemas.ChatCompletionRequest) -> ToolChoice:
 
 
 def require_offered(request: schemas.ChatCompletionRequest, tools: tuple[Tool, ...]) -> None:
-    """Check that what must be called can be.
+    """Check that a tool that must be called is offered.
 
     Raises:
         InvalidRequestError: A tool must be called that is not offered.
@@ -63,12 +63,12 @@ def require_offered(request: schemas.ChatCompletionRequest, tools: tuple[Tool, .
 
 
 def legacy(request: schemas.ChatCompletionRequest) -> bool:
-    """Whether the client speaks the older form, which knows one call for each answer."""
+    """Whether the client uses the older form, which has one call in each answer."""
     return bool(request.functions) and not request.tools
 
 
 def custom_tools(request: schemas.ChatCompletionRequest) -> CustomTools:
-    """Return the tools that take text, and how the client wants to hear of their calls.
+    """Return the tools that take text, and in which form the client gets their calls.
 
     Cursor, which sends them without ``custom`` around their fields, knows functions only: their arguments are the text.
     """
@@ -79,7 +79,7 @@ def custom_tools(request: schemas.ChatCompletionRequest) -> CustomTools:
 
 
 def unenforced(request: schemas.ChatCompletionRequest) -> Iterator[str]:
-    """Name what the model is told of tools but not held to."""
+    """Yield the names of tool fields that the model is told of but that are not enforced."""
     if any(_grammar(definition) for _, definition in _custom_definitions(request)):
         yield "tools.custom.format"
 
@@ -115,7 +115,7 @@ def _custom(definition: schemas.CustomDefinition) -> Tool:
 
 
 def _grammar(definition: schemas.CustomDefinition) -> str:
-    """Return what to say of a text that must keep to a grammar, which nothing holds the model to."""
+    """Return a description of a tool's grammar for the model; nothing enforces the grammar."""
     match definition.format:
         case {"type": "grammar", "grammar": {"definition": str(rules), "syntax": str(syntax)}}:
             return f"Text of this {syntax} grammar:\n{rules}"

@@ -27,7 +27,7 @@ _ANY_OBJECT: dict[str, Any] = {"type": "object"}
 
 
 class Defaults(Struct, frozen=True):
-    """What the operator chose for requests that do not say.
+    """The operator's defaults for requests.
 
     Attributes:
         model: The model when the client names none.

@@ -86,7 +86,7 @@ class _Watch:
         return min(waited_for, self._began + limits.total)
 
     def _look_later(self) -> None:
-        """An event may come meanwhile, and the silence after it be the first to be over."""
+        """Set the timer, not later than the deadline of a silence that begins with an event in between."""
         self._timer = self._loop.call_at(min(self._due(), self._loop.time() + self._deadlines.silence), self._look)
 
     def _look(self) -> None:

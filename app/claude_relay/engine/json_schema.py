@@ -176,7 +176,7 @@ def _dialect(schema: dict[str, Any]) -> str | None:
 
 
 def of_known_draft(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a schema without a dialect that nobody knows: the library would ask the network for it."""
+    """Return a schema without an unknown ``$schema``, which the library would fetch from the network."""
     dialect = _dialect(schema)
     if dialect is None or dialect in _DRAFTS:
         return schema
@@ -307,7 +307,7 @@ def written_out(schema: dict[str, Any]) -> int | None:
 
 
 def _size(keyword: str, value: Any) -> int:
-    """Texts are looked up at once, other data is compared one by one, with all that is in it."""
+    """Return the cost of a keyword: texts are looked up at once, other data is compared one by one."""
     if keyword in DATA and not isinstance(value, str):
         is_texts = isinstance(value, list) and all(isinstance(item, str) for item in value)
         return len(value) if is_texts else len(msgspec.json.encode(value))

@@ -27,7 +27,7 @@ def is_quick(schema: dict[str, Any], text: str) -> bool:
 
 
 class _Annotation:
-    """A keyword that says something and demands nothing."""
+    """A keyword that is not checked."""
 
     def __init__(self, *_: Any) -> None: ...
 
@@ -36,7 +36,7 @@ class _Annotation:
 
 
 class Validator(Protocol):
-    """What holds values against a schema."""
+    """Checks values against a schema."""
 
     def is_valid(self, instance: Any) -> bool:
         """Whether a value fits."""
@@ -139,7 +139,7 @@ def _is_object(schema: dict[str, Any]) -> bool:
 
 
 def _rerooted(schema: dict[str, Any]) -> dict[str, Any]:
-    """Let references to the root follow the schema to where it stands now."""
+    """Adapt references to the root to the schema's new place."""
     moved = {keyword: _moved(keyword, value) for keyword, value in schema.items()}
     reference = schema.get("$ref")
     if isinstance(reference, str) and _points_into_root(reference):

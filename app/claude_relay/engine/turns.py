@@ -13,7 +13,7 @@ _OPENING = Turn("user", (Text("."),))
 
 
 class TurnError(ValueError):
-    """The messages are no conversation; the text says why."""
+    """The messages are not a valid conversation."""
 
 
 class MissingResultError(TurnError):
@@ -35,7 +35,7 @@ class Turns:
         self._waiting: dict[str, str] = {}
 
     def go_on(self) -> None:
-        """Require that no call waits for its result; the upstream would be told of an error.
+        """Check that no call waits for its result; otherwise the upstream would be told that the call failed.
 
         Raises:
             MissingResultError: One does.

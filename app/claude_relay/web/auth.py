@@ -51,7 +51,7 @@ _UNASKED = frozenset({"", "application/x-www-form-urlencoded", "multipart/form-d
 
 
 class Caller(Struct, frozen=True):
-    """Who was let in.
+    """An authenticated caller.
 
     Attributes:
         identity: The same for the same caller, and never a key; callers of different identities share nothing.
@@ -66,7 +66,7 @@ class Caller(Struct, frozen=True):
 
 
 class Policy(Struct, frozen=True):
-    """Whom the operator lets in.
+    """The operator's choices of who may call.
 
     Attributes:
         keys: The keys; if there are none, only programs of this machine are let in.
@@ -88,7 +88,7 @@ class Policy(Struct, frozen=True):
 
 
 class RequestHead(Struct, frozen=True):
-    """What a request shows before its body is read.
+    """What is known of a request before its body is read.
 
     Attributes:
         method: The HTTP method.
@@ -108,7 +108,7 @@ class RequestHead(Struct, frozen=True):
 
 
 def policy_of(chosen: Settings, hostname: str, open_paths: frozenset[str]) -> Policy:
-    """Return whom the operator lets in.
+    """Return the policy that the operator chose.
 
     Args:
         chosen: The operator's choices.
@@ -149,7 +149,7 @@ def authenticate(head: RequestHead, policy: Policy) -> Caller:
 
 
 def is_open(head: RequestHead, policy: Policy) -> bool:
-    """Whether this is answered whoever asks: preflights, open paths, and the documentation if there is a key."""
+    """Whether a request needs no caller: preflights, open paths, and the documentation if there is a key."""
     if head.method == HTTPMethod.OPTIONS:
         return bool(head.headers.get("origin"))
     if head.method not in {HTTPMethod.GET, HTTPMethod.HEAD}:
@@ -159,7 +159,7 @@ def is_open(head: RequestHead, policy: Policy) -> bool:
 
 
 def came_through_a_proxy(headers: Mapping[str, str]) -> bool:
-    """Whether a request says so, by the names of its headers."""
+    """Whether a request has headers that proxies add."""
     return not _PROXIED.isdisjoint(headers.keys())
 
 
@@ -197,7 +197,7 @@ def source_of(head: RequestHead, policy: Policy) -> str:
 
 
 def credentials(head: RequestHead) -> list[str]:
-    """Return all that a request sends as a key."""
+    """Return all keys that a request sends."""
     scheme, _, token = head.headers.get("authorization", "").partition(" ")
     bearer = token.strip() if scheme.lower() == "bearer" else ""
     return [key for key in (bearer, head.headers.get("x-api-key", ""), head.headers.get("api-key", "")) if key]
@@ -246,7 +246,7 @@ def _require_this_machine(head: RequestHead, policy: Policy) -> None:
 
 
 def _require_own_name(head: RequestHead, policy: Policy) -> None:
-    """A foreign name that leads here is an attack: the browser takes this machine for the server of its page."""
+    """Refuse foreign names of this machine: they are the sign of DNS rebinding."""
     sent = head.headers.get("host", "")
     if not sent or policy.any_origin:
         return

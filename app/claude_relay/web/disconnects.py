@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def middleware(app: ASGIApp) -> ASGIApp:
-    """Take a client who leaves in the middle of its own request for one who left, not for a mistake of the relay."""
+    """Report a client that leaves in the middle of its request as a disconnect, not as an error of the relay."""
 
     async def disconnect_aware(scope: Scope, receive: Receive, send: Send) -> None:
         awaited = True

@@ -93,7 +93,7 @@ def _reason(error: Exception) -> str:
 
 
 def lenient(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
-    """Decode a body, with U+FFFD for each half of a character, which clients make when they cut a text.
+    """Decode a body, with U+FFFD for each lone surrogate; clients make them when they cut a text.
 
     A byte order mark at its start, which some editors and shells write, is passed over.
 
@@ -112,7 +112,7 @@ def lenient(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
 
 
 def _without_lone_surrogates(body: bytes) -> bytes:
-    """Return a body with U+FFFD for the first halves of characters in it."""
+    """Return a body with U+FFFD for the first lone surrogates in it."""
     pieces, done = [], 0
     for start, end in itertools.islice(_lone_surrogates(body), _MOST_SURROGATES):
         before = body[done:start]

@@ -24,7 +24,7 @@ _TOO_LARGE = "The body is larger than this relay allows; its operator sets the l
 
 
 def to_relay_error(exception: Exception, path: str = "", method: str = "") -> errors.RelayError:
-    """Return the relay's own error for any exception; one that nobody expected is logged and told of in one sentence.
+    """Return the relay's own error for any exception. An unexpected one is logged and gets a fixed message.
 
     Args:
         exception: What was raised.

@@ -1,4 +1,4 @@
-"""Where a request ends: bytes become requests, each with its own body and nothing of another's. Pure.
+"""Splits the bytes of a connection into requests, each with its own body. Pure.
 
 Whatever two readers could take for different things is refused, since a proxy before the relay is such a reader.
 """
@@ -24,7 +24,7 @@ _NO_UPGRADE = "Only HTTP/1.1 is supported: no WebSockets, no CONNECT."
 
 
 class Head(Struct, frozen=True):
-    """What comes before a body.
+    """The request line and headers.
 
     Attributes:
         method: Such as ``POST``.
@@ -46,7 +46,7 @@ class Head(Struct, frozen=True):
 
 
 class Boundary(Enum):
-    """What stands between pieces of bodies."""
+    """What separates requests in the list of events."""
 
     END = auto()
     """The request is whole."""
@@ -78,7 +78,7 @@ class RequestReader:
 
     @property
     def is_within_request(self) -> bool:
-        """Whether a request has begun to come and is not whole."""
+        """Whether a request has begun to arrive and is not complete."""
         return self._begun and not self._over
 
     @property
@@ -135,7 +135,7 @@ class RequestReader:
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; those that come after a body are nobody's."""
+        """Take a header; trailers after a body are ignored."""
         if self._is_head:
             self._headers.append((name.lower(), value))
             self._size += len(name) + len(value) + 4

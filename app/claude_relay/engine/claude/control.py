@@ -1,4 +1,4 @@
-"""The line to one Claude Code process: lines are written and read, and what the CLI asks of the relay is answered.
+"""The control channel of one Claude Code process: writes and reads lines, and answers the CLI's control requests.
 
 Lines are read by whoever waits for them, so there is never more than one reader and no queue in between.
 """
@@ -23,7 +23,7 @@ _MOST_NOISE = 100
 
 
 class ProcessGoneError(UpstreamError):
-    """The process has ended, and nobody asked it to.
+    """The process has ended unexpectedly.
 
     Attributes:
         last_words: What it said last, for the operator.
@@ -34,7 +34,7 @@ class ProcessGoneError(UpstreamError):
 
 
 class ControlChannel:
-    """Speaks with a process.
+    """Writes lines to a process and reads its lines.
 
     Args:
         process: The child.
@@ -67,7 +67,7 @@ class ControlChannel:
             raise await self._gone() from None
 
     async def read(self) -> wire.Line:
-        """Return the next line that is no question of the CLI's; those are answered.
+        """Return the next line that is not a control request of the CLI; control requests are answered.
 
         Raises:
             ProcessGoneError: The process has ended.

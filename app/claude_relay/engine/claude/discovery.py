@@ -26,7 +26,7 @@ Identity = tuple[int, ...]
 
 
 class Installation(Struct, frozen=True):
-    """A CLI that answered.
+    """A CLI that was found and told its version.
 
     Attributes:
         path: Its executable.
@@ -111,7 +111,7 @@ def discover(claude_path: str | None, environ: Mapping[str, str]) -> Installatio
 
 
 def identity_of(path: str) -> Identity | None:
-    """Return what tells a file from the next one under the same name, or None if there is none."""
+    """Return what distinguishes a file from a later one of the same name, or None if there is no file."""
     try:
         found = os.stat(path)  # noqa: PTH116 - asked for each process that is started
     except OSError:

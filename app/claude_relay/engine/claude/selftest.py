@@ -1,4 +1,4 @@
-"""Does what the relay rests on, and nobody documents, still hold with this CLI? Asked offline, at start.
+"""Tests at start, offline, whether this CLI has the undocumented behaviour that the relay relies on.
 
 The real sessions are driven against an upstream on this machine, with a dummy key and an empty home. What fails is
 not used: the relay then still answers everything, only slower.
@@ -32,7 +32,7 @@ _TEXT = {"type": "text", "text": "go"}
 
 
 class SelfTestResult(Struct, frozen=True):
-    """What holds.
+    """Which behaviours passed the test.
 
     Attributes:
         text: Settings and texts reach the upstream as they are: ``@path`` and ``/command`` are plain text.
@@ -56,12 +56,12 @@ class SelfTestResult(Struct, frozen=True):
 
     @property
     def failed(self) -> list[str]:
-        """Names of what does not hold."""
+        """Names of the behaviours that failed."""
         return [name for name in self.__struct_fields__ if not getattr(self, name)]
 
 
 async def run_self_test(installation: Installation, environ: Mapping[str, str]) -> SelfTestResult:
-    """Try everything once.
+    """Test each behaviour once.
 
     Args:
         installation: The CLI.

@@ -46,7 +46,7 @@ _RETRY_AFTER = 5.0
 
 
 class Translator:
-    """What is known of one run while its lines come in.
+    """Translates the lines of one run, and keeps its state.
 
     Args:
         output: Set when the CLI's tool takes the answer: what the agent says on the way is then not the answer.
@@ -73,7 +73,7 @@ class Translator:
         self._resets_at: float | None = None
 
     def feed(self, line: wire.Line) -> Iterable[Event]:
-        """Return the events that a line stands for, most often none or one.
+        """Return the events of a line, most often none or one.
 
         Raises:
             RelayError: The line says that the run has failed.
