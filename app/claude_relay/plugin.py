@@ -139,5 +139,5 @@ def create_runner(settings: Settings) -> ClaudeRunner:
 
 
 def _require_caller(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:  # noqa: ARG001 - Litestar's signature
-    """Nobody is served whom nothing has authenticated, as in an application that was never started."""
+    """Refuse requests that were not authenticated, as in an application that was never started."""
     auth_middleware.require_caller(connection)

@@ -1,4 +1,4 @@
-"""What cannot be had together: a request as a client makes it -> the request that is run. Pure."""
+"""Options that exclude each other: a client's request -> the request that is run. Pure."""
 
 from typing import Literal
 

@@ -28,7 +28,7 @@ def is_quick(schema: dict[str, Any], text: str) -> bool:
 
 
 class _Annotation:
-    """A keyword that says something and demands nothing."""
+    """A keyword that is not checked."""
 
     def __init__(self, *_: Any) -> None: ...
 
@@ -37,7 +37,7 @@ class _Annotation:
 
 
 class Validator(Protocol):
-    """What holds values against a schema."""
+    """Checks values against a schema."""
 
     def is_valid(self, instance: Any) -> bool:
         """Whether a value fits."""
@@ -81,9 +81,9 @@ def parsed(text: str) -> Any:
             whole = json.dumps(value, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
             value = json.loads(whole)
     except ValueError as error:
-        raise schema_mismatch(f"it is no JSON ({error})") from None
+        raise schema_mismatch(f"it is not JSON ({error})") from None
     except RecursionError:
-        raise schema_mismatch("it is no JSON that can be read, since it is nested too deeply") from None
+        raise schema_mismatch("it is not JSON that can be read, since it is nested too deeply") from None
     return value
 
 
@@ -112,7 +112,7 @@ def schema_mismatch(why: str) -> UpstreamError:
 
 
 def _no_json(constant: str) -> float:
-    raise ValueError(f"{constant} is none of its numbers")
+    raise ValueError(f"{constant} is not a JSON number")
 
 
 def tool_schema(output: JsonOutput) -> dict[str, Any]:
@@ -142,7 +142,7 @@ def _is_object(schema: dict[str, Any]) -> bool:
 
 
 def _rerooted(schema: dict[str, Any]) -> dict[str, Any]:
-    """Let references to the root follow the schema to where it stands now."""
+    """Adapt references to the root to the schema's new place."""
     moved = {keyword: _moved(keyword, value) for keyword, value in schema.items()}
     reference = schema.get("$ref")
     if isinstance(reference, str) and _points_into_root(reference):

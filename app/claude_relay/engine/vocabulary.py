@@ -102,7 +102,7 @@ class Turn(Struct, frozen=True):
 
 
 class Sampling(Struct, frozen=True):
-    """How the model chooses its words, where the caller chose.
+    """The sampling parameters that the caller set.
 
     Attributes:
         temperature: 0 to 1.

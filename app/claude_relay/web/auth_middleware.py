@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 def install(app: Litestar, policy: Policy) -> Litestar:
-    """Let nobody reach an application who may not: no route, no file, and no path that it does not have.
+    """Authenticate every request of an application: for routes, for files, and for unknown paths.
 
     Middleware of Litestar's own does not see paths that do not exist, so this stands before its router.
     """
@@ -31,7 +31,7 @@ def install(app: Litestar, policy: Policy) -> Litestar:
 
     async def authenticated(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == ScopeType.WEBSOCKET:
-            await send({"type": "websocket.close", "code": 1008, "reason": "There are no websockets here."})
+            await send({"type": "websocket.close", "code": 1008, "reason": "WebSockets are not supported."})
             return
         head = request_head(scope)
         if client := client_of(head, policy) or head.peer:
@@ -51,7 +51,7 @@ def install(app: Litestar, policy: Policy) -> Litestar:
 
 
 def request_head(scope: HTTPScope) -> RequestHead:
-    """Return what a request shows of itself."""
+    """Return the head of a request."""
     headers: dict[str, str] = {}
     for raw, value in scope["headers"]:
         name, text = raw.decode("latin-1").lower(), value.decode("latin-1")
@@ -81,7 +81,7 @@ def _authenticated(head: RequestHead, policy: Policy, throttle: KeyThrottle) -> 
 
 
 def _is_proxied(scope: HTTPScope, headers: Mapping[str, str]) -> bool:
-    """Whether a request came through a proxy, or any before it on its connection: a proxy is one for life."""
+    """Whether this request, or an earlier one on its connection, came through a proxy."""
     proxied = auth.came_through_a_proxy(headers)
     # servers of tests tell nothing of connections
     connection: Connection | None = (scope.get("extensions") or {}).get(EXTENSION)  # type: ignore[assignment]
@@ -92,19 +92,19 @@ def _is_proxied(scope: HTTPScope, headers: Mapping[str, str]) -> bool:
 
 
 def current_caller(request: ASGIConnection[Any, Any, Any, Any]) -> Caller | None:
-    """Return who was let in, or None for a stranger at an open path."""
+    """Return the caller, or None if nobody was authenticated at an open path."""
     caller: Caller | None = request.scope["state"].get(_CALLER)
     return caller
 
 
 def require_caller(request: ASGIConnection[Any, Any, Any, Any]) -> Caller:
-    """Return who was let in.
+    """Return the caller.
 
     Raises:
         UnauthenticatedError: Nobody was; no path leads here then, and none ever shall.
     """
     if (caller := current_caller(request)) is None:
-        raise UnauthenticatedError("Nobody was let in.")
+        raise UnauthenticatedError("The caller is not authenticated.")
     return caller
 
 

@@ -1,7 +1,6 @@
 """Strict, one-pass decoding of request bodies, with errors in OpenAI's words."""
 
 import codecs
-import re
 from collections.abc import Generator
 from typing import Any, ClassVar, TypeVar
 
@@ -13,12 +12,10 @@ from litestar.openapi.spec import Reference, Schema
 from litestar.typing import FieldDefinition
 
 from claude_relay.engine import surrogates
-from claude_relay.errors import InvalidRequestError, missing
+from claude_relay.errors import InvalidRequestError
+from claude_relay.web.validation_errors import to_invalid_request
 
 T = TypeVar("T")
-
-_PATH = re.compile(r"^(?:key in )?\$\.?(?P<path>.*)`$")
-_MISSING = re.compile(r"missing required field `(?P<name>[^`]+)`")
 
 
 class WireDTO(AbstractDTO[T]):
@@ -72,13 +69,22 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     try:
         return lenient(decoder, body)
     except msgspec.ValidationError as error:
-        raise _to_invalid_request(str(error)) from None
+        raise to_invalid_request(str(error), decoder.type) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidRequestError(f"The body is not valid JSON: {error}", code="invalid_json") from None
+        raise InvalidRequestError(
+            f"We could not parse the JSON body of your request: {_reason(error)}.", code="invalid_json"
+        ) from None
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    what = str(error).removeprefix("JSON is malformed: ")
+    return what[:1].lower() + what[1:]
 
 
 def lenient(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
-    """Decode a body, with U+FFFD for each half of a character, which clients make when they cut a text.
+    """Decode a body, with U+FFFD for each lone surrogate; clients make them when they cut a text.
 
     A byte order mark at its start, which some editors and shells write, is passed over.
 
@@ -94,14 +100,3 @@ def lenient(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
         if (mended := surrogates.without_lone(body)) == body:
             raise
         return decoder.decode(mended)
-
-
-def _to_invalid_request(text: str) -> InvalidRequestError:
-    """Turn msgspec's ``... - at `$.messages[0].content` `` into a message and a ``param``."""
-    what, _, where = text.rpartition(" - at `")
-    found = _PATH.match(where)
-    what, path = (what, found["path"]) if found else (text, "")
-    if lacking := _MISSING.search(what):
-        return missing(f"{path}.{lacking['name']}".lstrip("."))
-    subject = f"Invalid value for '{path}': " if path else "Invalid body: "
-    return InvalidRequestError(f"{subject}{what[:1].lower()}{what[1:]}.", param=path or None, code="invalid_value")

@@ -1,4 +1,4 @@
-"""Watches the event loop: while something keeps it busy nothing is served, so it is told what, and where.
+"""Watches the event loop, and logs where the code is when something blocks it.
 
 A thread looks on, since a loop that is busy can tell nothing. It says where in the code the loop is, never with what.
 """
@@ -42,7 +42,7 @@ class LoopHealth(Struct, frozen=True):
 
 
 class Watchdog(InitPlugin):
-    """Looks on while an application runs."""
+    """Measures the delay of the loop while an application runs."""
 
     def __init__(self) -> None:
         self._stalls = 0

@@ -106,7 +106,7 @@ def test_a_body_with_too_much_in_it_is_not_read_however_it_is_written(body: byte
     error = refusal(body)
 
     assert (error.code, error.param) == ("request_too_complex", None)
-    assert f"{bodies.MOST_VALUES} values" in error.message
+    assert f"{bodies.MOST_VALUES:,} values" in error.message
 
 
 def test_there_is_an_end_of_parameters_that_are_none() -> None:

@@ -80,7 +80,6 @@ def test_a_bad_value_is_told_by_its_path(body: object, param: str) -> None:
     error = refused(body)
 
     assert (error.param, error.code) == (param, "invalid_value")
-    assert f"'{param}'" in error.message
 
 
 @pytest.mark.parametrize(
@@ -104,7 +103,7 @@ def test_a_body_that_is_no_object_has_no_parameter_at_fault(body: object) -> Non
     error = refused(body)
 
     assert (error.param, error.code) == (None, "invalid_value")
-    assert error.message.startswith("Invalid body: expected `object`, got ")
+    assert error.message.startswith("Invalid type for the body: expected an object, but got ")
 
 
 @pytest.mark.parametrize(
@@ -126,7 +125,7 @@ def test_a_body_that_is_no_json_is_refused_as_such(body: bytes) -> None:
     error = refused(body)
 
     assert (error.status, error.param, error.code) == (400, None, "invalid_json")
-    assert error.message.startswith("The body is not valid JSON: ")
+    assert error.message.startswith("We could not parse the JSON body of your request: ")
 
 
 def test_a_value_that_looks_like_a_path_is_not_taken_for_one() -> None:

@@ -26,7 +26,7 @@ _EVERYTHING_UNSET = dict.fromkeys(
 
 
 def initial(request: RunRequest) -> dict[str, Any]:
-    """Return the fields of ``initialize``, which counts only once in the life of a process.
+    """Return the fields of ``initialize``, of which only the first one in a process's life has an effect.
 
     In ``chat`` the caller's words are the whole system prompt, in ``agent`` they follow Claude Code's own.
     """
@@ -62,7 +62,7 @@ def defaults(model: str, personality: Personality) -> dict[str, Any]:
 
 
 def blocked(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return flag settings with which the CLI asks nothing more."""
+    """Return flag settings with which the CLI sends no further upstream request."""
     return {**settings, "env": {**settings["env"], **BLOCKED}}
 
 

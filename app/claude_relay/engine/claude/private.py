@@ -80,7 +80,7 @@ class PrivateDirectory:
 
 
 def remove_left(environ: Mapping[str, str]) -> int:
-    """Remove what relays that are gone have left, and tell of how many.
+    """Remove the directories of relays that are gone, and return how many there were.
 
     Args:
         environ: The environment of the CLI, as for ``PrivateDirectory``.
@@ -119,7 +119,7 @@ def _directories(parent: str | None) -> Iterator[Path]:
 
 
 def _wrong(path: Path) -> str | None:
-    """Say what keeps a directory from being private, None if nothing does. A link is none, wherever it leads."""
+    """Return why a directory is not private, or None if it is. A link is never private."""
     try:
         found = path.lstat()
     except OSError:

@@ -1,4 +1,4 @@
-"""Joins the rooms of this package into a ``ClaudeRunner``."""
+"""The ``ClaudeRunner`` of this package."""
 
 import asyncio
 import itertools
@@ -145,7 +145,7 @@ class ClaudeCodeRunner:
                 dropped = None
 
     async def _require_unasked(self, session: Session, lost: ProcessGoneError) -> None:
-        """A process may have died long ago, while nobody looked; but what has asked is not asked a second time."""
+        """Try again if the process was lost before it asked the upstream; what has asked is not asked a second time."""
         if session.request_sent or session.origin == "started":
             raise lost
         if isinstance(lost, UnresponsiveError):
@@ -197,7 +197,7 @@ class ClaudeCodeRunner:
         return history.verbatim if self._settings.history == "verbatim" and personality == "chat" else history.native
 
     async def _installed(self) -> Installation:
-        """Return the CLI that is there now; another one than before has to prove itself first."""
+        """Return the present CLI; if it has changed, processes are used again only after its self-test."""
         found = await self._finder.find()
         if found is not self._installation:
             first, self._installation = self._installation is None, found

@@ -47,7 +47,7 @@ _RETRY_AFTER = 5.0
 
 
 class Translator:
-    """What is known of one run while its lines come in.
+    """Translates the lines of one run, and keeps its state.
 
     Args:
         output: Set when the CLI's tool takes the answer: what the agent says on the way is then not the answer.
@@ -76,7 +76,7 @@ class Translator:
         self._resets_at: float | None = None
 
     def feed(self, line: wire.Line) -> Iterable[Event]:
-        """Return the events that a line stands for, most often none or one.
+        """Return the events of a line, most often none or one.
 
         Raises:
             RelayError: The line says that the run has failed.
@@ -217,7 +217,7 @@ def summary(arguments: dict[str, Any]) -> str:
 
 def _structured(result: wire.Result, output: JsonOutput) -> str:
     if result.structured_output is msgspec.UNSET:
-        raise schema_mismatch("it never gave one")
+        raise schema_mismatch("it gave no JSON at all")
     return msgspec.json.encode(tool_answer(output, result.structured_output)).decode()
 
 
@@ -271,7 +271,7 @@ def _cause(result: wire.Result, code: str | None) -> str:
 def _coded_failure(text: str, code: str | None, subtype: str) -> errors.RelayError:
     """The CLI failed without an HTTP status: its own error code is all there is."""
     if subtype == "error_max_structured_output_retries":
-        return schema_mismatch("it tried several times")
+        return schema_mismatch("several attempts failed")
     match code:
         case "authentication_failed":
             return errors.AuthenticationError(_LOGIN, code="not_logged_in")
@@ -287,11 +287,13 @@ def _coded_failure(text: str, code: str | None, subtype: str) -> errors.RelayErr
         return errors.UpstreamError(
             "The upstream cannot be reached, or the connection to it was lost.", code="upstream_disconnected"
         )
-    return errors.UpstreamError(f"Claude Code stopped ({subtype}); the relay's log tells more.")
+    return errors.UpstreamError(f"Claude Code stopped ({subtype}); the relay's log has the details.")
 
 
 def _broken_off() -> errors.UpstreamError:
-    return errors.UpstreamError("The upstream broke off in the middle of its answer.", code="upstream_disconnected")
+    return errors.UpstreamError(
+        "The connection to the upstream ended in the middle of the answer.", code="upstream_disconnected"
+    )
 
 
 def _overloaded() -> errors.UnavailableError:

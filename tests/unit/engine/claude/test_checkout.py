@@ -409,7 +409,7 @@ async def test_a_process_that_takes_a_turn_of_its_own_while_it_waits_is_ended_at
     await until(lambda: pool.counts.idle == 0)
 
     assert pool.counts.unsolicited == 1
-    assert "took a turn that nobody asked for" in caplog.text
+    assert "began a turn that the relay did not ask for" in caplog.text
     assert (await pool.checkout(asking("Q1", "A1", "Q2"))).origin == "started"
 
 

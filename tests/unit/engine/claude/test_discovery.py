@@ -40,7 +40,7 @@ def test_a_cli_tells_its_version(tmp_path: Path, says: str, version: tuple[int, 
     ],
 )
 def test_a_program_that_tells_no_version_is_no_cli(tmp_path: Path, body: str) -> None:
-    with pytest.raises(UnavailableError, match=r"did not tell a version.*--claude-path") as raised:
+    with pytest.raises(UnavailableError, match=r"did not print a version.*--claude-path") as raised:
         read_version(script(tmp_path / "claude", body))
 
     assert raised.value.code == "claude_not_found"

@@ -373,7 +373,7 @@ async def test_a_fence_that_came_too_early_costs_a_process_and_no_answer(cli: Fa
     session = await cli.session("asks nothing")
     await session.ask(hello(sampling=LIMITED), native)
 
-    with pytest.raises(ProcessGoneError, match="kept from asking"):
+    with pytest.raises(ProcessGoneError, match="without asking the upstream"):
         await answer(session)
 
 
