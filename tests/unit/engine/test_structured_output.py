@@ -117,6 +117,7 @@ WORST: list[tuple[Schema, str]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("schema", "item"), WORST)
 def test_what_is_called_quick_is(schema: Schema, item: str) -> None:
     count = 1
