@@ -69,8 +69,8 @@ def _add(conversation: Turns, message: schemas.Message, where: str, custom_tools
         case schemas.AssistantMessage():
             conversation.go_on()
             calls = _calls(message, where, custom_tools)
-            said = pieces(message.content or message.refusal, f"{where}.content")
-            conversation.add("assistant", (*said, *calls))
+            answer = pieces(message.content or message.refusal, f"{where}.content")
+            conversation.add("assistant", (*answer, *calls))
         case schemas.ToolMessage(call_id):
             conversation.take_call(call_id)
             conversation.add("user", (_result(call_id, message, where),))

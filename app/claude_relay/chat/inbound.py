@@ -10,7 +10,7 @@ from claude_relay.chat import conversation, functions, schemas
 from claude_relay.chat.parameters import PARAMETERS
 from claude_relay.engine import model_names
 from claude_relay.engine.constraints import Option, constrained
-from claude_relay.engine.json_schema import SchemaError, examine
+from claude_relay.engine.json_schema import SchemaError, check_schema
 from claude_relay.engine.vocabulary import JsonOutput, RunRequest, Sampling, Text, Turn
 from claude_relay.errors import InvalidRequestError
 from claude_relay.settings import Personality
@@ -135,7 +135,7 @@ def _output(request: schemas.ChatCompletionRequest, personality: Personality) ->
 def _valid(schema: dict[str, Any]) -> dict[str, Any]:
     param = "response_format.json_schema.schema"
     try:
-        examine(schema)
+        check_schema(schema)
     except SchemaError as error:
         raise InvalidRequestError(
             f"Invalid value for '{param}': {error}.", param=param, code="invalid_json_schema"

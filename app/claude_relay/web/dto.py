@@ -20,7 +20,7 @@ T = TypeVar("T")
 _PATH = re.compile(r"^(?:key in )?\$\.?(?P<path>.*)`$")
 _HIGH, _LOW = rb"[89abAB][0-9a-fA-F]{2}", rb"[c-fC-F][0-9a-fA-F]{2}"
 _LONE_SURROGATE = re.compile(rb"u(?<=\\u)[dD](?:%b(?!\\u[dD]%b)|(?<!\\u[dD]%b\\u[dD])%b)" % (_HIGH, _LOW, _HIGH, _LOW))
-"""An escape, less its backslash, that stands for half a character and has not the other half beside it."""
+"""The escape of a lone surrogate, less its backslash: one that has not the other of its pair beside it."""
 _MOST_SURROGATES = 1000
 _STEP = 1024 * 1024
 """Bytes that are searched without a break."""
@@ -85,7 +85,7 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
 
 
 def lenient(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
-    """Decode a body, with U+FFFD for each half of a character, which clients make when they cut a text.
+    """Decode a body, with U+FFFD for each lone surrogate, which clients make when they cut a text.
 
     A byte order mark at its start, which some editors and shells write, is passed over.
 
@@ -104,7 +104,7 @@ def lenient(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
 
 
 def _without_lone_surrogates(body: bytes) -> bytes:
-    """Return a body with U+FFFD for the first halves of characters in it."""
+    """Return a body with U+FFFD for the first lone surrogates in it."""
     pieces, done = [], 0
     for start, end in itertools.islice(_lone_surrogates(body), _MOST_SURROGATES):
         before = body[done:start]

@@ -48,7 +48,7 @@ class SingleRequestGuard:
                 return bool(self._tools) and name not in self._tools
         return False
 
-    def note(self, line: wire.Line) -> None:
+    def observe(self, line: wire.Line) -> None:
         """Learn from a line. Their order tells whether the guard was closed before the model stopped."""
         match line:
             case wire.ControlResponse(wire.ControlReply(request_id)) if request_id == self.engaging:
