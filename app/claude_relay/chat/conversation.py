@@ -83,8 +83,8 @@ def _add(conversation: Turns, message: schemas.Message, where: str, text_tools: 
         case schemas.AssistantMessage():
             conversation.go_on()
             calls = _calls(message, where, text_tools)
-            said = pieces(message.content or message.refusal, f"{where}.content")
-            conversation.add("assistant", (*said, *calls))
+            answer = pieces(message.content or message.refusal, f"{where}.content")
+            conversation.add("assistant", (*answer, *calls))
         case schemas.ToolMessage(call_id):
             found = conversation.take_call(call_id)
             conversation.add("user", (_result(found, message, where),))

@@ -10,7 +10,7 @@ from claude_relay.chat import conversation, functions, schemas
 from claude_relay.chat.parameters import PARAMETERS
 from claude_relay.engine import model_names
 from claude_relay.engine.constraints import Option, constrained
-from claude_relay.engine.json_schema import SchemaError, examine
+from claude_relay.engine.json_schema import SchemaError, check_schema
 from claude_relay.engine.vocabulary import ANY_OBJECT, JsonOutput, RunRequest, Sampling, Text, Turn
 from claude_relay.errors import InvalidRequestError, quoted
 from claude_relay.settings import Personality
@@ -141,7 +141,7 @@ def _output(request: schemas.ChatCompletionRequest) -> JsonOutput | None:
 
 def _valid(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     try:
-        examine(schema)
+        check_schema(schema)
     except SchemaError as error:
         raise InvalidRequestError(
             f"Invalid schema for response_format {quoted(name)}: {error}.",

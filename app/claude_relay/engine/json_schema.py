@@ -92,7 +92,7 @@ class _Subschema(msgspec.Struct, frozen=True, gc=False):
     inner: list[tuple[str, dict[str, Any]]]
 
 
-def examine(schema: dict[str, Any]) -> None:
+def check_schema(schema: dict[str, Any]) -> None:
     """Check a schema before anything is asked. Nothing is looked up for it, on the network or on disk.
 
     Raises:

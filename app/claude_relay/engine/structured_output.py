@@ -77,9 +77,9 @@ def parsed(text: str) -> Any:
     try:
         value = json.loads(text, parse_constant=_no_json)
         if "\\ud" in text or "\\uD" in text:
-            # half a character is JSON, but nothing that a validator takes
-            whole = json.dumps(value, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-            value = json.loads(whole)
+            # a lone surrogate is JSON, but nothing that a validator takes
+            mended = json.dumps(value, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+            value = json.loads(mended)
     except ValueError as error:
         raise schema_mismatch(f"it is not JSON ({error})") from None
     except RecursionError:

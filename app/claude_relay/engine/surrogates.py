@@ -1,4 +1,4 @@
-"""Lone surrogates: halves of characters, which JSON can escape and no text of Unicode can hold. Pure.
+"""Lone surrogates: JSON can escape them, and no text of Unicode can hold them. Pure.
 
 Models write them, programs cut texts between them, and the decoder refuses a whole line or body for one.
 """
@@ -11,7 +11,7 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 _FIRST, _SECOND = rb"[89abAB][0-9a-fA-F]{2}", rb"[c-fC-F][0-9a-fA-F]{2}"
 _LONE = re.compile(rb"u(?<=\\u)[dD](?:%b(?!\\u[dD]%b)|(?<!\\u[dD]%b\\u[dD])%b)" % (_FIRST, _SECOND, _FIRST, _SECOND))
-"""An escape, less its backslash, that stands for half a character and has not the other half beside it."""
+"""The escape of a lone surrogate, less its backslash: one that has not the other of its pair beside it."""
 _MOST_REPLACED = 1000
 _STEP = 1024 * 1024
 """Bytes that are searched without a break."""

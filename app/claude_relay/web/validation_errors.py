@@ -99,11 +99,11 @@ def _one_of(kinds: str) -> str:
 
 
 def _supported(expected: Any, path: str) -> Iterator[str]:
-    """Yield the values that can stand at a path: those of a Literal, or the tags of the Structs around it."""
+    """Yield the values that can stand at a path: those of a Literal, or the tags of the Structs that hold it."""
     *outer, last = _STEP.findall(path) or [""]
-    for around in _at(expected, outer):
-        if isinstance(around, inspect.StructType) and around.tag_field == last:
-            yield str(around.tag)
+    for holder in _at(expected, outer):
+        if isinstance(holder, inspect.StructType) and around.tag_field == last:
+            yield str(holder.tag)
     for found in _at(expected, [*outer, last]):
         if isinstance(found, inspect.LiteralType):
             yield from map(str, found.values)

@@ -84,10 +84,10 @@ class Watchdog(InitPlugin):
         self._due, self._cpu, self._where = now + _BEAT, cpu, ""
         self._beating = loop.call_later(_BEAT, self._beat, loop)
 
-    def _look_on(self, watched: int) -> None:
+    def _look_on(self, thread: int) -> None:
         while not self._over.wait(_BEAT):
             if time.monotonic() > self._due + LAG / 2:
-                self._where = _place(sys._current_frames().get(watched))  # noqa: SLF001 - there is no other way
+                self._where = _place(sys._current_frames().get(thread))  # noqa: SLF001 - there is no other way
 
     def _count(self, lag: float) -> None:
         self._stalls += 1

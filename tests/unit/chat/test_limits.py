@@ -101,6 +101,7 @@ TOO_MUCH = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", TOO_MUCH.values(), ids=TOO_MUCH.keys())
 def test_a_body_with_too_much_in_it_is_not_read_however_it_is_written(body: bytes) -> None:
     error = refusal(body)
@@ -136,6 +137,7 @@ TEXTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
 def test_text_is_not_counted_whatever_stands_in_it(text: str) -> None:
     body = msgspec.json.encode({"messages": [{"role": "user", "content": text}]})

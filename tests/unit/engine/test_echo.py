@@ -87,6 +87,7 @@ async def test_stop_says_why_the_answer_ends(stop: StopReason) -> None:
     assert end.stop == stop
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 @pytest.mark.parametrize("script", ["delay=0.05", "interval=0.05"])
 async def test_waiting_takes_as_long_as_it_was_told(script: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from claude_relay.engine.json_schema import examine
+from claude_relay.engine.json_schema import check_schema
 from claude_relay.engine.structured_output import fits, is_quick, misfit, parsed, tool_answer, tool_schema
 from claude_relay.engine.vocabulary import JsonOutput
 from claude_relay.errors import UpstreamError
@@ -117,6 +117,7 @@ WORST: list[tuple[Schema, str]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("schema", "item"), WORST)
 def test_what_is_called_quick_is(schema: Schema, item: str) -> None:
     count = 1
@@ -199,7 +200,7 @@ def test_anything_else_stands_in_a_field_of_an_object_and_still_means_the_same(
     output = JsonOutput(schema)
     wrapped = tool_schema(output)
 
-    examine(wrapped)
+    check_schema(wrapped)
     assert wrapped["type"] == "object"
     assert fits(wrapped, {"value": good})
     assert not fits(wrapped, {"value": bad})

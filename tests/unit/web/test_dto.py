@@ -204,7 +204,7 @@ def test_structs_keep_their_names_and_unions_in_the_schema(client: TestClient[An
         (rb"\\\ud83d\\ud83d", "\\\ufffd\\ud83d"),
     ],
 )
-def test_halves_of_characters_are_what_clients_make_by_cutting_texts(text: bytes, read: str) -> None:
+def test_lone_surrogates_are_what_clients_make_by_cutting_texts(text: bytes, read: str) -> None:
     assert lenient(msgspec.json.Decoder(str), b'"' + text + b'"') == read
 
 
@@ -217,7 +217,7 @@ LONG = {
 
 
 @pytest.mark.parametrize("body", LONG.values(), ids=LONG.keys())
-def test_halves_of_characters_are_looked_for_once(body: bytes) -> None:
+def test_lone_surrogates_are_looked_for_once(body: bytes) -> None:
     began = time.process_time()
     with contextlib.suppress(msgspec.DecodeError):
         assert lenient(msgspec.json.Decoder(str), body).endswith("\ufffd")
@@ -226,7 +226,7 @@ def test_halves_of_characters_are_looked_for_once(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("step", range(1, 15))
-def test_halves_of_characters_are_found_wherever_the_search_pauses(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lone_surrogates_are_found_wherever_the_search_pauses(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(surrogates, "_STEP", step)
     text = rb'"\ud83d\ude00\\ud83da\\\ud83db\ud83d"'
 

@@ -48,7 +48,7 @@ class SingleRequestGuard:
                 return bool(self._tools) and name not in self._tools
         return False
 
-    def note(self, line: wire.Line) -> None:
+    def observe(self, line: wire.Line) -> None:
         """Update the state from a line. The order of lines shows whether the guard engaged before the model stopped."""
         match line:
             case wire.ControlResponse(wire.ControlReply(request_id)) if request_id == self.engaging:

@@ -52,7 +52,7 @@ class PrivateDirectory:
             raise UnavailableError(_no_place(error), code="no_temporary_directory") from None
         return str(path)
 
-    def note(self, pid: int) -> None:
+    def record_child(self, pid: int) -> None:
         """Write down that a process is the relay's."""
         with contextlib.suppress(OSError, UnavailableError):
             Path(self.folder(_CHILDREN), str(pid)).write_text(orphans.start_of(pid) or "", encoding="ascii")

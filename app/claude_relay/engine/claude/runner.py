@@ -246,7 +246,7 @@ class ClaudeCodeRunner:
             alone=personality == "chat",
             sweep=self._private.sweep,
         )
-        self._private.note(child.pid)
+        self._private.record_child(child.pid)
         return Session(child, personality, settings.model, self._current, self._spend)
 
     def _current(self) -> Capabilities:

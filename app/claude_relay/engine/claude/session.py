@@ -247,7 +247,7 @@ class Session:
                 self._own = frozenset() if self.in_turn else self._own
                 self.in_turn = False
                 self._account(total)
-        self._guard.note(line)
+        self._guard.observe(line)
         if self._guard.should_engage(line):
             await self._engage_guard()
         return line
