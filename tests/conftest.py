@@ -8,6 +8,14 @@ from claude_relay.engine.claude.discovery import bundled
 from tests.upstream import FakeUpstream
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--upstream",
+        choices=("strict", "lenient"),
+        help="whether the fake upstream of tests/live refuses what the real API refuses, in each test whatever its marks",
+    )
+
+
 @pytest.fixture(scope="session")
 def claude_path() -> str:
     """The CLI of the dev dependency, never the one on PATH; another only if it is named on purpose."""
