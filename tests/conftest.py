@@ -12,7 +12,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--upstream",
         choices=("strict", "lenient"),
-        help="whether the fake upstream of tests/live refuses what the real API refuses, in each test whatever its marks",
+        help="whether the fake upstream of tests/live refuses what the real API refuses, whatever a test is marked",
     )
 
 
