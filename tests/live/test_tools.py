@@ -69,6 +69,7 @@ def test_arguments_stream_as_the_model_writes_them(chat: Relay, upstream: FakeUp
     assert json.loads("".join(first)) == {"city": "Oslo"}
 
 
+@pytest.mark.lenient_upstream("the schema of a strict tool is not closed")
 def test_the_model_sees_the_tools_unchanged(chat: Relay, upstream: FakeUpstream, current: bool) -> None:
     many = [
         {"type": "function", "function": {"name": f"tool_{number:02}", "description": "d" * 5000, "parameters": CITY}}
