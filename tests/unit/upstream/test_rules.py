@@ -329,6 +329,7 @@ def test_a_loop_that_began_with_thinking_goes_on(thought: Json) -> None:
         "claude-opus-4-8[1m]",
         "claude-opus-5-5",
         "claude-sonnet-5",
+        "claude-haiku-5-5",
         "claude-fable-5-1",
         "claude-mythos-1",
     ],
@@ -337,6 +338,34 @@ def test_new_models_take_no_sampling(model: str) -> None:
     for name, value in (("temperature", 0), ("top_p", 1), ("top_k", 5)):
         assert refusal(body(model=model, **{name: value})) == f"`{name}` is deprecated for this model."
     assert refusal(body(model=model, temperature=1)) is None
+    assert refusal(body(model=model, top_p=0.99)) is None
+    assert "cannot both be specified" in (refusal(body(model=model, temperature=1, top_p=0.99)) or "")
+
+
+@pytest.mark.parametrize("model", ["claude-opus-5-5", "claude-sonnet-5-5", "claude-fable-5-1"])
+@pytest.mark.parametrize("choice", [{"type": "any"}, {"type": "tool", "name": "get_weather"}])
+def test_newest_models_choose_by_themselves_whether_to_call(model: str, choice: Json) -> None:
+    reason = 'tool_choice: type "tool" and "any" are not supported for this model'
+    assert refusal(tools(tool(), model=model, tool_choice=choice)) == reason
+    assert refusal(tools(tool(), model=model, tool_choice={"type": "auto"})) is None
+    assert refusal(tools(tool(), model="claude-haiku-5-5", tool_choice=choice)) is None
+
+
+@pytest.mark.parametrize(
+    ("model", "refused"),
+    [
+        ("claude-opus-4-6", set()),
+        ("claude-opus-4-8", {"enabled"}),
+        ("claude-haiku-5-5", {"enabled"}),
+        ("claude-sonnet-5-5", {"enabled", "disabled"}),
+        ("claude-fable-5", {"enabled", "disabled"}),
+    ],
+)
+def test_each_model_has_its_kinds_of_thinking(model: str, refused: set[str]) -> None:
+    for thinking in (BUDGET, ADAPTIVE, {"type": "disabled"}):
+        kind = thinking["type"]
+        reason = f'"thinking.type.{kind}" is not supported for this model. Use "thinking.type.adaptive" and '
+        assert (refusal(body(model=model, thinking=thinking)) or "").startswith(reason) == (kind in refused)
 
 
 @pytest.mark.parametrize(
@@ -362,7 +391,9 @@ def test_the_beginning_of_an_answer_ends_with_a_word() -> None:
     assert refusal(body(ASK, assistant(text("It is")))) is None
 
 
-@pytest.mark.parametrize("model", ["claude-opus-4-6", "claude-sonnet-4-6", "claude-opus-5-5", "claude-fable-5"])
+@pytest.mark.parametrize(
+    "model", ["claude-opus-4-6", "claude-sonnet-4-6", "claude-opus-5-5", "claude-haiku-5-5", "claude-fable-5"]
+)
 def test_new_models_begin_their_answers_themselves(model: str) -> None:
     assert refusal(body(ASK, assistant(text("It is")), model=model)) == (
         "This model does not support assistant message prefill. The conversation must end with a user message."
@@ -373,6 +404,7 @@ def test_new_models_begin_their_answers_themselves(model: str) -> None:
     "given",
     [
         body(ASK, system(), assistant(text("ok")), ASK, system(), model="claude-opus-5-5", thinking=ADAPTIVE),
+        body(ASK, {"role": "system", "content": []}, ASK, model="claude-haiku-5-5"),
         body(*ROUND, assistant(text("Sunny.")), ASK, thinking=BUDGET, tools=[tool()]),
         tools(
             *(tool(f"t{number}", strict=True) for number in range(20)), *(tool(f"u{number}") for number in range(50))

@@ -17,7 +17,7 @@ from .conversation import (
 )
 from .images import has_images
 from .json_text import json_refusal
-from .options import fits_thinking, has_sampling
+from .options import fits_thinking, has_sampling, suits_model
 from .tools import has_schemas, has_strict_tools, has_tools
 
 __all__ = ["RULES", "Rule", "json_refusal", "refusal"]
@@ -32,6 +32,7 @@ RULES: tuple[Rule, ...] = (
     has_tool_ids,
     has_images,
     has_tool_pairs,
+    suits_model,
     fits_thinking,
     has_sampling,
     has_thinking_in_tool_loops,

@@ -23,13 +23,17 @@ def has_known_roles(body: Json) -> str | None:
 
     Seen in anthropics/claude-code#61412 and #73821; the words for other roles are ours.
     """
-    roles = [message["role"] for message in messages_of(body)]
+    messages = messages_of(body)
+    roles = [message["role"] for message in messages]
     for index, role in enumerate(roles):
         if role not in {"user", "assistant", "system"}:
             return f"messages.{index}.role: Input should be 'user' or 'assistant'"
     if "system" in roles and refuses_system_role(body["model"]):
         return "role 'system' is not supported on this model"
-    return _misplaced_system_message(roles)
+    # a system message without words sets options, and may stand anywhere
+    return _misplaced_system_message(
+        [(index, role) for index, role in enumerate(roles) if messages[index]["content"] != []]
+    )
 
 
 def has_content(body: Json) -> str | None:
@@ -125,9 +129,9 @@ def ends_where_the_model_can_go_on(body: Json) -> str | None:
     return None
 
 
-def _misplaced_system_message(roles: list[str]) -> str | None:
+def _misplaced_system_message(roles: list[tuple[int, str]]) -> str | None:
     """Look at system messages that follow each other as one."""
-    groups = [(role, [index for index, _ in group]) for role, group in groupby(enumerate(roles), lambda pair: pair[1])]
+    groups = [(role, [index for index, _ in group]) for role, group in groupby(roles, lambda pair: pair[1])]
     for (before, _), (role, indexes) in pairwise([("", []), *groups]):
         if role == "system" and before != "user":
             return (
