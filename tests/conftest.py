@@ -15,6 +15,14 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--upstream",
+        choices=("strict", "lenient"),
+        help="whether the fake upstream of tests/live refuses what the real API refuses, whatever a test is marked",
+    )
+
+
 @pytest.fixture(scope="session")
 def claude_path() -> str:
     """The CLI of the dev dependency, never the one on PATH; another only if it is named on purpose."""

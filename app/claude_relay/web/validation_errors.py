@@ -102,7 +102,7 @@ def _supported(expected: Any, path: str) -> Iterator[str]:
     """Yield the values that can stand at a path: those of a Literal, or the tags of the Structs that hold it."""
     *outer, last = _STEP.findall(path) or [""]
     for holder in _at(expected, outer):
-        if isinstance(holder, inspect.StructType) and around.tag_field == last:
+        if isinstance(holder, inspect.StructType) and holder.tag_field == last:
             yield str(holder.tag)
     for found in _at(expected, [*outer, last]):
         if isinstance(found, inspect.LiteralType):
