@@ -11,12 +11,12 @@ from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
 from claude_relay import addresses
 from claude_relay.errors import RelayError, UnauthenticatedError
-from claude_relay.web import access_log, auth, errors, peers
+from claude_relay.web import auth, errors, peers
 from claude_relay.web.auth import Caller, Policy, RequestHead, authenticate, client_of, credentials, is_open, source_of
 from claude_relay.web.connections import EXTENSION, Connection
+from claude_relay.web.context import begin, context_of
 from claude_relay.web.throttle import KeyThrottle
 
-_CALLER = "claude_relay_caller"
 _log = logging.getLogger(__name__)
 
 
@@ -33,13 +33,13 @@ def install(app: Litestar, policy: Policy) -> Litestar:
         if scope["type"] == ScopeType.WEBSOCKET:
             await send({"type": "websocket.close", "code": 1008, "reason": "There are no websockets here."})
             return
-        head = request_head(scope)
+        head, context = request_head(scope), begin(scope)
         if client := client_of(head, policy) or head.peer:
             # for the log of the server: who really calls, where a trusted proxy tells
             scope["client"] = (client, scope["client"][1] if scope["client"] and client == head.peer else 0)
         try:
-            caller = scope["state"][_CALLER] = _authenticated(head, policy, throttle)
-            access_log.annotate(caller=caller.name)
+            context.caller = _authenticated(head, policy, throttle)
+            context.fields["caller"] = context.caller.name
         except RelayError as refusal:
             if not is_open(head, policy):
                 await _refusing(refusal, readable)(scope, receive, send)
@@ -93,8 +93,7 @@ def _is_proxied(scope: HTTPScope, headers: Mapping[str, str]) -> bool:
 
 def current_caller(request: ASGIConnection[Any, Any, Any, Any]) -> Caller | None:
     """Return who was let in, or None for a stranger at an open path."""
-    caller: Caller | None = request.scope["state"].get(_CALLER)
-    return caller
+    return context_of(request.scope).caller
 
 
 def require_caller(request: ASGIConnection[Any, Any, Any, Any]) -> Caller:
