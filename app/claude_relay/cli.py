@@ -157,7 +157,7 @@ def _greeting(found: settings_loading.Loaded, place: Listening) -> str:
             f"  engine       {_engine(chosen)}",
             f"  personality  {chosen.personality}",
             "  who may call without a key, only programs of this machine; with a key, anyone who has it, from anywhere",
-            f"               {_keys(chosen)}",
+            f"               {_keys(found)}",
             *_of_file(found),
             _invitation(chosen, place),
             *_warnings(found),
@@ -181,8 +181,8 @@ def _of_file(found: settings_loading.Loaded) -> Iterator[str]:
         yield f"               {option.variable}={value}"
 
 
-def _keys(chosen: Settings) -> str:
-    names = [key.name for key in settings_loading.keyring(chosen)]
+def _keys(found: settings_loading.Loaded) -> str:
+    names = [key.name for key in found.keys]
     return f"keys: {', '.join(names)}" if names else "no key is set (--api-key)"
 
 

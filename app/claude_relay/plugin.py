@@ -19,9 +19,10 @@ from claude_relay.engine.limited import limited
 from claude_relay.engine.quotas import quotas
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.health.controller import HealthController
+from claude_relay.keys import Key
 from claude_relay.models.controller import ModelsController
 from claude_relay.settings import Settings
-from claude_relay.settings_loading import environment
+from claude_relay.settings_loading import environment, keyring
 from claude_relay.web import (
     access_log,
     auth,
@@ -52,6 +53,7 @@ class RelayPlugin(InitPlugin):
         runner: The engine; made from the settings when not given.
         families: The endpoints.
         prefixes: What stands before their paths. Add an empty one if ``/models`` and ``/health`` are free too.
+        keys: The keys that let callers in; read as the settings say when not given.
 
     Raises:
         SettingsError: A setting has a bad value.
@@ -64,6 +66,7 @@ class RelayPlugin(InitPlugin):
         *,
         families: Iterable[Family] = FAMILIES,
         prefixes: Iterable[str] = PREFIXES[:1],
+        keys: Iterable[Key] | None = None,
     ) -> None:
         self._settings = settings
         self._runner = runner or create_runner(settings)
@@ -72,7 +75,8 @@ class RelayPlugin(InitPlugin):
         self._draining = Draining(settings.drain_timeout)
         self._watchdog = Watchdog()
         open_paths = paths((family for family in self._families if family.is_open), self._prefixes)
-        self._policy = auth.policy_of(settings, socket.gethostname(), frozenset(open_paths))
+        known = keyring(settings) if keys is None else tuple(keys)
+        self._policy = auth.policy_of(settings, known, socket.gethostname(), frozenset(open_paths))
         self._protected: Litestar | None = None
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:

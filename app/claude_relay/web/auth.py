@@ -15,7 +15,6 @@ from claude_relay.addresses import Authority, Network, Origin
 from claude_relay.errors import OriginNotAllowedError, UnauthenticatedError, UnsupportedMediaTypeError
 from claude_relay.keys import Key, owner
 from claude_relay.settings import Settings
-from claude_relay.settings_loading import keyring
 
 _SEND_KEY = "Send it as 'Authorization: Bearer KEY', which is what an SDK does with its api_key."
 _HOW_TO = (
@@ -104,22 +103,20 @@ class RequestHead(Struct, frozen=True):
     user: int | None = None
 
 
-def policy_of(chosen: Settings, hostname: str, open_paths: frozenset[str]) -> Policy:
+def policy_of(chosen: Settings, keys: tuple[Key, ...], hostname: str, open_paths: frozenset[str]) -> Policy:
     """Return whom the operator lets in.
 
     Args:
         chosen: The operator's choices.
+        keys: The keys that they name.
         hostname: What this machine is called.
         open_paths: Paths that answer everybody.
-
-    Raises:
-        SettingsError: The keys cannot be read.
     """
     origins = frozenset(filter(None, map(addresses.origin, chosen.allow_origin)))
     name = hostname.lower().removesuffix(".")
     short = name.partition(".")[0]
     return Policy(
-        keys=keyring(chosen),
+        keys=keys,
         origins=origins,
         any_origin="*" in chosen.allow_origin,
         hosts=frozenset({name, short, f"{short}.local"} - {"", ".local"})
