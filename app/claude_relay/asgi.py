@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from litestar import Litestar
 
 from claude_relay import logs
+from claude_relay.access.keys import Key
 from claude_relay.engine.runner import ClaudeRunner
-from claude_relay.keys import Key
 from claude_relay.plugin import FAMILIES, RelayPlugin
 from claude_relay.settings import Settings
 from claude_relay.settings_loading import keyring, resolve

@@ -76,7 +76,8 @@ def serve(**flags: object) -> None:
 
 
 def _serve(chosen: Settings, place: Listening) -> None:
-    from claude_relay import addresses, logs, serving
+    from claude_relay import logs, serving
+    from claude_relay.access import addresses
     from claude_relay.web.connections import Connections, limits_of
     from claude_relay.web.protocol import BoundedProtocol
 
@@ -97,7 +98,7 @@ def _serve(chosen: Settings, place: Listening) -> None:
         # a partial of a class makes what a class makes, and reaches the workers
         http=cast("type[asyncio.Protocol]", partial(BoundedProtocol, connections=connections)),
         ws="none",
-        # claude_relay.web.auth believes proxies by itself, and has to know which address was the proxy's
+        # claude_relay.access.policy believes proxies by itself, and has to know which address was the proxy's
         proxy_headers=False,
     )
 

@@ -12,6 +12,8 @@ from litestar.handlers import BaseRouteHandler
 from litestar.plugins import InitPlugin
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from claude_relay.access.keys import Key
+from claude_relay.access.policy import policy_of
 from claude_relay.chat.controller import ChatController
 from claude_relay.engine.claude.runner import ClaudeCodeRunner
 from claude_relay.engine.echo import EchoRunner
@@ -19,13 +21,11 @@ from claude_relay.engine.limited import limited
 from claude_relay.engine.quotas import quotas
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.health.controller import HealthController
-from claude_relay.keys import Key
 from claude_relay.models.controller import ModelsController
 from claude_relay.settings import Settings
 from claude_relay.settings_loading import environment, keyring
 from claude_relay.web import (
     access_log,
-    auth,
     auth_middleware,
     bodies,
     dialect,
@@ -76,7 +76,7 @@ class RelayPlugin(InitPlugin):
         self._watchdog = Watchdog()
         open_paths = paths((family for family in self._families if family.is_open), self._prefixes)
         known = keyring(settings) if keys is None else tuple(keys)
-        self._policy = auth.policy_of(settings, known, socket.gethostname(), frozenset(open_paths))
+        self._policy = policy_of(settings, known, socket.gethostname(), frozenset(open_paths))
         self._protected: Litestar | None = None
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:

@@ -9,9 +9,9 @@ import msgspec
 from dotenv import dotenv_values
 from msgspec import Struct
 
-from claude_relay import addresses
+from claude_relay.access import addresses
+from claude_relay.access.keys import Entry, Key, parse_keys
 from claude_relay.errors import SettingsError
-from claude_relay.keys import Entry, Key, parse_keys
 from claude_relay.settings import PREFIX, Option, Settings, options, parse_alias
 
 ENV_FILE = f"{PREFIX}ENV_FILE"

@@ -9,13 +9,23 @@ from litestar.connection import ASGIConnection
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
-from claude_relay import addresses
+from claude_relay.access import addresses, peers
+from claude_relay.access.policy import (
+    Caller,
+    Policy,
+    RequestHead,
+    authenticate,
+    came_through_a_proxy,
+    client_of,
+    credentials,
+    is_open,
+    source_of,
+)
+from claude_relay.access.throttle import KeyThrottle
 from claude_relay.errors import RelayError, UnauthenticatedError
-from claude_relay.web import auth, errors, peers
-from claude_relay.web.auth import Caller, Policy, RequestHead, authenticate, client_of, credentials, is_open, source_of
+from claude_relay.web import errors
 from claude_relay.web.connections import EXTENSION, Connection
 from claude_relay.web.context import begin, context_of
-from claude_relay.web.throttle import KeyThrottle
 
 _log = logging.getLogger(__name__)
 
@@ -82,7 +92,7 @@ def _authenticated(head: RequestHead, policy: Policy, throttle: KeyThrottle) -> 
 
 def _is_proxied(scope: HTTPScope, headers: Mapping[str, str]) -> bool:
     """Whether a request came through a proxy, or any before it on its connection: a proxy is one for life."""
-    proxied = auth.came_through_a_proxy(headers)
+    proxied = came_through_a_proxy(headers)
     # servers of tests tell nothing of connections
     connection: Connection | None = (scope.get("extensions") or {}).get(EXTENSION)  # type: ignore[assignment]
     if connection is None:

@@ -12,9 +12,9 @@ from litestar import Request
 from litestar.datastructures import State
 from msgspec import Struct
 
+from claude_relay.access.policy import Caller
 from claude_relay.errors import InvalidRequestError
 from claude_relay.settings import Settings
-from claude_relay.web.auth import Caller
 from claude_relay.web.auth_middleware import require_caller
 from claude_relay.web.context import context_of
 from claude_relay.web.dto import WireDTO, decode

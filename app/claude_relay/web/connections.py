@@ -5,7 +5,7 @@ from collections import Counter
 
 from msgspec import Struct
 
-from claude_relay import addresses
+from claude_relay.access import addresses
 from claude_relay.errors import RelayError, TooManyConnectionsError, UnavailableError
 
 EXTENSION = "claude_relay.connection"

@@ -9,7 +9,7 @@ from litestar.types import Scope
 from msgspec import Struct
 
 from claude_relay import logs
-from claude_relay.web.auth import Caller
+from claude_relay.access.policy import Caller
 from claude_relay.web.parameters import Question
 
 _KEY = "claude_relay"

@@ -10,9 +10,9 @@ import pytest
 from litestar import Litestar, Request, get
 from litestar.testing import TestClient
 
-from claude_relay.keys import Entry, parse_keys
+from claude_relay.access.keys import Entry, parse_keys
+from claude_relay.access.policy import Policy, RequestHead
 from claude_relay.web import auth_middleware
-from claude_relay.web.auth import Policy, RequestHead
 from claude_relay.web.auth_middleware import current_caller, request_head, require_caller
 from claude_relay.web.plugin import WebPlugin
 from tests.callers import ELSEWHERE, calling

@@ -2,10 +2,19 @@
 
 import pytest
 
+from claude_relay.access.policy import (
+    Caller,
+    Policy,
+    RequestHead,
+    authenticate,
+    client_of,
+    is_open,
+    policy_of,
+    source_of,
+)
 from claude_relay.errors import OriginNotAllowedError, RelayError, UnauthenticatedError, UnsupportedMediaTypeError
 from claude_relay.settings import Settings
 from claude_relay.settings_loading import keyring
-from claude_relay.web.auth import Caller, Policy, RequestHead, authenticate, client_of, is_open, policy_of, source_of
 
 OPEN = frozenset({"/health"})
 JSON = {"content-type": "application/json", "content-length": "2"}

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from claude_relay.web import peers
-from claude_relay.web.peers import unix_client, user_of
+from claude_relay.access import peers
+from claude_relay.access.peers import unix_client, user_of
 
 ME = os.getuid()
 Ends = tuple[tuple[str, int], tuple[str, int]]

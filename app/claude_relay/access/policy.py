@@ -10,10 +10,10 @@ from typing import TypeGuard
 
 from msgspec import Struct
 
-from claude_relay import addresses
-from claude_relay.addresses import Authority, Network, Origin
+from claude_relay.access import addresses
+from claude_relay.access.addresses import Authority, Network, Origin
+from claude_relay.access.keys import Key, owner
 from claude_relay.errors import OriginNotAllowedError, UnauthenticatedError, UnsupportedMediaTypeError
-from claude_relay.keys import Key, owner
 from claude_relay.settings import Settings
 
 _SEND_KEY = "Send it as 'Authorization: Bearer KEY', which is what an SDK does with its api_key."
