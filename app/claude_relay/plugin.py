@@ -2,13 +2,10 @@
 
 import socket
 from collections.abc import Iterable
-from typing import Any
 
 from litestar import Litestar, Router
 from litestar.config.app import AppConfig
-from litestar.connection import ASGIConnection
 from litestar.di import Provide
-from litestar.handlers import BaseRouteHandler
 from litestar.plugins import InitPlugin
 from litestar.types import ASGIApp, Receive, Scope, Send
 
@@ -124,8 +121,12 @@ class RelayPlugin(InitPlugin):
             include_in_schema=prefix == self._prefixes[0],
             request_max_body_size=self._settings.max_body_size * _MEGABYTE,
             exception_handlers={Exception: errors.respond},
-            middleware=[request_id.middleware, disconnects.middleware, draining],
-            guards=[] if family.is_open else [_require_caller],
+            middleware=[
+                request_id.middleware,
+                disconnects.middleware,
+                draining,
+                *([] if family.is_open else [auth_middleware.required]),
+            ],
             dependencies={
                 "runner": Provide(lambda: self._runner, sync_to_thread=False),
                 "settings": Provide(lambda: self._settings, sync_to_thread=False),
@@ -140,8 +141,3 @@ def create_runner(settings: Settings) -> ClaudeRunner:
     claude = settings.runner == "claude"
     runner: ClaudeRunner = ClaudeCodeRunner(settings, environment(), used.charge_cost) if claude else EchoRunner()
     return limited(runner, settings, used)
-
-
-def _require_caller(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:  # noqa: ARG001 - Litestar's signature
-    """Nobody is served whom nothing has authenticated, as in an application that was never started."""
-    auth_middleware.require_caller(connection)

@@ -60,6 +60,19 @@ def install(app: Litestar, policy: Policy) -> Litestar:
     return app
 
 
+def required(app: ASGIApp) -> ASGIApp:
+    """Serve nobody whom nothing has authenticated, as in an application that was never started.
+
+    A guard would do as well, but Litestar runs it in a thread, or copies the handler for it, at every request.
+    """
+
+    async def with_caller(scope: Scope, receive: Receive, send: Send) -> None:
+        _caller_of(scope)
+        await app(scope, receive, send)
+
+    return with_caller
+
+
 def request_head(scope: HTTPScope) -> RequestHead:
     """Return what a request shows of itself."""
     headers: dict[str, str] = {}
@@ -112,7 +125,11 @@ def require_caller(request: ASGIConnection[Any, Any, Any, Any]) -> Caller:
     Raises:
         UnauthenticatedError: Nobody was; no path leads here then, and none ever shall.
     """
-    if (caller := current_caller(request)) is None:
+    return _caller_of(request.scope)
+
+
+def _caller_of(scope: Scope) -> Caller:
+    if (caller := context_of(scope).caller) is None:
         raise UnauthenticatedError("Nobody was let in.")
     return caller
 
