@@ -81,9 +81,13 @@ def request_head(scope: HTTPScope) -> RequestHead:
         headers[name] = f"{headers[name]}, {text}" if name in headers else text
     client = scope["client"]
     peer = _address(client[0]) if client else None
-    user = peers.user_of(client, scope.get("server"))
     path = "/" + scope["path"].strip("/")
-    return RequestHead(scope["method"], path, peer, headers, _is_proxied(scope, headers), user)
+    connection = _connection_of(scope)
+    # a proxy is one for life
+    connection.proxied = connection.proxied or came_through_a_proxy(headers)
+    if connection.user is None:
+        connection.user = peers.user_of(client, scope.get("server"))
+    return RequestHead(scope["method"], path, peer, headers, connection.proxied, connection.user)
 
 
 def _address(text: str) -> str:
@@ -103,15 +107,10 @@ def _authenticated(head: RequestHead, policy: Policy, throttle: KeyThrottle) -> 
         raise
 
 
-def _is_proxied(scope: HTTPScope, headers: Mapping[str, str]) -> bool:
-    """Whether a request came through a proxy, or any before it on its connection: a proxy is one for life."""
-    proxied = came_through_a_proxy(headers)
-    # servers of tests tell nothing of connections
-    connection: Connection | None = (scope.get("extensions") or {}).get(EXTENSION)  # type: ignore[assignment]
-    if connection is None:
-        return proxied
-    connection.proxied = connection.proxied or proxied
-    return connection.proxied
+def _connection_of(scope: HTTPScope) -> Connection:
+    """Return the connection of a request; other servers tell nothing of theirs, so that each request has its own."""
+    connection: Any = (scope.get("extensions") or {}).get(EXTENSION)
+    return Connection() if connection is None else connection
 
 
 def current_caller(request: ASGIConnection[Any, Any, Any, Any]) -> Caller | None:
