@@ -29,7 +29,6 @@ from claude_relay.web import (
     disconnects,
     errors,
     head_requests,
-    request_id,
 )
 from claude_relay.web.draining import Draining
 from claude_relay.web.family import PREFIXES, Family, paths
@@ -86,7 +85,6 @@ class RelayPlugin(InitPlugin):
         bodies.set_up(app_config.state, self._settings)
         self._watchdog.on_app_init(app_config)
         self._draining.on_app_init(app_config)
-        app_config.before_send.append(request_id.add_headers)
         app_config.on_startup += [self._protect_own, self._runner.start]
         app_config.on_shutdown.append(self._runner.stop)
         return app_config
@@ -122,7 +120,6 @@ class RelayPlugin(InitPlugin):
             request_max_body_size=self._settings.max_body_size * _MEGABYTE,
             exception_handlers={Exception: errors.respond},
             middleware=[
-                request_id.middleware,
                 disconnects.middleware,
                 draining,
                 *([] if family.is_open else [auth_middleware.required]),

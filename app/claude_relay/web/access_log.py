@@ -9,6 +9,7 @@ from litestar.enums import ScopeType
 from litestar.types import HTTPScope, Message, Receive, Scope, Send
 
 from claude_relay.engine.vocabulary import RunEnd, RunStarted, StopReason, Usage
+from claude_relay.web import request_id
 from claude_relay.web.context import RequestContext, begin, context_of, has_begun
 
 _log = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ def run_fields(
 
 
 def install(app: Litestar) -> Litestar:
-    """Log the requests of an application, those included that the auth middleware refuses."""
+    """Log the requests of an application and tell clients their ids, also where the auth middleware refuses."""
     inside = app.asgi_handler
 
     async def logged(scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,10 +66,13 @@ def install(app: Litestar) -> Litestar:
 
         async def seen(message: Message) -> None:
             nonlocal is_complete
-            await send(message)
             if message["type"] == "http.response.start":
+                request_id.add_headers(context, message)
+                await send(message)
                 context.fields["status"] = message["status"]
-            elif message["type"] == "http.response.body":
+                return
+            await send(message)
+            if message["type"] == "http.response.body":
                 is_complete = not message.get("more_body")
 
         try:

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from litestar import Litestar, Request
-from litestar.connection import ASGIConnection
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
@@ -25,7 +24,7 @@ from claude_relay.access.throttle import KeyThrottle
 from claude_relay.errors import RelayError, UnauthenticatedError
 from claude_relay.web import errors
 from claude_relay.web.connections import EXTENSION, Connection
-from claude_relay.web.context import begin, context_of
+from claude_relay.web.context import begin, context_of, has_begun
 
 _log = logging.getLogger(__name__)
 
@@ -67,7 +66,7 @@ def required(app: ASGIApp) -> ASGIApp:
     """
 
     async def with_caller(scope: Scope, receive: Receive, send: Send) -> None:
-        _caller_of(scope)
+        require_caller(scope)
         await app(scope, receive, send)
 
     return with_caller
@@ -113,22 +112,18 @@ def _connection_of(scope: HTTPScope) -> Connection:
     return Connection() if connection is None else connection
 
 
-def current_caller(request: ASGIConnection[Any, Any, Any, Any]) -> Caller | None:
+def current_caller(scope: Scope) -> Caller | None:
     """Return who was let in, or None for a stranger at an open path."""
-    return context_of(request.scope).caller
+    return context_of(scope).caller if has_begun(scope) else None
 
 
-def require_caller(request: ASGIConnection[Any, Any, Any, Any]) -> Caller:
+def require_caller(scope: Scope) -> Caller:
     """Return who was let in.
 
     Raises:
         UnauthenticatedError: Nobody was; no path leads here then, and none ever shall.
     """
-    return _caller_of(request.scope)
-
-
-def _caller_of(scope: Scope) -> Caller:
-    if (caller := context_of(scope).caller) is None:
+    if (caller := current_caller(scope)) is None:
         raise UnauthenticatedError("Nobody was let in.")
     return caller
 

@@ -86,7 +86,7 @@ def reading(
         if not raw:
             return
         offload: Offload = app[_OFFLOAD]
-        settings, caller = app[_SETTINGS], require_caller(request)
+        settings, caller = app[_SETTINGS], require_caller(request.scope)
 
         def convert(body: Body[T]) -> tuple[T, Question]:
             return body.request, to_question(body, settings, caller)

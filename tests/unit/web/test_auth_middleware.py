@@ -22,12 +22,12 @@ from tests.callers import ELSEWHERE, calling
 
 @get("/asked")
 async def asked(request: Request[Any, Any, Any]) -> str:
-    return require_caller(request).name
+    return require_caller(request.scope).name
 
 
 @get("/open")
 async def opened(request: Request[Any, Any, Any]) -> str:
-    caller = current_caller(request)
+    caller = current_caller(request.scope)
     return caller.name if caller else "a stranger"
 
 
