@@ -81,6 +81,9 @@ def reading(
         takes_long: Whether converting a request takes long though its body is small.
     """
 
+    def convert(body: Body[T], settings: Settings, caller: Caller) -> tuple[T, Question]:
+        return body.request, to_question(body, settings, caller)
+
     async def before_request(request: Request[Any, Any, Any]) -> None:
         raw, context, app = await request.body(), context_of(request.scope), request.app.state
         if not raw:
@@ -88,16 +91,13 @@ def reading(
         offload: Offload = app[_OFFLOAD]
         settings, caller = app[_SETTINGS], require_caller(request.scope)
 
-        def convert(body: Body[T]) -> tuple[T, Question]:
-            return body.request, to_question(body, settings, caller)
-
         if len(raw) > LARGE:
-            context.request, context.question = await offload.run(lambda: convert(read(raw)))
-            return
-        body = read(raw)
-        context.request, context.question = (
-            await offload.run(lambda: convert(body)) if takes_long(body.request) else convert(body)
-        )
+            found = await offload.run(lambda: convert(read(raw), settings, caller))
+        elif takes_long((body := read(raw)).request):
+            found = await offload.run(lambda: convert(body, settings, caller))
+        else:
+            found = convert(body, settings, caller)
+        context.request, context.question = found
 
     return before_request
 
