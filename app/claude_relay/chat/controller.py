@@ -10,6 +10,7 @@ from litestar import Request, Response, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, SkipValidation
 
+from claude_relay.access.policy import Caller
 from claude_relay.chat import functions, inbound, limits, outbound
 from claude_relay.chat.operation import ChatOperation
 from claude_relay.chat.parameters import KNOWN
@@ -18,7 +19,6 @@ from claude_relay.engine.fanout import Indexed
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.settings import Settings
 from claude_relay.web import answering, bodies
-from claude_relay.web.auth import Caller
 from claude_relay.web.controller import WireController, failures
 from claude_relay.web.frames import DONE, frame
 from claude_relay.web.parameters import Question

@@ -12,6 +12,7 @@ from claude_relay.engine.fanout import Answers, Indexed
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.engine.vocabulary import StopReason
 from claude_relay.web import access_log
+from claude_relay.web.context import RequestContext, context_of
 from claude_relay.web.dialect import dialect_of
 from claude_relay.web.disconnects import cancel_on_disconnect
 from claude_relay.web.parameters import Question
@@ -55,26 +56,27 @@ async def answer(
     Raises:
         RelayError: No answer begins, or it cannot be completed.
     """
-    access_log.annotate(model=rendering.model[:_LONGEST_NAME], personality=question.run.personality, stream=stream)
+    context = context_of(request.scope)
+    context.fields.update(model=rendering.model[:_LONGEST_NAME], personality=question.run.personality, stream=stream)
     answers = await cancel_on_disconnect(request, lambda: fanout.opened(runner, question.run, rendering.answers))
-    access_log.annotate(first_token_ms=access_log.elapsed_ms())
+    context.fields["first_token_ms"] = context.elapsed_ms
     headers = _headers(question, answers.dropped)
     if stream:
         return EventStream(
             rendering.frames(answers.events()),
-            lambda: _close(answers, rendering),
+            lambda: _close(context, answers, rendering),
             headers,
             dialect_of(request.scope),
         )
     try:
         body = await cancel_on_disconnect(request, lambda: rendering.body(answers.events()))
     finally:
-        await _close(answers, rendering)
+        await _close(context, answers, rendering)
     return Response(body, headers=headers)
 
 
-async def _close(answers: Answers, rendering: Rendering) -> None:
-    access_log.annotate(**access_log.run_fields(answers.begun, answers.ends, rendering.finish))
+async def _close(context: RequestContext, answers: Answers, rendering: Rendering) -> None:
+    context.fields.update(access_log.run_fields(answers.begun, answers.ends, rendering.finish))
     await answers.aclose()
 
 

@@ -63,7 +63,7 @@ def headers(error: errors.RelayError) -> dict[str, str]:
 def respond(request: Request[Any, Any, Any], exception: Exception) -> Response[Struct]:
     """Answer a request with an error; Litestar calls this for whatever was raised."""
     error = to_relay_error(exception, request.scope["path"], request.method)
-    access_log.annotate(error=error.code)
+    access_log.annotate(request.scope, error=error.code)
     kept = exception.headers if isinstance(exception, HTTPException) and exception.headers else {}
     return Response(
         dialect_of(request.scope).error_body(error),

@@ -60,14 +60,14 @@ class EventStream(Stream):
             try:
                 await response.start_response(send)
                 with contextlib.suppress(ClientDisconnectedError):
-                    await cancel_on_disconnect(Request(scope, receive), lambda: self._stream(send))
+                    await cancel_on_disconnect(Request(scope, receive), lambda: self._stream(scope, send))
             finally:
                 with anyio.CancelScope(shield=True):
                     await self._close()
 
         return stream_and_close
 
-    async def _stream(self, send: Send) -> None:
+    async def _stream(self, scope: Scope, send: Send) -> None:
         """Send the frames, and a comment between them whenever there was none for a while."""
         self._last = time.monotonic()
         ticking = asyncio.create_task(self._tick(send))
@@ -77,7 +77,7 @@ class EventStream(Stream):
                 await send({"type": "http.response.body", "body": data, "more_body": True})
         except Exception as exception:  # noqa: BLE001 - the client is told, whatever it is
             error = to_relay_error(exception)
-            access_log.annotate(error=error.code)
+            access_log.annotate(scope, error=error.code)
             await send({"type": "http.response.body", "body": self._dialect.error_frame(error), "more_body": True})
         finally:
             ticking.cancel()
