@@ -24,10 +24,11 @@ from claude_relay.engine.claude.selftest import run_self_test
 from claude_relay.engine.claude.session import Session, UnresponsiveError
 from claude_relay.engine.claude.translate import Translator
 from claude_relay.engine.output_checks import OutputChecks
+from claude_relay.engine.property_names import with_upstream_names
 from claude_relay.engine.resources import find
 from claude_relay.engine.runner import RunnerHealth, Spend
 from claude_relay.engine.sizing import Size, size
-from claude_relay.engine.vocabulary import Event, ParameterDropped, RunEnd, RunRequest, RunStarted
+from claude_relay.engine.vocabulary import Event, ParameterDropped, RunEnd, RunRequest, RunStarted, Tool
 from claude_relay.errors import InvalidRequestError, UnavailableError
 from claude_relay.settings import Personality, Settings
 
@@ -121,13 +122,13 @@ class ClaudeCodeRunner:
         """
         if self._strategy(request.personality) is history.native:
             history.require_question(request)
-        asked = request = tools.without_clash(request)
+        asked = first = with_upstream_names(tools.without_clash(request))
         lost = 0
         dropped: str | None = None
         while True:
             session = await self._pool.checkout(asked, fresh=lost == _MOST_LOST)
             try:
-                async with aclosing(self._run_on(session, asked)) as events:
+                async with aclosing(self._run_on(session, asked, request.tools)) as events:
                     async for event in events:
                         yield event
             except ProcessGoneError as error:
@@ -135,7 +136,7 @@ class ClaudeCodeRunner:
                 await self._require_unasked(session, error)
             except InvalidRequestError as error:
                 dropped, instead = without_refused(asked, error)
-                if instead is None or asked is not request:
+                if instead is None or asked is not first:
                     raise
                 _log.info("the upstream refused %s, asking again without it", dropped or "a constrained answer")
                 asked, lost = instead, 0
@@ -152,12 +153,14 @@ class ClaudeCodeRunner:
         if isinstance(lost, UnresponsiveError):
             await self._pool.probe()
 
-    async def _run_on(self, session: Session, request: RunRequest) -> AsyncGenerator[Event, None]:
+    async def _run_on(
+        self, session: Session, request: RunRequest, client_tools: tuple[Tool, ...]
+    ) -> AsyncGenerator[Event, None]:
         """Answer a request on a session, and give that back or end it, whatever happens."""
         names = [tool.name for tool in request.tools]
         by_tool = request.output if request.answers_by_tool else None
         translator = Translator(by_tool, names, alone=request.personality == "chat")
-        checks = OutputChecks(request, lambda: translator.usage)
+        checks = OutputChecks(request, client_tools, lambda: translator.usage)
         events: list[Event] = []
         returned = False
         try:
@@ -172,7 +175,7 @@ class ClaudeCodeRunner:
                             self._remember_window(request.model, translator.context_window)
                             end = replace(event, cost=session.cost)
                             # before the client knows of the end: its next request may come at once
-                            session.settle(answered(events, request.tools))
+                            session.settle(answered(events, client_tools))
                             self._pool.release(session)
                             returned = True
                             yield end
