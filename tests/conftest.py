@@ -1,3 +1,4 @@
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,6 +7,20 @@ import pytest
 
 from claude_relay.engine.claude.discovery import bundled
 from tests.upstream import FakeUpstream
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what lives as long as the run; each full collection would walk it."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--upstream",
+        choices=("strict", "lenient"),
+        help="whether the fake upstream of tests/live refuses what the real API refuses, whatever a test is marked",
+    )
 
 
 @pytest.fixture(scope="session")

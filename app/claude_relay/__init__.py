@@ -14,7 +14,7 @@ _HOMES = {"RelayPlugin": "plugin", "Settings": "settings", "create_app": "asgi"}
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for, and not before: the command line must not wait for a web framework."""
+    """Import a public name when it is first used: the command line must not wait for a web framework."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module  # noqa: PLC0415 - as above

@@ -6,7 +6,7 @@ from types import FrameType
 
 
 def _end(number: int, _: FrameType | None) -> None:
-    """End as the signal does where nobody handles it, without a traceback, after what waits to be logged."""
+    """Write the waiting log lines, then end by the signal, as without a handler and without a traceback."""
     # it may be only just being imported
     if (flush := getattr(sys.modules.get("logging"), "shutdown", None)) is not None:
         flush()

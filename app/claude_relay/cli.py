@@ -125,7 +125,7 @@ def litestar_command(arguments: tuple[str, ...]) -> None:
 
 
 def _open_standard_streams() -> None:
-    """Open what was closed of the descriptors 0 to 2, so that no socket or pipe becomes one of them."""
+    """Open those of the descriptors 0 to 2 that are closed, so that no socket or pipe gets one of them."""
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
             os.fstat(number)
@@ -137,7 +137,7 @@ def _open_standard_streams() -> None:
 
 
 def _require_place(chosen: Settings) -> None:
-    """End here, with one line, where there is no place for temporary files."""
+    """Exit with a one-line message if temporary files cannot be written."""
     if chosen.runner == "echo":
         return
     from claude_relay.engine.claude.private import require_place
@@ -149,7 +149,7 @@ def _require_place(chosen: Settings) -> None:
 
 
 def _greeting(found: settings_loading.Loaded, place: Listening) -> str:
-    """Say where the relay is and what answers there."""
+    """Return the text that the server prints at its start: its addresses, and what answers."""
     chosen = found.settings
     return "\n".join(
         (
@@ -173,7 +173,7 @@ def _invitation(chosen: Settings, place: Listening) -> str:
 
 
 def _of_file(found: settings_loading.Loaded) -> Iterator[str]:
-    """Name the ``.env`` file, and each value that it set."""
+    """Return lines that name the ``.env`` file and each value that it set."""
     if found.file is None or not found.taken:
         return
     yield f"  settings     from {settings_loading.shown(found.file)}:"

@@ -1,4 +1,4 @@
-"""Everything that can go wrong, as one small tree.
+"""All errors of the relay.
 
 Each class carries the HTTP status and the OpenAI ``type`` it is answered with; ``claude_relay.web.errors`` turns an
 instance into a response. Nothing in here knows an HTTP framework.
@@ -11,7 +11,7 @@ _LONGEST_QUOTED = 200
 
 
 class RelayError(Exception):
-    """A failure with words for the client.
+    """A failure with a message for the client.
 
     Args:
         message: What went wrong and what to do, for the person who reads the client's log.
@@ -82,7 +82,7 @@ class PermissionDeniedError(RelayError):
 
 
 class OriginNotAllowedError(RelayError):
-    """A web page calls that nobody allowed to."""
+    """A web page calls that is not allowed to."""
 
     status = 403
     type = "permission_error"
@@ -122,7 +122,7 @@ class RequestTooLargeError(RelayError):
 
 
 class UnsupportedMediaTypeError(RelayError):
-    """A web page sent a body without saying that it is JSON, as any page may without being asked first."""
+    """A web page sent a body with a content type that browsers send without a preflight."""
 
     status = 415
     type = "invalid_request_error"
@@ -130,7 +130,7 @@ class UnsupportedMediaTypeError(RelayError):
 
 
 class UpgradeRefusedError(RelayError):
-    """The client wants to speak another protocol, and there is no request that could be answered without it."""
+    """The client requires another protocol, such as a WebSocket, that the relay does not have."""
 
     status = 426
     type = "invalid_request_error"
@@ -154,7 +154,7 @@ class RateLimitError(RelayError):
 
 
 class QuotaError(RelayError):
-    """The caller has spent what it may."""
+    """The caller has reached its quota."""
 
     status = 429
     type = "insufficient_quota"
@@ -196,5 +196,5 @@ def missing(param: str) -> InvalidRequestError:
 
 
 def quoted(text: str) -> str:
-    """Return what a client sent in quotation marks, for a message; of a text that is very long only the beginning."""
+    """Return a client's text in quotation marks for a message, cut if it is long."""
     return repr(text if len(text) <= _LONGEST_QUOTED else f"{text[:_LONGEST_QUOTED]}...")

@@ -29,7 +29,7 @@ _DEADLY = (signal.SIGTERM, signal.SIGHUP)
 
 
 class Listening(Struct, frozen=True):
-    """What is listened on.
+    """The sockets that the server listens on.
 
     Attributes:
         sockets: All of it.

@@ -121,7 +121,7 @@ class PatientHandler(logging.Handler):
 
 
 class DiscreetFormatter(logging.Formatter):
-    """Tells of an exception what it is and where it was raised; what it says may hold a client's words."""
+    """Formats an exception by its kind and place, without its message, which may contain a client's words."""
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - the standard library's name
         """Return the stack, and the kinds of the exceptions."""

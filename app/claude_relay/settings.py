@@ -5,7 +5,7 @@ Each field is at once a flag of ``claude-relay serve``, a variable ``CLAUDE_RELA
 """
 
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from types import MappingProxyType
 from typing import Annotated, Literal
 
@@ -354,6 +354,7 @@ class Option(msgspec.Struct, frozen=True):
         return PREFIX + self.name.upper()
 
 
+@cache
 def options() -> tuple[Option, ...]:
     """Return all settings, in the order of their fields."""
     return tuple(map(_option, msgspec.structs.fields(Settings)))

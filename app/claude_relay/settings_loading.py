@@ -228,13 +228,13 @@ def _check(settings: Settings, known: tuple[Key, ...], environ: Mapping[str, str
 
 
 def _require_few(settings: Settings, known: tuple[Key, ...], environ: Mapping[str, str]) -> None:
-    """Let the agent do anything only for callers that the operator knows, and as a user whom that cannot hurt most."""
+    """Allow bypassPermissions only with a key, a Unix socket or a loopback host, and for root only in a sandbox."""
     if settings.permission_mode != "bypassPermissions":
         return
     name = f"{PREFIX}PERMISSION_MODE (--permission-mode)"
     if not known and settings.uds is None and not addresses.is_local(settings.host):
         raise SettingsError(
-            f"{name}: bypassPermissions lets whoever can call do anything; it needs an API key (--api-key), or "
+            f"{name}: bypassPermissions lets every caller do anything; it needs an API key (--api-key), or "
             f"--host 127.0.0.1; the host is {settings.host!r} and there is no key"
         )
     if _is_root() and environ.get("IS_SANDBOX") != "1":

@@ -1,4 +1,4 @@
-"""uvicorn's supervisor of several workers, as the relay wants it."""
+"""uvicorn's supervisor of several workers, adapted to the relay."""
 
 import signal
 from multiprocessing import resource_tracker

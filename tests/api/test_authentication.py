@@ -203,7 +203,10 @@ def test_who_cannot_be_told_to_be_local_is_not(peer: str | None) -> None:
 
 
 def test_there_are_no_websockets(client: Client) -> None:
-    with pytest.raises(Exception, match="no websockets") as raised, client.websocket_connect("/v1/chat/completions"):
+    with (
+        pytest.raises(Exception, match="WebSockets are not supported") as raised,
+        client.websocket_connect("/v1/chat/completions"),
+    ):
         pass  # pragma: no cover
 
     assert type(raised.value).__name__ == "WebSocketDisconnect"

@@ -122,7 +122,7 @@ NO_SCHEMA: dict[str, tuple[dict[str, Any], str]] = {
     "a dialect that is a number": ({"$schema": 5}, "$.$schema"),
     "a dialect that is a list": ({"$schema": []}, "$.$schema"),
     "a name that is a number": ({"$id": 5}, "$.$id"),
-    "a name that is no URI": ({"$id": "http://[a"}, "is no URI"),
+    "a name that is no URI": ({"$id": "http://[a"}, "is not a URI"),
     "a reference that is a number": ({"$ref": 5}, "$.$ref"),
     "a reference to nowhere": ({"$ref": "#/$defs/a"}, "#/$defs/a"),
 }

@@ -89,6 +89,7 @@ def test_the_version_is_told() -> None:
     assert (result.exit_code, result.output.strip()) == (0, f"claude-relay, version {__version__}")
 
 
+@pytest.mark.slow
 def test_the_package_runs_as_a_module() -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "claude_relay", "--version"], check=True, capture_output=True, text=True, timeout=20
@@ -343,6 +344,7 @@ def test_commands_of_litestar_run_on_this_application(monkeypatch: pytest.Monkey
     assert given == [(["--app", "claude_relay.asgi:served", "routes", "--help"], "claude-relay litestar")]
 
 
+@pytest.mark.slow
 def test_asking_for_help_does_not_pay_for_the_server() -> None:
     code = (
         "import sys; from claude_relay.cli import main; main(['--help'], standalone_mode=False);"

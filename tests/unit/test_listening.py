@@ -189,6 +189,7 @@ def test_what_took_the_place_meanwhile_stays(path: Path) -> None:
     assert path.read_text() == "another's"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_that_ends_the_process_removes_the_socket_too(path: Path, number: signal.Signals) -> None:
     code = (

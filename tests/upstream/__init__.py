@@ -6,6 +6,9 @@ Example::
         upstream.replies(text("Hello", delay=0.2), overloaded(), stall_after(1))
         ...  # point ANTHROPIC_BASE_URL at upstream.url
         request = upstream.wait_for(1)[0]
+
+``FakeUpstream(strict=True)`` answers 400 to what the real API is reported to refuse (`rules`) and keeps what it said in
+``upstream.refusals``.
 """
 
 from .record import Recorded

@@ -40,12 +40,13 @@ class Thinking:
 
 @dataclass(frozen=True, slots=True)
 class ToolUse:
-    """A tool call; its input travels as JSON text cut into ``chunks`` deltas."""
+    """A tool call; its input travels as JSON text cut into ``chunks`` deltas, or is what the model has ``written``."""
 
     id: str
     name: str
     input: dict[str, Any]
-    chunks: int = 3
+    chunks: int | tuple[str, ...] = 3
+    written: str | None = None
 
 
 Block = Text | Thinking | ToolUse

@@ -15,12 +15,14 @@ import uvicorn
 
 from .record import Recorded
 from .replies import Failure, Reply, Script, bad_request, text
+from .rules import json_refusal, refusal
 from .sending import Exchange, Send, play, send_failure, send_json
 
 COUNTED_TOKENS = 420
 """What count_tokens always answers."""
 
 NOT_FOUND = Failure(404, "not_found_error", "Not found")
+NO_OBJECT = "the request body is not a JSON object"
 
 Receive = Callable[[], Coroutine[Any, Any, Any]]
 
@@ -28,11 +30,14 @@ Receive = Callable[[], Coroutine[Any, Any, Any]]
 class FakeUpstream:
     """A context manager around the running server; safe to script from another thread.
 
-    ``default`` answers requests for messages while the queue of replies is empty.
+    ``default`` answers requests for messages while the queue of replies is empty. A ``strict`` one answers 400 to
+    what the real API refuses, as far as `rules` know it; such a request takes no reply from the queue.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, strict: bool = False) -> None:
         self.default: Script = text()
+        self.strict = strict
+        self._refusals: list[str] = []
         self._queue: deque[Script] = deque()
         self._records: list[Recorded] = []
         self._changed = Condition()
@@ -87,6 +92,12 @@ class FakeUpstream:
         """The requests for a message (POST /v1/messages) so far."""
         return [record for record in self.requests if record.is_messages]
 
+    @property
+    def refusals(self) -> list[str]:
+        """What a strict upstream said to the requests that it refused so far."""
+        with self._changed:
+            return list(self._refusals)
+
     def wait_for(self, n: int, timeout: float = 5.0) -> list[Recorded]:
         """Wait until n requests for a message arrived and return them; timeout in seconds."""
         with self._changed:
@@ -95,9 +106,10 @@ class FakeUpstream:
         raise TimeoutError(f"{len(self.messages_requests)} of {n} requests within {timeout} s")
 
     def clear(self) -> None:
-        """Forget the recorded requests and the queued replies; ids go on counting."""
+        """Forget the recorded requests, the refusals and the queued replies; ids go on counting."""
         with self._changed:
             self._records.clear()
+            self._refusals.clear()
             self._queue.clear()
 
     def _run(self) -> None:
@@ -117,10 +129,13 @@ class FakeUpstream:
             body=_json_object(content),
             started=started,
         )
+        reason = _refusal(record, content) if self.strict and record.is_messages else None
         with self._changed:
             self._records.append(record)
+            if reason is not None:
+                self._refusals.append(reason)
             self._changed.notify_all()
-        sender = asyncio.create_task(self._answer(record, send))
+        sender = asyncio.create_task(self._answer(record, reason, send))
         watcher = asyncio.create_task(receive())  # its next message can only be http.disconnect
         try:
             await asyncio.wait((sender, watcher), return_when=asyncio.FIRST_COMPLETED)
@@ -135,7 +150,7 @@ class FakeUpstream:
             watcher.cancel()
             record.finished.set()
 
-    async def _answer(self, record: Recorded, send: Send) -> bool:
+    async def _answer(self, record: Recorded, reason: str | None, send: Send) -> bool:
         request_id = f"req_fake_{next(self._request_numbers):04d}"
         match record.method, record.path:
             case "POST", "/v1/messages":
@@ -148,7 +163,8 @@ class FakeUpstream:
                     stream=body.get("stream") is True,
                     sent=record.sent,
                 )
-                return await play(exchange, self._reply(record.body))
+                reply = self._reply(record.body) if reason is None else bad_request(reason)
+                return await play(exchange, reply)
             case "POST", "/v1/messages/count_tokens":
                 return await send_json(send, 200, {"input_tokens": COUNTED_TOKENS})
             case "GET" | "HEAD", "/":
@@ -158,7 +174,7 @@ class FakeUpstream:
 
     def _reply(self, body: dict[str, Any] | None) -> Reply:
         if body is None:
-            return bad_request("the request body is not a JSON object")
+            return bad_request(NO_OBJECT)
         try:
             script = self._queue.popleft()
         except IndexError:
@@ -185,6 +201,10 @@ async def _read(receive: Receive) -> bytes | None:
         parts.append(message["body"])
         if not message["more_body"]:
             return b"".join(parts)
+
+
+def _refusal(record: Recorded, content: bytes) -> str | None:
+    return json_refusal(content) or (NO_OBJECT if record.body is None else refusal(record.body))
 
 
 def _json_object(content: bytes) -> dict[str, Any] | None:

@@ -98,13 +98,17 @@ def _block_json(block: Block) -> dict[str, Any]:
 
 def _pieces(block: Block) -> tuple[str, ...]:
     """The deltas of a block: those given, or equal parts of its text, never an empty one."""
-    whole = json.dumps(block.input) if isinstance(block, ToolUse) else block.text
+    whole = _written(block) if isinstance(block, ToolUse) else block.text
     if not isinstance(block.chunks, int):
         if "".join(block.chunks) != whole:
             raise ValueError("the chunks of a block must add up to its text")
         return block.chunks
     size, count = len(whole), min(block.chunks, len(whole))
     return tuple(whole[i * size // count : (i + 1) * size // count] for i in range(count))
+
+
+def _written(call: ToolUse) -> str:
+    return json.dumps(call.input) if call.written is None else call.written
 
 
 def _usage(message: Message, output_tokens: int | None = None) -> dict[str, Any]:
@@ -130,5 +134,9 @@ def _delta(index: int, delta: dict[str, Any]) -> dict[str, Any]:
 
 
 def _frame(event: dict[str, Any], *, is_delta: bool = False) -> Frame:
-    data = msgspec.json.encode(event)
+    try:
+        data = msgspec.json.encode(event)
+    except UnicodeEncodeError:
+        # models write halves of characters
+        data = json.dumps(event).encode()
     return Frame(b"event: %s\ndata: %s\n\n" % (event["type"].encode(), data), is_delta)

@@ -85,7 +85,7 @@ def network(text: str) -> Network | None:
 
 
 def address(text: str) -> Address | None:
-    """Return the address that a text is, or None.
+    """Return the address that a text stands for, or None.
 
     An IPv4 address that is written as IPv6 counts as itself; the zone of an IPv6 address does not count.
     """
@@ -104,7 +104,7 @@ _remembered = lru_cache(1024)(_address)
 
 
 def hop(text: str) -> Address | None:
-    """Return the address of one element of ``X-Forwarded-For``, with or without a port, or None if it is none."""
+    """Return the address in one element of ``X-Forwarded-For``, with or without a port, or None if there is none."""
     found = _HOP.fullmatch(text.strip())
     return address((found["bracketed"] or found["dotted"]) if found else text.strip())
 
@@ -130,18 +130,18 @@ def is_within(text: str, networks: tuple[Network, ...]) -> bool:
 
 
 def is_loopback(text: str) -> bool:
-    """Whether an address is one that only programs of this machine have."""
+    """Whether an address is a loopback address."""
     found = address(text)
     return found is not None and found.is_loopback
 
 
 def is_here(peer: str) -> bool:
-    """Whether what is at the other end of a connection is a program of this machine."""
+    """Whether the other end of a connection is a program on this machine."""
     return peer == UNIX or is_loopback(peer)
 
 
 def is_local(host: str) -> bool:
-    """Whether a host means this machine wherever it is said: ``localhost``, names under it, loopback addresses."""
+    """Whether a host means the local machine on every machine: ``localhost``, names under it, loopback addresses."""
     return host == "localhost" or host.endswith(".localhost") or is_loopback(host)
 
 

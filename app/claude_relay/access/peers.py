@@ -1,4 +1,4 @@
-"""Whose program is at the other end of a connection of this machine, as the system tells."""
+"""Asks the system which user's program is at the other end of a local connection."""
 
 import asyncio
 import os

@@ -16,7 +16,10 @@ from claude_relay.access.keys import Key, owner
 from claude_relay.errors import OriginNotAllowedError, UnauthenticatedError, UnsupportedMediaTypeError
 from claude_relay.settings import Settings
 
-_SEND_KEY = "Send it as 'Authorization: Bearer KEY', which is what an SDK does with its api_key."
+_SEND_KEY = (
+    "You need to provide your API key in an Authorization header using Bearer auth (i.e. Authorization: Bearer "
+    "YOUR_KEY), as SDKs do with their 'api_key'."
+)
 _HOW_TO = (
     "To let others in, start the relay with --api-key NAME=KEY, or set CLAUDE_RELAY_API_KEYS, and send the key as "
     "'Authorization: Bearer KEY'."
@@ -47,7 +50,7 @@ _UNASKED = frozenset({"", "application/x-www-form-urlencoded", "multipart/form-d
 
 
 class Caller(Struct, frozen=True):
-    """Who was let in.
+    """An authenticated caller.
 
     Attributes:
         identity: The same for the same caller, and never a key; callers of different identities share nothing.
@@ -62,7 +65,7 @@ class Caller(Struct, frozen=True):
 
 
 class Policy(Struct, frozen=True):
-    """Whom the operator lets in.
+    """The operator's choices of who may call.
 
     Attributes:
         keys: The keys; if there are none, only programs of this machine are let in.
@@ -84,7 +87,7 @@ class Policy(Struct, frozen=True):
 
 
 class RequestHead(Struct, frozen=True):
-    """What a request shows before its body is read.
+    """What is known of a request before its body is read.
 
     Attributes:
         method: The HTTP method.
@@ -104,7 +107,7 @@ class RequestHead(Struct, frozen=True):
 
 
 def policy_of(chosen: Settings, keys: tuple[Key, ...], hostname: str, open_paths: frozenset[str]) -> Policy:
-    """Return whom the operator lets in.
+    """Return the policy that the operator chose.
 
     Args:
         chosen: The operator's choices.
@@ -143,7 +146,7 @@ def authenticate(head: RequestHead, policy: Policy) -> Caller:
 
 
 def is_open(head: RequestHead, policy: Policy) -> bool:
-    """Whether this is answered whoever asks: preflights, open paths, and the documentation if there is a key."""
+    """Whether a request needs no caller: preflights, open paths, and the documentation if there is a key."""
     if head.method == HTTPMethod.OPTIONS:
         return bool(head.headers.get("origin"))
     if head.method not in {HTTPMethod.GET, HTTPMethod.HEAD}:
@@ -153,7 +156,7 @@ def is_open(head: RequestHead, policy: Policy) -> bool:
 
 
 def came_through_a_proxy(headers: Mapping[str, str]) -> bool:
-    """Whether a request says so, by the names of its headers."""
+    """Whether a request has headers that proxies add."""
     return not _PROXIED.isdisjoint(headers.keys())
 
 
@@ -191,7 +194,7 @@ def source_of(head: RequestHead, policy: Policy) -> str:
 
 
 def credentials(head: RequestHead) -> list[str]:
-    """Return all that a request sends as a key."""
+    """Return all keys that a request sends."""
     scheme, _, token = head.headers.get("authorization", "").partition(" ")
     bearer = token.strip() if scheme.lower() == "bearer" else ""
     return [key for key in (bearer, head.headers.get("x-api-key", ""), head.headers.get("api-key", "")) if key]
@@ -211,7 +214,7 @@ def _key_holder(head: RequestHead, policy: Policy) -> Caller:
     sent = credentials(head)
     name = owner(policy.keys, [key.encode("latin-1") for key in sent])
     if name is None:
-        what = "The API key is none of this relay's." if sent else "This relay wants an API key."
+        what = "Incorrect API key provided." if sent else "You didn't provide an API key."
         raise UnauthenticatedError(f"{what} {_SEND_KEY}")
     return Caller(name, name, name)
 
@@ -228,27 +231,27 @@ def _require_this_machine(head: RequestHead, policy: Policy) -> None:
     client = client_of(head, policy)
     if client is None:
         raise UnauthenticatedError(
-            "This request came through a proxy, so nobody can tell whether it is a program of this machine that asks; "
-            f"without an API key only those are served. {_HOW_TO} Or name the proxy with --trusted-proxy.",
+            "This request came through a proxy, so the relay cannot tell whether it comes from this machine. Without "
+            f"an API key only programs of this machine are served. {_HOW_TO} Or name the proxy with --trusted-proxy.",
             code="local_only",
         )
     if not addresses.is_here(client):
         raise UnauthenticatedError(
-            f"Without an API key only programs of this machine are served, at its address localhost. {_HOW_TO}",
+            f"Without an API key only programs of this machine are served, at the address localhost. {_HOW_TO}",
             code="local_only",
         )
 
 
 def _require_own_name(head: RequestHead, policy: Policy) -> None:
-    """A foreign name that leads here is an attack: the browser takes this machine for the server of its page."""
+    """Refuse foreign names of this machine: they are the sign of DNS rebinding."""
     sent = head.headers.get("host", "")
     if not sent or policy.any_origin:
         return
     named = addresses.authority(sent)
     if named is None or not _is_this_machine(named.host, policy):
         raise OriginNotAllowedError(
-            f"This machine is not called {sent[:100]!r}, and without an API key it answers to its own names only. "
-            + _ALLOW.format("http://NAME"),
+            f"Invalid value for the header 'host': {sent[:100]!r} is not a name of this machine, and without an API "
+            "key only requests for such a name are served. " + _ALLOW.format("http://NAME"),
             code="host_not_allowed",
         )
 

@@ -1,4 +1,4 @@
-"""Guessing keys: how soon an address that sent wrong ones may try again. Pure, but for the clock that it is given."""
+"""Slows down guessing of keys: how soon a source of wrong keys may try again. Pure; the clock is passed in."""
 
 import hashlib
 import secrets
@@ -23,7 +23,7 @@ _DIGEST_SIZE = 8
 
 
 class _Failures(Struct):
-    """What an address did.
+    """The wrong keys of one source.
 
     Attributes:
         count: Wrong keys that count, at the time of the last one.
@@ -39,7 +39,7 @@ class _Failures(Struct):
 
 
 class KeyThrottle:
-    """Counts wrong keys by where they come from, and refuses further ones for a time that doubles.
+    """Counts wrong keys by source, and refuses further keys for a time that doubles.
 
     While a source has to wait its keys are not compared at all, so that it learns nothing; a good key from the same
     source waits too, one from elsewhere does not. A wrong key that is sent again, such as that of a program with an
@@ -70,7 +70,7 @@ class KeyThrottle:
         left = failures.until - self._clock()
         if left > 0:
             raise RateLimitError(
-                "Too many wrong API keys came from your address; wait until another is looked at.",
+                "Too many wrong API keys came from your address. Try again after the time in the header 'retry-after'.",
                 code="too_many_wrong_keys",
                 retry_after=left,
             )

@@ -1,4 +1,4 @@
-"""Calls of the client's tools, as the client wants to hear of them: piece by piece, or whole. Pure."""
+"""Calls of the client's tools in the form that the client uses, streamed or complete. Pure."""
 
 from collections.abc import Collection, Iterable, Iterator
 
@@ -10,7 +10,7 @@ from claude_relay.engine.vocabulary import Event, ToolCallDelta, ToolCallStart
 
 
 class StreamedCalls:
-    """The calls of one answer of a stream.
+    """The calls of one streamed answer.
 
     Args:
         custom_tools: Tools whose calls are told as custom ones.

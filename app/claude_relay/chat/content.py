@@ -12,7 +12,7 @@ Part = schemas.TextPart | schemas.ImagePart | schemas.AudioPart | schemas.FilePa
 
 
 def pieces(content: str | Iterable[Part] | None, where: str) -> tuple[Piece, ...]:
-    """Return what a message says; empty texts say nothing, and the upstream refuses them.
+    """Return the pieces of a message's content, without empty texts, which the upstream refuses.
 
     Args:
         content: The message's content.
@@ -65,7 +65,7 @@ def _piece(part: Part, where: str) -> Piece:
         case schemas.FilePart(file):
             return _document(file, f"{where}.file")
         case _:
-            raise invalid("The upstream takes no sound", f"{where}.type")
+            raise invalid("'input_audio' is not supported, since the upstream accepts no audio", f"{where}.type")
 
 
 def _image(url: str, where: str) -> Image:
@@ -77,7 +77,7 @@ def _image(url: str, where: str) -> Image:
 
 def _document(file: schemas.FileData, where: str) -> Document:
     if file.file_id is not None:
-        raise invalid("There are no uploaded files here; send 'file_data' instead", f"{where}.file_id")
+        raise invalid("uploaded files are not supported; send the file itself as 'file_data'", f"{where}.file_id")
     where = f"{where}.file_data"
     if file.file_data is None:
         raise missing(where)

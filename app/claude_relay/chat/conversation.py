@@ -3,15 +3,25 @@
 from collections.abc import Collection, Iterable, Iterator
 
 from claude_relay.chat import schemas
-from claude_relay.chat.content import function_call, invalid, pieces, tool_call
-from claude_relay.engine.turns import TurnError, Turns
+from claude_relay.chat.content import function_call, pieces, tool_call
+from claude_relay.engine.turns import MissingResultError, Turns, UnknownCallError
 from claude_relay.engine.vocabulary import Image, Text, ToolCall, ToolResult, Turn
+from claude_relay.errors import InvalidRequestError
 
 _RESULT_OF: dict[type[schemas.Message], str] = {
     schemas.ToolMessage: ".tool_call_id",
     schemas.FunctionMessage: ".name",
 }
 """What names the call that a message is the result of."""
+_NO_RESULT = (
+    "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'. The "
+    "following tool_call_ids did not have response messages:"
+)
+_NO_CALL = (
+    # OpenAI's spelling, which people search for
+    "Invalid parameter: messages with role '{role}' must be a response to a preceeding message with '{field}'. The "
+    "following call was not made before, or has a result already:"
+)
 
 
 def system_prompt(messages: Iterable[schemas.Message]) -> str | None:
@@ -27,7 +37,7 @@ def system_prompt(messages: Iterable[schemas.Message]) -> str | None:
 
 
 def turns(messages: Iterable[schemas.Message], text_tools: Collection[str] = ()) -> tuple[Turn, ...]:
-    """Return what was said, turn by turn.
+    """Return the turns of a conversation.
 
     Args:
         messages: The messages.
@@ -45,12 +55,16 @@ def turns(messages: Iterable[schemas.Message], text_tools: Collection[str] = ())
             _add(conversation, message, where, text_tools)
             param = where
         return conversation.joined()
-    except TurnError as error:
-        raise invalid(str(error), param) from None
+    except MissingResultError as error:
+        raise InvalidRequestError(f"{_NO_RESULT} {error}", param=param, code="invalid_value") from None
+    except UnknownCallError as error:
+        role, field = ("function", "function_call") if param.endswith(".name") else ("tool", "tool_calls")
+        text = _NO_CALL.format(role=role, field=field)
+        raise InvalidRequestError(f"{text} {error}", param=param, code="invalid_value") from None
 
 
 def unsupported_fields(messages: Iterable[schemas.Message]) -> Iterator[str]:
-    """Name what messages carry that the upstream has no place for."""
+    """Yield the names of fields in messages that the upstream does not support."""
     for message in messages:
         if not isinstance(message, schemas.ToolMessage | schemas.FunctionMessage) and message.name:
             yield "messages.name"
@@ -69,8 +83,8 @@ def _add(conversation: Turns, message: schemas.Message, where: str, text_tools: 
         case schemas.AssistantMessage():
             conversation.go_on()
             calls = _calls(message, where, text_tools)
-            said = pieces(message.content or message.refusal, f"{where}.content")
-            conversation.add("assistant", (*said, *calls))
+            answer = pieces(message.content or message.refusal, f"{where}.content")
+            conversation.add("assistant", (*answer, *calls))
         case schemas.ToolMessage(call_id):
             found = conversation.take_call(call_id)
             conversation.add("user", (_result(found, message, where),))

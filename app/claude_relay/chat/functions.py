@@ -22,7 +22,7 @@ class _Chosen(Struct, frozen=True):
 
 
 def offered_tools(request: schemas.ChatCompletionRequest) -> tuple[Tool, ...]:
-    """Return the tools that a request offers, in whatever form.
+    """Return the tools that a request offers, as ``tools`` or as ``functions``.
 
     Raises:
         InvalidRequestError: Two tools have one name, one has none, or one is allowed that is not there.
@@ -33,7 +33,9 @@ def offered_tools(request: schemas.ChatCompletionRequest) -> tuple[Tool, ...]:
     names: set[str] = set()
     for index, tool in enumerate(tools):
         if tool.name in names:
-            raise invalid(f"there are two functions with the name {quoted(tool.name)}", f"{field}[{index}]")
+            raise invalid(
+                f"names must be unique, and {quoted(tool.name)} is the name of an earlier one", f"{field}[{index}]"
+            )
         names.add(tool.name)
     allowed = {_known(chosen, names) for chosen in _allowed(request)}
     return tuple(tool for tool in tools if not allowed or tool.name in allowed)
@@ -47,26 +49,25 @@ def choice(request: schemas.ChatCompletionRequest) -> ToolChoice:
 
 
 def require_offered(request: schemas.ChatCompletionRequest, tools: tuple[Tool, ...]) -> None:
-    """Check that what must be called can be.
+    """Check that a tool that must be called is offered.
 
     Raises:
         InvalidRequestError: A tool must be called that is not offered.
     """
     if not tools and _mode(request) == "required":
-        raise invalid(
-            "there are no functions to call", "function_call" if request.tool_choice is None else "tool_choice"
-        )
+        param, tools_param = ("function_call", "functions") if request.tool_choice is None else ("tool_choice", "tools")
+        raise invalid(f"'{param}' is only allowed when '{tools_param}' are specified", param)
     if tools and (chosen := _named(request)):
         _known(chosen, {tool.name for tool in tools})
 
 
 def legacy(request: schemas.ChatCompletionRequest) -> bool:
-    """Whether the client speaks the older form, which knows one call for each answer."""
+    """Whether the client uses the older form, which has one call in each answer."""
     return bool(request.functions) and not request.tools
 
 
 def custom_tools(request: schemas.ChatCompletionRequest) -> frozenset[str]:
-    """Return the tools whose calls the client wants to hear of as custom ones.
+    """Return the tools whose calls the client gets as custom ones.
 
     Cursor, which sends them without ``custom`` around their fields, knows functions only: their arguments are the text.
     """
@@ -74,7 +75,7 @@ def custom_tools(request: schemas.ChatCompletionRequest) -> frozenset[str]:
 
 
 def unenforced(request: schemas.ChatCompletionRequest) -> Iterator[str]:
-    """Name what the model is told of tools but not held to."""
+    """Yield the names of tool fields that the model is told of but that are not enforced."""
     if any(_grammar(definition) for _, definition in _custom_definitions(request)):
         yield "tools.custom.format"
 
@@ -110,7 +111,7 @@ def _custom(definition: schemas.CustomDefinition) -> Tool:
 
 
 def _grammar(definition: schemas.CustomDefinition) -> str:
-    """Return what to say of a text that must keep to a grammar, which nothing holds the model to."""
+    """Return a description of a tool's grammar for the model; nothing enforces the grammar."""
     match definition.format:
         case {"type": "grammar", "grammar": {"definition": str(rules), "syntax": str(syntax)}}:
             return f"Text of this {syntax} grammar:\n{rules}"
@@ -154,5 +155,5 @@ def _chosen(tool: schemas.NamedToolChoice | schemas.NamedCustomToolChoice, where
 
 def _known(chosen: _Chosen, names: Collection[str]) -> str:
     if chosen.name not in names:
-        raise invalid(f"no function has the name {quoted(chosen.name)}", chosen.param)
+        raise invalid(f"no function named {quoted(chosen.name)} was specified", chosen.param)
     return chosen.name

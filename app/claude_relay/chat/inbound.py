@@ -10,9 +10,9 @@ from claude_relay.chat import conversation, functions, schemas
 from claude_relay.chat.parameters import PARAMETERS
 from claude_relay.engine import model_names
 from claude_relay.engine.constraints import Option, constrained
-from claude_relay.engine.json_schema import SchemaError, examine
+from claude_relay.engine.json_schema import SchemaError, check_schema
 from claude_relay.engine.vocabulary import ANY_OBJECT, JsonOutput, RunRequest, Sampling, Text, Turn
-from claude_relay.errors import InvalidRequestError
+from claude_relay.errors import InvalidRequestError, quoted
 from claude_relay.settings import Personality
 from claude_relay.web.parameters import Question, unsupported
 
@@ -26,7 +26,7 @@ _NAMES: Mapping[Option, str] = {
 
 
 class Defaults(Struct, frozen=True):
-    """What the operator chose for requests that do not say.
+    """The operator's defaults for requests.
 
     Attributes:
         model: The model when the client names none.
@@ -89,7 +89,10 @@ def to_run_request(
     ignored = tuple(dict.fromkeys(without_effect))
     if ignored and defaults.strict:
         raise InvalidRequestError(
-            f"These have no effect here: {', '.join(ignored)}.", param=ignored[0], code="unsupported_parameter"
+            "Unsupported parameters, which have no effect and are refused because the relay runs with --strict: "
+            f"{', '.join(map(repr, ignored))}.",
+            param=ignored[0],
+            code="unsupported_parameter",
         )
     system, turns = _conversation(request, {tool.name for tool in tools if tool.takes_text})
     if personality == "chat":
@@ -107,7 +110,11 @@ def _conversation(
     if system:
         # a lone system message is a question all the same
         return None, (Turn("user", (Text(system),)),)
-    raise InvalidRequestError("The messages say nothing.", param="messages", code="invalid_value")
+    raise InvalidRequestError(
+        "Invalid value for 'messages': at least one message must have text, an image, a file, or a tool call.",
+        param="messages",
+        code="invalid_value",
+    )
 
 
 def _obfuscation(request: schemas.ChatCompletionRequest) -> tuple[str, ...]:
@@ -127,17 +134,18 @@ def _output(request: schemas.ChatCompletionRequest) -> JsonOutput | None:
     match request.response_format:
         case schemas.JsonObjectFormat():
             return JsonOutput(dict(ANY_OBJECT))
-        case schemas.JsonSchemaFormat(schemas.JsonSchema(schema=schema)):
-            return JsonOutput(_valid(schema or dict(ANY_OBJECT)))
+        case schemas.JsonSchemaFormat(schemas.JsonSchema(name=name, schema=schema)):
+            return JsonOutput(_valid(name, schema or dict(ANY_OBJECT)))
     return None
 
 
-def _valid(schema: dict[str, Any]) -> dict[str, Any]:
-    param = "response_format.json_schema.schema"
+def _valid(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     try:
-        examine(schema)
+        check_schema(schema)
     except SchemaError as error:
         raise InvalidRequestError(
-            f"Invalid value for '{param}': {error}.", param=param, code="invalid_json_schema"
+            f"Invalid schema for response_format {quoted(name)}: {error}.",
+            param="response_format.json_schema.schema",
+            code="invalid_json_schema",
         ) from None
     return schema

@@ -1,4 +1,4 @@
-"""How much a chat request may hold. What goes beyond is refused before anything walks through it. Pure.
+"""Limits of a chat request, checked before anything iterates over it. Pure.
 
 OpenAI's own limits are lower; these keep the time bounded in which one request has the server to itself.
 """
@@ -21,7 +21,7 @@ LONGEST_MODEL = 5_000
 
 
 def require_few(request: schemas.ChatCompletionRequest) -> None:
-    """Hold the lists of a request to their limits.
+    """Check the lengths of a request's lists and texts.
 
     Raises:
         InvalidRequestError: One is too long.
@@ -72,7 +72,7 @@ def _texts(request: schemas.ChatCompletionRequest) -> Iterator[tuple[str, str, i
 
 
 def _require_readable_arguments(request: schemas.ChatCompletionRequest) -> None:
-    """The arguments of past calls are JSON inside texts, which nobody has looked at yet."""
+    """Check the arguments of past calls, which are JSON inside strings and were not counted with the body."""
     written = [call.arguments for call in _called(request)]
     if sum(map(len, written)) <= bodies.LARGE:
         return

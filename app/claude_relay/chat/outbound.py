@@ -31,7 +31,7 @@ _JSON = re.compile(r"\s*[\[{\"0-9tfn-]")
 
 
 class RenderOptions(Struct, frozen=True):
-    """How an answer is shown.
+    """How an answer is rendered.
 
     Attributes:
         id: The answer's id.
@@ -67,12 +67,12 @@ class RenderOptions(Struct, frozen=True):
         return ""
 
     def finish(self, stop: StopReason) -> schemas.FinishReason:
-        """Return why an answer ended, in the words that the client knows."""
+        """Return OpenAI's ``finish_reason`` of an answer."""
         return "function_call" if self.legacy and stop == "tool_calls" else _FINISH[stop]
 
 
 class _Progress:
-    """What one answer of a stream has said so far."""
+    """The state of one streamed answer."""
 
     def __init__(self, options: RenderOptions) -> None:
         self._options = options
@@ -96,7 +96,7 @@ class _Progress:
                 yield schemas.ChoiceDelta(reasoning_content=reasoning_text)
 
     def _text(self, text: str) -> Sequence[schemas.ChoiceDelta]:
-        """Words where JSON is expected may turn out to be a refusal, so they are kept until the end."""
+        """Text where JSON is expected may be a refusal, so it is kept until the end."""
         if self._spoke or not self._options.structured:
             self._spoke = True
             return (schemas.ChoiceDelta(content=text),)
@@ -136,7 +136,7 @@ async def completion(options: RenderOptions, events: AsyncIterator[Indexed]) -> 
 
 
 def fold(options: RenderOptions, events: Iterable[Indexed]) -> schemas.ChatCompletion:
-    """Return the answer that complete runs stand for."""
+    """Return the answer of complete runs."""
     by_answer: list[list[Event]] = [[] for _ in range(options.answers)]
     for index, event in events:
         by_answer[index].append(event)

@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from claude_relay.web.validation_errors import RULE
+
 # --- messages --------------------------------------------------------------------------------------------------------
 
 
@@ -161,7 +163,9 @@ class JsonSchemaFormat(Struct, frozen=True, tag_field="type", tag="json_schema")
     json_schema: JsonSchema
 
 
-ToolName = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,128}$(?!\n)")]
+ToolName = Annotated[
+    str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,128}$(?!\n)", extra={RULE: "1 to 128 of a-z, A-Z, 0-9, '_' and '-'"})
+]
 """Letters, digits, underscores and dashes."""
 
 

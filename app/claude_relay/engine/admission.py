@@ -1,4 +1,4 @@
-"""Capacity: how many runs may go on at once, how many may wait, and whose turn it is."""
+"""Admission: how many runs go on at once, how many wait, and which caller is next."""
 
 import asyncio
 import math
@@ -20,7 +20,7 @@ _WEIGHT = 0.2
 
 
 class Capacity(Struct, frozen=True):
-    """How much may go on at once.
+    """How many runs may go on and wait at once.
 
     Attributes:
         concurrent: Runs at once.
@@ -36,7 +36,7 @@ class Capacity(Struct, frozen=True):
 
 
 def capacity(settings: Settings, concurrent: int) -> Capacity:
-    """Return the room that the operator chose.
+    """Return the capacity that the operator chose.
 
     Args:
         settings: The operator's choices.
@@ -46,7 +46,7 @@ def capacity(settings: Settings, concurrent: int) -> Capacity:
 
 
 class Admission:
-    """Lets runs in as long as there is room; the others wait in a queue, and the callers take turns.
+    """Admits runs up to the capacity. Further runs wait in a queue, in which callers take turns.
 
     Args:
         capacity: How much room there is.
@@ -65,7 +65,7 @@ class Admission:
 
     @asynccontextmanager
     async def admit(self, caller: str) -> AsyncIterator[float]:
-        """Hold a ticket for as long as the block lasts. Whoever leaves while waiting leaves the queue too.
+        """Hold a ticket for as long as the block lasts. A caller that is cancelled while it waits leaves the queue.
 
         Args:
             caller: Whose run it is; callers who wait come in one after the other, however many runs each has.
@@ -106,7 +106,7 @@ class Admission:
             raise
 
     def _require_room(self, caller: str) -> None:
-        """A full queue makes room for a caller who has fewer in it than another."""
+        """Make room in a full queue for a caller that has fewer requests in it than another."""
         if self.waiting < self._capacity.queue:
             return
         longest = max(self._queues.values(), key=len, default=deque())
@@ -134,7 +134,7 @@ class Admission:
             self._admit_next(following)
 
     def _admit_next(self, caller: str) -> None:
-        """Let in who waits longest of a caller's, and let the other callers go first next time."""
+        """Admit the next caller's oldest request, and move that caller to the end of the order."""
         queue = self._queues.pop(caller)
         ticket = queue.popleft()
         if queue:
@@ -145,12 +145,12 @@ class Admission:
 
     def _full(self) -> RateLimitError:
         return RateLimitError(
-            "Too many requests are waiting; try again later.", code="queue_full", retry_after=self._advice()
+            "Too many requests are waiting. Please try again later.", code="queue_full", retry_after=self._advice()
         )
 
     def _too_late(self) -> RateLimitError:
         return RateLimitError(
-            f"The request waited {self._capacity.queue_timeout:g} seconds and could not begin; try again later.",
+            f"The request waited {self._capacity.queue_timeout:g} seconds in the queue. Please try again later.",
             code="queue_timeout",
             retry_after=self._advice(),
         )

@@ -1,10 +1,11 @@
-"""What cannot be had together: a request as a client makes it -> the request that is run. Pure."""
+"""Options that exclude each other: a client's request -> the request that is run. Pure."""
 
 from typing import Literal
 
 from msgspec.structs import replace
 
-from claude_relay.engine.vocabulary import ANY_OBJECT, JsonOutput, RunRequest, Sampling, ToolChoice
+from claude_relay.engine.closed_schemas import closed
+from claude_relay.engine.vocabulary import JsonOutput, RunRequest, Sampling, ToolChoice
 
 Option = Literal["temperature", "top_p", "top_k", "max_tokens", "effort", "tool_choice", "parallel"]
 """An option of a request, by its name in the vocabulary."""
@@ -27,11 +28,9 @@ def constrained(request: RunRequest) -> tuple[RunRequest, tuple[Option, ...]]:
 
 
 def _formatted(request: RunRequest) -> JsonOutput | None:
-    """The upstream's own format wants every field named, which "any object" cannot; an agent answers in many turns."""
+    """An agent answers in many turns, which the upstream's own format would all be held to."""
     output = request.output
-    if output is None or request.personality == "agent" or output.schema == ANY_OBJECT:
-        return output
-    return replace(output, constrained=True)
+    return output if output is None or request.personality == "agent" else replace(output, format=closed(output.schema))
 
 
 def _models(request: RunRequest) -> tuple[RunRequest, tuple[Option, ...]]:

@@ -67,14 +67,14 @@ class Arguments(Protocol):
     """Reads the arguments of one call, as they come."""
 
     def feed(self, piece: str) -> str:
-        """Return what a piece of JSON adds to what the client is told."""
+        """Return what a piece of JSON adds to the client's output."""
 
     def flush(self) -> str:
-        """Return what is still to be told when the call is complete."""
+        """Return the rest of the output when the call is complete."""
 
 
 class Json:
-    """Tells arguments as they are."""
+    """Passes arguments on as they are."""
 
     def __init__(self) -> None:
         self._empty = True
@@ -90,7 +90,7 @@ class Json:
 
 
 class InputText:
-    """Tells the text that is the one argument."""
+    """Extracts the text, which is the only argument."""
 
     def __init__(self) -> None:
         self._opened = False
@@ -151,7 +151,7 @@ def arguments_of(text: str) -> dict[str, Any] | str:
 
 
 def _unescaped(text: str) -> str:
-    """Halves of characters, which no text can hold, become the sign for what is unknown."""
+    """Return a JSON string's text; a lone surrogate becomes U+FFFD."""
     try:
         found = str(json.loads(f'"{text}"', strict=False))
     except ValueError:

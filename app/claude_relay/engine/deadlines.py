@@ -86,7 +86,7 @@ class _Watch:
         return min(waited_for, self._began + limits.total)
 
     def _look_later(self) -> None:
-        """An event may come meanwhile, and the silence after it be the first to be over."""
+        """Set the timer, not later than the deadline of a silence that begins with an event in between."""
         self._timer = self._loop.call_at(min(self._due(), self._loop.time() + self._deadlines.silence), self._look)
 
     def _look(self) -> None:
@@ -105,8 +105,8 @@ class _Watch:
         if self._loop.time() >= self._began + limits.total:
             return _missed(f"The answer took more than {limits.total:g} seconds.", "total_timeout")
         if self._first:
-            return _missed(f"Nothing came within {limits.first:g} seconds.", "first_event_timeout")
-        return _missed(f"Nothing more came within {limits.silence:g} seconds.", "silence_timeout")
+            return _missed(f"The answer did not begin within {limits.first:g} seconds.", "first_event_timeout")
+        return _missed(f"The answer paused for more than {limits.silence:g} seconds.", "silence_timeout")
 
 
 def _missed(message: str, code: str) -> DeadlineError:

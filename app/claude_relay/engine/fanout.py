@@ -30,12 +30,12 @@ class Answers:
 
     @property
     def dropped(self) -> tuple[str, ...]:
-        """What the upstream refused of the question's options, as far as runs have begun."""
+        """The options that the upstream refused, of the runs that have begun."""
         return tuple(dict.fromkeys(name for run in self._begun() for name in run.dropped))
 
     @property
     def begun(self) -> tuple[RunStarted, ...]:
-        """How those runs began that have."""
+        """How the runs that have begun got their processes."""
         return tuple(run.begun for run in self._begun())
 
     async def events(self) -> AsyncIterator[Indexed]:

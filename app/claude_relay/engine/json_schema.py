@@ -62,6 +62,12 @@ _COSTLY = {
     "$recursiveRef",
 }
 """Keywords whose cost does not follow from the number of schemas."""
+_WITHOUT_PATTERN = {
+    "pattern": "the text does not match its 'pattern'",
+    "propertyNames": "the name of a property does not fit 'propertyNames'",
+    "not": "it fits the schema of 'not'",
+}
+"""What to say of errors whose own message repeats a pattern."""
 _MACHINE_WORD = 64
 """Bits of an integer up to which comparing it costs nothing to speak of."""
 
@@ -86,7 +92,7 @@ class _Subschema(msgspec.Struct, frozen=True, gc=False):
     inner: list[tuple[str, dict[str, Any]]]
 
 
-def examine(schema: dict[str, Any]) -> None:
+def check_schema(schema: dict[str, Any]) -> None:
     """Check a schema before anything is asked. Nothing is looked up for it, on the network or on disk.
 
     Raises:
@@ -156,7 +162,7 @@ def _limit_expansion(graph: dict[int, list[int]]) -> None:
             counts[place] = 1 + sum(counts[used] for used in graph.get(place, ()))
             _require(counts[place], MAX_EXPANSION, "schemas for one value when its references are written out")
     except CycleError:
-        raise SchemaError("a reference leads back to itself, so it says nothing") from None
+        raise SchemaError("a '$ref' leads back to itself, with no property or item in between") from None
 
 
 def _require(count: int, most: int, what: str) -> None:
@@ -170,7 +176,7 @@ def _dialect(schema: dict[str, Any]) -> str | None:
 
 
 def of_known_draft(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a schema without a dialect that nobody knows: the library would ask the network for it."""
+    """Return a schema without an unknown ``$schema``, which the library would fetch from the network."""
     dialect = _dialect(schema)
     if dialect is None or dialect in _DRAFTS:
         return schema
@@ -223,7 +229,7 @@ def _joined(base: str, reference: str) -> str:
     try:
         return urljoin(base, reference)
     except ValueError:
-        raise SchemaError(f"{_short(reference)} is no URI") from None
+        raise SchemaError(f"{_short(reference)} is not a URI") from None
 
 
 def _references(subschemas: list[_Subschema], keywords: set[str]) -> dict[int, list[int]]:
@@ -270,7 +276,7 @@ def _target(places: Mapping[str, Any], uri: str, reference: str) -> Any:
             place = _stepped(place, step.replace("~1", "/").replace("~0", "~"))
         if isinstance(place, dict | bool):
             return place
-    raise SchemaError(f"nothing inside the schema is called {_short(reference)}")
+    raise SchemaError(f"the '$ref' {_short(reference)} does not lead to a place in the schema")
 
 
 def _stepped(place: Any, step: str) -> Any:
@@ -301,7 +307,7 @@ def written_out(schema: dict[str, Any]) -> int | None:
 
 
 def _size(keyword: str, value: Any) -> int:
-    """Texts are looked up at once, other data is compared one by one, with all that is in it."""
+    """Return the cost of a keyword: texts are looked up at once, other data is compared one by one."""
     if keyword in DATA and not isinstance(value, str):
         is_texts = isinstance(value, list) and all(isinstance(item, str) for item in value)
         return len(value) if is_texts else len(msgspec.json.encode(value))
@@ -313,7 +319,7 @@ def _size(keyword: str, value: Any) -> int:
 def described(error: jsonschema_rs.ValidationError) -> str:
     """Return where something is wrong and what, briefly and without patterns."""
     path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.instance_path)
-    message = "the text does not match its pattern" if error.kind.name == "pattern" else error.message
+    message = _WITHOUT_PATTERN.get(error.kind.name, error.message)
     return f"{_cut('$' + path, 200)}: {_cut(message, 200)}"
 
 

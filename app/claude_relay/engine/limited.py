@@ -42,7 +42,7 @@ class LimitedRunner:
         await self._runner.stop()
 
     def health(self) -> RunnerHealth:
-        """Tell how the runner is, and how many requests wait."""
+        """Return the runner's health, and how many requests wait."""
         found = self._runner.health()
         return replace(found, detail={**found.detail, "waiting": self._admission.waiting})
 

@@ -37,7 +37,7 @@ def image(url: str) -> Image:
         return Image(Link(url))
     media_type, data = _data(url)
     if media_type not in _IMAGES:
-        raise MediaError(f"Expected one of {', '.join(sorted(_IMAGES))}, got {media_type or 'nothing'}")
+        raise MediaError(f"the type must be one of {', '.join(sorted(_IMAGES))}, but is {media_type or 'not given'}")
     return Image(Base64(media_type, data))
 
 
@@ -61,7 +61,7 @@ def document(url: str, name: str | None = None) -> Document:
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text:
-        raise MediaError(f"Expected a PDF or a text file in UTF-8, got {media_type or 'data'}")
+        raise MediaError(f"the file must be a PDF or a text file in UTF-8, but is {media_type or 'other data'}")
     return Document(Text(text), name)
 
 
@@ -74,16 +74,16 @@ def _data(url: str) -> tuple[str, str]:
     head, comma, rest = url.partition(",")
     kind, *parameters = head[:_LONGEST_HEAD].split(";")
     if not comma or kind[:5].lower() != "data:" or len(head) > _LONGEST_HEAD:
-        raise MediaError("Expected an http(s) URL or a data URL (data:<type>;base64,<data>)")
+        raise MediaError("must be an http(s) URL or a data URL (data:<type>;base64,<data>)")
     if rest.count("%") > _MOST_ESCAPES:
-        raise MediaError(f"The data has more than {_MOST_ESCAPES} escapes; send it as base64")
+        raise MediaError(f"the data has more than {_MOST_ESCAPES:,} percent signs; send it as base64")
     portions = _unescaped(rest)
     if any(parameter.strip().lower() == "base64" for parameter in parameters):
         data = _base64(portion.translate(None, _BLANKS) for portion in portions)
     else:
         data = base64.b64encode(b"".join(portions))
     if not data:
-        raise MediaError("The data is empty")
+        raise MediaError("the data is empty")
     return kind[5:].strip().lower(), data.decode("ascii")
 
 
@@ -109,9 +109,11 @@ def _base64(portions: Iterable[bytes]) -> bytes:
     data = b"".join(portions)
     digits = data.rstrip(b"=")
     if any(portion.translate(None, _BASE64 + b"=") for portion in portions) or b"=" in digits:
-        raise MediaError("The data is not valid base64: it has a character that is none of its digits")
+        raise MediaError("the data is not valid base64: it has a character other than A-Z, a-z, 0-9, '+', '/' and '='")
     if len(data) % 4 or len(data) - len(digits) > _MOST_PADDING:
-        raise MediaError("The data is not valid base64: its length and padding do not fit")
+        raise MediaError(
+            "the data is not valid base64: its length must be a multiple of 4, with at most two '=' at the end"
+        )
     return data
 
 

@@ -1,4 +1,4 @@
-"""The last word on a run's events: calls are read, stop sequences cut off, and JSON is checked against its schema."""
+"""Checks a run's events: reads calls, cuts off stop sequences, and checks JSON against its schema."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -9,7 +9,7 @@ from claude_relay.engine.vocabulary import Event, RunEnd, RunRequest, TextDelta,
 
 
 class OutputChecks:
-    """Holds the events of one run to what its request asked for.
+    """Checks the events of one run against its request.
 
     Args:
         request: What was asked.
@@ -42,7 +42,7 @@ class OutputChecks:
                 yield from self._calls.feed(event)
 
     async def check(self, end: RunEnd) -> None:
-        """Hold the whole answer against its schema, if there is one. Await it before the end is handed on.
+        """Check the whole answer against its schema, if there is one. Await it before the end is passed on.
 
         Raises:
             UpstreamError: The answer had to be JSON that fits a schema, and is not.

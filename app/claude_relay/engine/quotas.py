@@ -78,7 +78,7 @@ class Quotas:
         most = self._quota.usd_per_day
         if most and self._spent.get(caller, 0.0) >= most:
             raise QuotaError(
-                f"You have spent today's {most:g} US dollars; more can be spent after midnight, UTC.",
+                f"You exceeded your current quota: {most:g} US dollars a day. It starts anew at midnight UTC.",
                 retry_after=self._day + _DAY - now,
                 should_retry=False,
             )
@@ -94,7 +94,7 @@ class Quotas:
         if (excess := len(begun) + charge - most) > 0:
             # of more than a minute allows at all, not even a minute makes room
             until = begun[min(excess, len(begun)) - 1] if begun else now
-            raise RateLimitError(f"You may send {most} requests in a minute.", retry_after=until + _MINUTE - now)
+            raise RateLimitError(f"Rate limit reached: {most} requests per minute.", retry_after=until + _MINUTE - now)
         begun.extend([now] * charge)
 
     def _forget_all_but(self, now: float) -> None:

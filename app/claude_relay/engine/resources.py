@@ -1,4 +1,4 @@
-"""What of this machine the relay may use: the tightest of the machine's, the cgroup's and the user's own limits."""
+"""The resources that the relay may use: the tightest limits of the machine, the cgroups and the user."""
 
 import math
 import os

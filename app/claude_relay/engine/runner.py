@@ -12,7 +12,7 @@ Spend = Callable[[str, float], None]
 
 
 class RunnerHealth(Struct, frozen=True):
-    """How a runner is.
+    """The health of a runner.
 
     Attributes:
         status: ``ok``, or ``degraded`` when requests will fail.
@@ -50,7 +50,7 @@ class ClaudeRunner(Protocol):
         """
 
     def health(self) -> RunnerHealth:
-        """Say how the runner is, at once."""
+        """Return the health of the runner, without waiting."""
 
     def context_window(self, model: str) -> int:
         """Return how many tokens a model takes, prompt and answer together, as far as is known."""

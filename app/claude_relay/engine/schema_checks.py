@@ -1,4 +1,4 @@
-"""Holds answers against their schemas without holding up the server.
+"""Checks answers against their schemas without blocking the server.
 
 Most checks take microseconds and are made at once. Where that is not certain - patterns, schemas that refer to
 themselves, large ones with large answers, and what is wrong with an answer that does not fit - a process of its own
@@ -38,7 +38,7 @@ class _Task(msgspec.Struct, frozen=True):
 
 
 async def check(text: str, output: JsonOutput, seconds: int = CPU_SECONDS) -> None:
-    """Hold an answer against its schema.
+    """Check an answer against its schema.
 
     Args:
         text: The answer.
@@ -91,7 +91,7 @@ async def _verdicts(task: bytes, seconds: int) -> list[bytes]:
 
 
 def answer(task: bytes, out: BinaryIO) -> None:
-    """Write what there is to say about a task, a line of JSON each time more is known; the last one counts."""
+    """Write the verdict on a task: a line of JSON each time more is known, of which the last one counts."""
     asked = msgspec.json.decode(task, type=_Task)
     try:
         value = structured_output.parsed(asked.text)

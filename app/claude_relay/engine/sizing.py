@@ -1,4 +1,4 @@
-"""What was chosen, and what there is -> how many answers at once and how many processes. Pure."""
+"""Settings and resources -> how many answers at once and how many processes. Pure."""
 
 from msgspec import Struct
 

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import jsonschema_rs
 
 from claude_relay.engine.json_schema import DATA, MAPS, described, of_known_draft, written_out
+from claude_relay.engine.plain_schemas import plain
 from claude_relay.engine.vocabulary import JsonOutput
 from claude_relay.errors import UpstreamError
 
@@ -27,7 +28,7 @@ def is_quick(schema: dict[str, Any], text: str) -> bool:
 
 
 class _Annotation:
-    """A keyword that says something and demands nothing."""
+    """A keyword that is not checked."""
 
     def __init__(self, *_: Any) -> None: ...
 
@@ -36,7 +37,7 @@ class _Annotation:
 
 
 class Validator(Protocol):
-    """What holds values against a schema."""
+    """Checks values against a schema."""
 
     def is_valid(self, instance: Any) -> bool:
         """Whether a value fits."""
@@ -76,13 +77,13 @@ def parsed(text: str) -> Any:
     try:
         value = json.loads(text, parse_constant=_no_json)
         if "\\ud" in text or "\\uD" in text:
-            # half a character is JSON, but nothing that a validator takes
-            whole = json.dumps(value, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-            value = json.loads(whole)
+            # a lone surrogate is JSON, but nothing that a validator takes
+            mended = json.dumps(value, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+            value = json.loads(mended)
     except ValueError as error:
-        raise schema_mismatch(f"it is no JSON ({error})") from None
+        raise schema_mismatch(f"it is not JSON ({error})") from None
     except RecursionError:
-        raise schema_mismatch("it is no JSON that can be read, since it is nested too deeply") from None
+        raise schema_mismatch("it is not JSON that can be read, since it is nested too deeply") from None
     return value
 
 
@@ -111,15 +112,17 @@ def schema_mismatch(why: str) -> UpstreamError:
 
 
 def _no_json(constant: str) -> float:
-    raise ValueError(f"{constant} is none of its numbers")
+    raise ValueError(f"{constant} is not a JSON number")
 
 
 def tool_schema(output: JsonOutput) -> dict[str, Any]:
-    """Return the schema for the CLI's tool, whose input can only be an object."""
-    if _is_object(output.schema):
-        return output.schema
-    definitions = {name: value for name, value in output.schema.items() if name in {"$defs", "definitions"}}
-    inner = {name: value for name, value in output.schema.items() if name not in {"$defs", "definitions", "$schema"}}
+    """Return the schema for the CLI's tool, whose input can only be an object and whose validator is a strict one."""
+    return plain(output.schema if _is_object(output.schema) else _wrapped(output.schema))
+
+
+def _wrapped(schema: dict[str, Any]) -> dict[str, Any]:
+    definitions = {name: value for name, value in schema.items() if name in {"$defs", "definitions"}}
+    inner = {name: value for name, value in schema.items() if name not in {"$defs", "definitions", "$schema"}}
     return {
         "type": "object",
         "properties": {_TOOL_FIELD: _rerooted(inner)},
@@ -139,7 +142,7 @@ def _is_object(schema: dict[str, Any]) -> bool:
 
 
 def _rerooted(schema: dict[str, Any]) -> dict[str, Any]:
-    """Let references to the root follow the schema to where it stands now."""
+    """Adapt references to the root to the schema's new place."""
     moved = {keyword: _moved(keyword, value) for keyword, value in schema.items()}
     reference = schema.get("$ref")
     if isinstance(reference, str) and _points_into_root(reference):

@@ -18,7 +18,15 @@ _OPENING = Turn("user", (Text("."),))
 
 
 class TurnError(ValueError):
-    """The messages are no conversation; the text says why."""
+    """The messages are not a valid conversation."""
+
+
+class MissingResultError(TurnError):
+    """Calls of tools have no result before the next message; the text names some of them."""
+
+
+class UnknownCallError(TurnError):
+    """A message has the result of a call that was not made; the text names the call."""
 
 
 class Turns:
@@ -38,23 +46,24 @@ class Turns:
         self._by_client: defaultdict[str, deque[str]] = defaultdict(deque)
 
     def go_on(self) -> None:
-        """Require that no call waits for its result; the upstream would be told of an error.
+        """Check that no call waits for its result; otherwise the upstream would be told that the call failed.
 
         Raises:
-            TurnError: One does.
+            MissingResultError: One does.
         """
         if self._waiting:
             named = ", ".join(call.id for call in itertools.islice(self._waiting.values(), _NAMED))
-            raise TurnError(f"{len(self._waiting)} calls of tools have no result before it, such as {named}")
+            others = len(self._waiting) - _NAMED
+            raise MissingResultError(f"{named}, and {others} more" if others > 0 else named)
 
     def take_call(self, call_id: str) -> str:
         """Take a call that has its result, the first one if several have its id; return its id upstream.
 
         Raises:
-            TurnError: No such call waits.
+            UnknownCallError: No such call waits.
         """
         if not self._by_client[call_id]:
-            raise _unknown(call_id)
+            raise UnknownCallError(quoted(call_id))
         found = self._by_client[call_id].popleft()
         del self._waiting[found]
         return found
@@ -63,12 +72,12 @@ class Turns:
         """Take the first call of a tool that waits, for results that do not name their call; return its id upstream.
 
         Raises:
-            TurnError: None waits.
+            UnknownCallError: None waits.
         """
         for call in self._waiting.values():
             if call.name == tool:
                 return self.take_call(call.id)
-        raise _unknown(tool)
+        raise UnknownCallError(quoted(tool))
 
     def add(self, role: Role, content: Iterable[Piece]) -> None:
         """Add what a message says, if anything. Calls in it wait for their results from here on."""
@@ -82,7 +91,7 @@ class Turns:
         """Return the turns. They begin with the user, roles alternate, and none is empty.
 
         Raises:
-            TurnError: A call still waits for its result.
+            MissingResultError: A call still waits for its result.
         """
         self.go_on()
         made = tuple(Turn(role, tuple(content)) for role, content in self._joined)
@@ -99,7 +108,3 @@ class Turns:
         self._waiting[made] = call
         self._by_client[call.id].append(made)
         return call if made == call.id else replace(call, id=made)
-
-
-def _unknown(name: str) -> TurnError:
-    return TurnError(f"no earlier message of the assistant makes the call {quoted(name)}")

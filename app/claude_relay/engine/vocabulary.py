@@ -102,7 +102,7 @@ class Turn(Struct, frozen=True):
 
 
 class Sampling(Struct, frozen=True):
-    """How the model chooses its words, where the caller chose.
+    """The sampling parameters that the caller set.
 
     Attributes:
         temperature: 0 to 1.
@@ -128,11 +128,11 @@ class JsonOutput(Struct, frozen=True):
 
     Attributes:
         schema: The JSON schema it must fit.
-        constrained: Whether the upstream is asked to write nothing else; if not, a tool takes the answer.
+        format: What the upstream is asked to hold the model to; None if a tool takes the answer instead.
     """
 
     schema: dict[str, Any]
-    constrained: bool = False
+    format: dict[str, Any] | None = None
 
 
 class Tool(Struct, frozen=True):
@@ -202,7 +202,7 @@ class RunRequest(Struct, frozen=True):
     @property
     def answers_by_tool(self) -> bool:
         """Whether the answer is the input of a tool, not what the model says."""
-        return self.output is not None and not self.output.constrained
+        return self.output is not None and self.output.format is None
 
 
 class Usage(Struct, frozen=True):

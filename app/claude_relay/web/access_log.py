@@ -1,4 +1,4 @@
-"""One line in the log for each request: what it was, how it was served, what it cost. Never what was said."""
+"""One log line for each request: what it was, how it was served, what it cost. Never prompts or answers."""
 
 import logging
 from collections.abc import Callable, Sequence

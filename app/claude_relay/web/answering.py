@@ -1,4 +1,4 @@
-"""From a request that was read to its answer, the same for every family: ask, stream or collect, close, log."""
+"""The way from a decoded request to its answer, for every family: ask, stream or collect, close, log."""
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping

@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 def install(app: Litestar, policy: Policy) -> Litestar:
-    """Let nobody reach an application who may not: no route, no file, and no path that it does not have.
+    """Authenticate every request of an application: for routes, for files, and for unknown paths.
 
     Middleware of Litestar's own does not see paths that do not exist, so this stands before its router.
     """
@@ -40,7 +40,7 @@ def install(app: Litestar, policy: Policy) -> Litestar:
 
     async def authenticated(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == ScopeType.WEBSOCKET:
-            await send({"type": "websocket.close", "code": 1008, "reason": "There are no websockets here."})
+            await send({"type": "websocket.close", "code": 1008, "reason": "WebSockets are not supported."})
             return
         head, context = request_head(scope), begin(scope)
         if client := client_of(head, policy) or head.peer:
@@ -60,9 +60,9 @@ def install(app: Litestar, policy: Policy) -> Litestar:
 
 
 def required(app: ASGIApp) -> ASGIApp:
-    """Serve nobody whom nothing has authenticated, as in an application that was never started.
+    """Refuse requests that were not authenticated, as in an application that was never started.
 
-    A guard would do as well, but Litestar runs it in a thread, or copies the handler for it, at every request.
+    This is not a guard: Litestar runs a guard in a thread, and copies the handler for it, at every request.
     """
 
     async def with_caller(scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,7 +73,7 @@ def required(app: ASGIApp) -> ASGIApp:
 
 
 def request_head(scope: HTTPScope) -> RequestHead:
-    """Return what a request shows of itself."""
+    """Return the head of a request."""
     headers: dict[str, str] = {}
     for raw, value in scope["headers"]:
         name, text = raw.decode("latin-1").lower(), value.decode("latin-1")
@@ -113,18 +113,18 @@ def _connection_of(scope: HTTPScope) -> Connection:
 
 
 def current_caller(scope: Scope) -> Caller | None:
-    """Return who was let in, or None for a stranger at an open path."""
+    """Return the caller, or None if nobody was authenticated at an open path."""
     return context_of(scope).caller if has_begun(scope) else None
 
 
 def require_caller(scope: Scope) -> Caller:
-    """Return who was let in.
+    """Return the caller.
 
     Raises:
         UnauthenticatedError: Nobody was; no path leads here then, and none ever shall.
     """
     if (caller := current_caller(scope)) is None:
-        raise UnauthenticatedError("Nobody was let in.")
+        raise UnauthenticatedError("The caller is not authenticated.")
     return caller
 
 

@@ -148,7 +148,7 @@ def reader(
 
 
 def require_readable(body: bytes) -> None:
-    """Look over a body without reading it.
+    """Check the size of a body's content without decoding it.
 
     Raises:
         InvalidRequestError: It has more values in it, or longer numbers, than can be read in a moment.
@@ -158,7 +158,7 @@ def require_readable(body: bytes) -> None:
 
 
 def unknown_fields(body: bytes, known: frozenset[str]) -> frozenset[str]:
-    """Return the fields of a body that are no parameters.
+    """Return the unknown fields of a body.
 
     Raises:
         InvalidRequestError: It is no JSON object, or has too many of them.
@@ -170,7 +170,7 @@ def unknown_fields(body: bytes, known: frozenset[str]) -> frozenset[str]:
 
 
 def outside_of_texts(json: bytes) -> Iterator[bytes]:
-    """Yield, piece by piece, what of JSON stands outside its texts.
+    """Yield the parts of JSON outside of strings, piece by piece.
 
     Args:
         json: It need not be valid.
@@ -188,7 +188,7 @@ def outside_of_texts(json: bytes) -> Iterator[bytes]:
 
 
 def look_over(documents: Sequence[bytes], what: str, things: str, param: str | None) -> None:
-    """Hold the values of JSON documents together, names of fields aside, and each of their numbers to the limits.
+    """Check the number of values in JSON documents together, without names of fields, and the length of each number.
 
     Args:
         documents: The JSON; it need not be valid.
@@ -214,7 +214,7 @@ def look_over(documents: Sequence[bytes], what: str, things: str, param: str | N
 
 
 def _may_be_too_much(documents: Iterable[bytes]) -> bool:
-    """Look quickly, as if texts were none: whatever is within the limits then is so all the more without them."""
+    """Check quickly, with strings counted too: what is within the limits then is so without strings."""
     found = 0
     for document in documents:
         digits = b""
@@ -238,7 +238,7 @@ def _ends_in_an_escape(piece: bytes) -> bool:
 
 def _too_much(what: str, things: str, most: int, param: str | None) -> InvalidRequestError:
     return InvalidRequestError(
-        f"{what} has more than {most} {things}, which is more than this relay reads at once.",
+        f"{what} must not have more than {most:,} {things}.",
         param=param,
         code="request_too_complex",
     )

@@ -1,4 +1,4 @@
-"""Connections: what is remembered of each, and how many there may be."""
+"""Connections: their shared state, and how many there may be."""
 
 import resource
 from collections import Counter
@@ -91,7 +91,7 @@ class Connections:
                 del self._of[bucket]
 
     def _bucket(self, peer: str | None) -> str | None:
-        """Return what a connection counts for, or None if for nothing but the total."""
+        """Return the address or network that a connection counts for, or None if only the total counts."""
         if self.limits is None or peer is None:
             return None
         if (

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def middleware(app: ASGIApp) -> ASGIApp:
-    """Take a client who leaves in the middle of its own request for one who left, not for a mistake of the relay."""
+    """Report a client that leaves in the middle of its request as a disconnect, not as an error of the relay."""
 
     async def disconnect_aware(scope: Scope, receive: Receive, send: Send) -> None:
         awaited = True
@@ -22,7 +22,7 @@ def middleware(app: ASGIApp) -> ASGIApp:
             nonlocal awaited
             message = await receive()
             if awaited and message["type"] == "http.disconnect":
-                raise ClientDisconnectedError("The client closed the connection before its request was whole.")
+                raise ClientDisconnectedError("The client closed the connection before its request was complete.")
             awaited = awaited and bool(message.get("more_body"))
             return message
 

@@ -1,4 +1,4 @@
-"""The server's end: what is being answered gets its time, then it is told, and only then does the server stop.
+"""Graceful shutdown: running answers get a grace period, then an error, and then the server stops.
 
 uvicorn closes its port as soon as it hears a signal. So its signal handlers are put off: until all answers are over,
 new requests are still taken, and told to go elsewhere.
@@ -46,7 +46,7 @@ def is_draining(request: Request[Any, Any, Any]) -> bool:
 
 
 class Draining(InitPlugin):
-    """Keeps the server until its answers are over.
+    """Delays the server's end until its answers are complete.
 
     Args:
         grace_period: Seconds that running answers get.
@@ -167,7 +167,7 @@ class _Answer:
         self.interrupted = False
 
     def interrupt(self) -> asyncio.Task[Any]:
-        """Stop it, unless it is only being sent."""
+        """Stop the answer, unless it is complete and only being sent."""
         assert self._task is not None  # noqa: S101 - a request is always served by a task
         if self._context.streams is not False and not self.interrupted:
             self.interrupted = True
@@ -175,7 +175,7 @@ class _Answer:
         return self._task
 
     async def send_error(self, send: Send, dialect: Dialect) -> None:
-        """Tell its client, in the way that is still open.
+        """Report the error to the client: as a response, or inside its stream.
 
         Raises:
             UnavailableError: Nothing has been sent, so that this can be the answer.
@@ -194,5 +194,8 @@ class _Answer:
 
 def _refusal() -> UnavailableError:
     return UnavailableError(
-        "The relay is stopping; ask again.", code="shutting_down", retry_after=_RETRY_AFTER, should_retry=True
+        "The relay is shutting down. Please try again.",
+        code="shutting_down",
+        retry_after=_RETRY_AFTER,
+        should_retry=True,
     )

@@ -1,9 +1,7 @@
 """Strict, one-pass decoding of request bodies, with errors in OpenAI's words."""
 
 import codecs
-import itertools
-import re
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from typing import Any, ClassVar, TypeVar
 
 import msgspec
@@ -13,19 +11,11 @@ from litestar.dto.data_structures import DTOFieldDefinition
 from litestar.openapi.spec import Reference, Schema
 from litestar.typing import FieldDefinition
 
-from claude_relay.errors import InvalidRequestError, missing
+from claude_relay.engine import surrogates
+from claude_relay.errors import InvalidRequestError
+from claude_relay.web.validation_errors import to_invalid_request
 
 T = TypeVar("T")
-
-_PATH = re.compile(r"^(?:key in )?\$\.?(?P<path>.*)`$")
-_HIGH, _LOW = rb"[89abAB][0-9a-fA-F]{2}", rb"[c-fC-F][0-9a-fA-F]{2}"
-_LONE_SURROGATE = re.compile(rb"u(?<=\\u)[dD](?:%b(?!\\u[dD]%b)|(?<!\\u[dD]%b\\u[dD])%b)" % (_HIGH, _LOW, _HIGH, _LOW))
-"""An escape, less its backslash, that stands for half a character and has not the other half beside it."""
-_MOST_SURROGATES = 1000
-_STEP = 1024 * 1024
-"""Bytes that are searched without a break."""
-_PAIR = len(rb"\ud83d\ude00")
-_MISSING = re.compile(r"missing required field `(?P<name>[^`]+)`")
 
 
 class WireDTO(AbstractDTO[T]):
@@ -79,13 +69,22 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     try:
         return lenient(decoder, body)
     except msgspec.ValidationError as error:
-        raise _to_invalid_request(str(error)) from None
+        raise to_invalid_request(str(error), decoder.type) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidRequestError(f"The body is not valid JSON: {error}", code="invalid_json") from None
+        raise InvalidRequestError(
+            f"We could not parse the JSON body of your request: {_reason(error)}.", code="invalid_json"
+        ) from None
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    what = str(error).removeprefix("JSON is malformed: ")
+    return what[:1].lower() + what[1:]
 
 
 def lenient(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
-    """Decode a body, with U+FFFD for each half of a character, which clients make when they cut a text.
+    """Decode a body, with U+FFFD for each lone surrogate; clients make them when they cut a text.
 
     A byte order mark at its start, which some editors and shells write, is passed over.
 
@@ -98,35 +97,6 @@ def lenient(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     except msgspec.ValidationError:
         raise
     except msgspec.DecodeError:
-        if (mended := _without_lone_surrogates(body)) == body:
+        if (mended := surrogates.without_lone(body)) == body:
             raise
         return decoder.decode(mended)
-
-
-def _without_lone_surrogates(body: bytes) -> bytes:
-    """Return a body with U+FFFD for the first halves of characters in it."""
-    pieces, done = [], 0
-    for start, end in itertools.islice(_lone_surrogates(body), _MOST_SURROGATES):
-        before = body[done:start]
-        # a backslash that is escaped itself begins no escape
-        is_escape = (len(before) - len(before.rstrip(b"\\"))) % 2 == 1
-        pieces += [before, b"ufffd" if is_escape else body[start:end]]
-        done = end
-    return b"".join((*pieces, body[done:]))
-
-
-def _lone_surrogates(body: bytes) -> Iterator[tuple[int, int]]:
-    for start in range(0, len(body), _STEP):
-        end = start + _STEP
-        yield from (found.span() for found in _LONE_SURROGATE.finditer(body, start, end + _PAIR) if found.start() < end)
-
-
-def _to_invalid_request(text: str) -> InvalidRequestError:
-    """Turn msgspec's ``... - at `$.messages[0].content` `` into a message and a ``param``."""
-    what, _, where = text.rpartition(" - at `")
-    found = _PATH.match(where)
-    what, path = (what, found["path"]) if found else (text, "")
-    if lacking := _MISSING.search(what):
-        return missing(f"{path}.{lacking['name']}".lstrip("."))
-    subject = f"Invalid value for '{path}': " if path else "Invalid body: "
-    return InvalidRequestError(f"{subject}{what[:1].lower()}{what[1:]}.", param=path or None, code="invalid_value")

@@ -15,21 +15,21 @@ from claude_relay.web.dialect import dialect_of
 
 _log = logging.getLogger(__name__)
 
-INTERNAL = "The relay made a mistake; its log tells more under this request's x-request-id."
+INTERNAL = (
+    "The server had an error while processing your request. The relay's log has the details under this request's "
+    "x-request-id."
+)
 """What a client is told of a failure that nobody expected."""
-_TOO_LARGE = "The body is larger than this relay takes; its operator sets the limit with --max-body-size."
-_BY_STATUS: dict[int, type[errors.RelayError]] = {
-    404: errors.NotFoundError,
-    405: errors.MethodNotAllowedError,
-}
+_TOO_LARGE = "The body is larger than this relay allows; its operator sets the limit with --max-body-size."
 
 
-def to_relay_error(exception: Exception, path: str = "") -> errors.RelayError:
-    """Return the relay's own error for any exception; one that nobody expected is logged and told of in one sentence.
+def to_relay_error(exception: Exception, path: str = "", method: str = "") -> errors.RelayError:
+    """Return the relay's own error for any exception. An unexpected one is logged and gets a fixed message.
 
     Args:
         exception: What was raised.
-        path: The path that was asked for.
+        path: The path of the request.
+        method: Its HTTP method.
     """
     match exception:
         case errors.RelayError():
@@ -38,8 +38,10 @@ def to_relay_error(exception: Exception, path: str = "") -> errors.RelayError:
             return errors.InvalidRequestError("A JSON body is required.", code="invalid_json")
         case HTTPException(status_code=413):
             return errors.RequestTooLargeError(_TOO_LARGE)
-        case HTTPException(status_code=status) if status in _BY_STATUS:
-            return _BY_STATUS[status](f"{exception.detail}: {path}")
+        case HTTPException(status_code=404):
+            return errors.NotFoundError(f"Invalid URL ({method} {path})")
+        case HTTPException(status_code=405):
+            return errors.MethodNotAllowedError(f"Not allowed to {method} on {path}.")
         case HTTPException(status_code=status) if status < HTTPStatus.INTERNAL_SERVER_ERROR:
             return errors.InvalidRequestError(exception.detail)
     _log.error("unexpected error", exc_info=exception)
@@ -60,7 +62,7 @@ def headers(error: errors.RelayError) -> dict[str, str]:
 
 def respond(request: Request[Any, Any, Any], exception: Exception) -> Response[Struct]:
     """Answer a request with an error; Litestar calls this for whatever was raised."""
-    error = to_relay_error(exception, request.scope["path"])
+    error = to_relay_error(exception, request.scope["path"], request.method)
     access_log.annotate(request.scope, error=error.code)
     kept = exception.headers if isinstance(exception, HTTPException) and exception.headers else {}
     return Response(

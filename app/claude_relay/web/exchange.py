@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 
 class Line(Protocol):
-    """What an exchange needs of its connection."""
+    """The connection, as an exchange uses it."""
 
     def write(self, data: bytes) -> None:
         """Send bytes of the answer."""
@@ -101,7 +101,7 @@ class Exchange:
     # what comes
 
     def take(self, piece: bytearray) -> None:
-        """Take a piece of the request's body. What comes after the answer is nobody's."""
+        """Take a piece of the request's body; pieces after the answer are dropped."""
         self._expects_continue = False
         if self.is_complete or self._left:
             return

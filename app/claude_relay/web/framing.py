@@ -1,4 +1,4 @@
-"""Where a request ends: bytes become requests, each with its own body and nothing of another's. Pure.
+"""Splits the bytes of a connection into requests, each with its own body. Pure.
 
 Whatever two readers could take for different things is refused, since a proxy before the relay is such a reader.
 """
@@ -20,11 +20,11 @@ _LENGTH = re.compile(rb"[0-9]{1,18}")
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _ONCE = frozenset({b"host", b"content-length", b"transfer-encoding"})
 """Headers of which a second one would make it a matter of taste which of them counts."""
-_NO_UPGRADE = "Only HTTP/1.1 is spoken here: there are no WebSockets and no tunnels."
+_NO_UPGRADE = "Only HTTP/1.1 is supported: no WebSockets, no CONNECT."
 
 
 class Head(Struct, frozen=True):
-    """What comes before a body.
+    """The request line and headers.
 
     Attributes:
         method: Such as ``POST``.
@@ -46,7 +46,7 @@ class Head(Struct, frozen=True):
 
 
 class Boundary(Enum):
-    """What stands between pieces of bodies."""
+    """What separates requests in the list of events."""
 
     END = auto()
     """The request is whole."""
@@ -78,7 +78,7 @@ class RequestReader:
 
     @property
     def is_within_request(self) -> bool:
-        """Whether a request has begun to come and is not whole."""
+        """Whether a request has begun to arrive and is not complete."""
         return self._begun and not self._over
 
     @property
@@ -105,7 +105,7 @@ class RequestReader:
             self._decline()
             return data[offer.args[0] :]
         except httptools.HttpParserError as error:
-            self._refuse(f"This is no HTTP/1.1: {error}.")
+            self._refuse(f"The request is not valid HTTP/1.1: {error}.")
         return data[:0]
 
     def _decline(self) -> None:
@@ -135,7 +135,7 @@ class RequestReader:
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; those that come after a body are nobody's."""
+        """Take a header; trailers after a body are ignored."""
         if self._is_head:
             self._headers.append((name.lower(), value))
             self._size += len(name) + len(value) + 4
@@ -209,7 +209,7 @@ def _checked(headers: list[Header], version: str) -> dict[bytes, bytes]:
         InvalidRequestError: It is not certain how long the request is, or for whom.
     """
     if version not in {"1.1", "1.0"}:
-        raise _invalid(f"HTTP/{version} is not spoken here.")
+        raise _invalid(f"HTTP/{version} is not supported; use HTTP/1.1.")
     once: dict[bytes, bytes] = {}
     for name, value in headers:
         if _CONTROL.search(value):
@@ -235,17 +235,17 @@ def _target(url: bytes, host: bytes) -> tuple[bytes, bytes]:
         InvalidRequestError: The target is none, or for another host than the request.
     """
     if not url.isascii():
-        raise _invalid("The target is not ASCII.")
+        raise _invalid("The target of the request must be ASCII.")
     if url.startswith(b"/") or url == b"*":
         path, _, query = url.partition(b"#")[0].partition(b"?")
         return path, query
     try:
         parsed = httptools.parse_url(url)
     except httptools.HttpParserInvalidURLError:
-        raise _invalid("The target is no path and no URL.") from None
+        raise _invalid("The target of the request is neither a path nor a URL.") from None
     named = parsed.host if parsed.port is None else b"%b:%d" % (parsed.host, parsed.port)
     if host and named.lower() != host.lower():
-        raise _invalid("The target and the header 'host' name different hosts.")
+        raise _invalid("The target of the request and the header 'host' name different hosts.")
     return parsed.path or b"/", parsed.query or b""
 
 

@@ -23,7 +23,7 @@ def install(app: Litestar) -> Litestar:
                 message = {**message, "body": b""}
             await send(message)
 
-        await inside({**scope, "method": HttpMethod.GET} if is_head else scope, receive, sent)
+        await inside({**scope, "method": HttpMethod.GET.value} if is_head else scope, receive, sent)
 
     app.asgi_handler = headed
     return app

@@ -1,4 +1,4 @@
-"""What a family does with its parameters: a table, and what a request gave that has no effect. Pure."""
+"""A family's table of parameters, and which of a request's parameters have no effect. Pure."""
 
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Literal
@@ -70,7 +70,7 @@ def names(parameters: Iterable[Parameter]) -> frozenset[str]:
 def unsupported(
     parameters: Sequence[Parameter], request: Struct, personality: Personality, unknown: Collection[str]
 ) -> tuple[str, ...]:
-    """Return the names of what was given and has no effect.
+    """Return the names of the request's parameters that have no effect.
 
     Args:
         parameters: The family's.
@@ -85,7 +85,7 @@ def unsupported(
     for parameter in given:
         if _support(parameter, personality) == "refused":
             raise InvalidRequestError(
-                f"'{parameter.name}' is not supported: {parameter.meaning}",
+                f"Unsupported parameter: '{parameter.name}' is not supported. {parameter.meaning}",
                 param=parameter.name,
                 code="unsupported_parameter",
             )

@@ -1,4 +1,4 @@
-"""What an application has that is the relay alone: errors, CORS and documentation for every path."""
+"""Errors, CORS and documentation for every path, for an application that has only the relay."""
 
 from litestar.config.app import AppConfig
 from litestar.config.cors import CORSConfig

@@ -100,7 +100,7 @@ class BoundedProtocol(asyncio.Protocol):
             self._expect_more()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        """Tell whoever answers that nobody is there any more."""
+        """Tell the running answer that the client is gone."""
         self._server.connections.discard(self)
         self._connections.remove(self._address)
         for timer in (self._stall, self._wait, self._probe):
@@ -124,7 +124,7 @@ class BoundedProtocol(asyncio.Protocol):
         self._expect_more(has_come=bool(events))
 
     def eof_received(self) -> bool:
-        """Keep a connection whose client says nothing more, and may be gone, while an answer is due."""
+        """Keep the connection while an answer is due, although the client sends nothing more and may be gone."""
         if self._exchange is None or not self._exchange.is_whole:
             self._flush()
             return False
@@ -236,7 +236,7 @@ class BoundedProtocol(asyncio.Protocol):
 
     @property
     def _is_owed(self) -> bool:
-        """Whether an answer is due to something that has come."""
+        """Whether a request that has arrived still needs an answer."""
         return any(isinstance(event, Boundary | RelayError) for event in self._ahead)
 
     def _hand_on(self, event: Event) -> None:
@@ -283,7 +283,7 @@ class BoundedProtocol(asyncio.Protocol):
         self._server.tasks.add(task)
 
     def _refuse(self, error: RelayError) -> None:
-        """Tell why nothing more is read, unless that would be taken for a part of an answer, or for another's."""
+        """Send an error, unless it could be read as part of an answer or as the answer to another request."""
         if self._exchange is None or not self._exchange.has_begun:
             self.write(refusal(error, dialect_at(self._config.loaded_app, self._reader.path)))
         self.close()
@@ -314,7 +314,9 @@ class BoundedProtocol(asyncio.Protocol):
             # a browser opens connections that it may need, and is not told anything on them
             self.close()
         else:
-            self._refuse(RequestTimeoutError(f"Nothing more of the request came for {LONGEST_WAIT:g} seconds."))
+            self._refuse(
+                RequestTimeoutError(f"The rest of the request did not arrive within {LONGEST_WAIT:g} seconds.")
+            )
 
     def _give_up_on_the_answer(self) -> None:
         if self._exchange is not None and not self._exchange.is_complete:

@@ -1,4 +1,4 @@
-"""Watches the event loop: while something keeps it busy nothing is served, so it is told what, and where.
+"""Watches the event loop, and logs where the code is when something blocks it.
 
 A thread looks on, since a loop that is busy can tell nothing. It says where in the code the loop is, never with what.
 """
@@ -42,7 +42,7 @@ class LoopHealth(Struct, frozen=True):
 
 
 class Watchdog(InitPlugin):
-    """Looks on while an application runs."""
+    """Measures the delay of the loop while an application runs."""
 
     def __init__(self) -> None:
         self._stalls = 0
@@ -84,10 +84,10 @@ class Watchdog(InitPlugin):
         self._due, self._cpu, self._where = now + _BEAT, cpu, ""
         self._beating = loop.call_later(_BEAT, self._beat, loop)
 
-    def _look_on(self, watched: int) -> None:
+    def _look_on(self, thread: int) -> None:
         while not self._over.wait(_BEAT):
             if time.monotonic() > self._due + LAG / 2:
-                self._where = _place(sys._current_frames().get(watched))  # noqa: SLF001 - there is no other way
+                self._where = _place(sys._current_frames().get(thread))  # noqa: SLF001 - there is no other way
 
     def _count(self, lag: float) -> None:
         self._stalls += 1

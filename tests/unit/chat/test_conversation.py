@@ -185,6 +185,19 @@ def test_a_result_of_a_call_that_was_not_made_is_refused(call_id: str) -> None:
     assert (error.status, error.param) == (400, "messages[2].tool_call_id")
 
 
+def test_what_is_wrong_with_calls_is_told_in_openais_words_with_the_calls() -> None:
+    call = assistant(None, tool_calls=[{"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}])
+
+    assert refused(user("?"), call, user("!")).message == (
+        "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'. "
+        "The following tool_call_ids did not have response messages: a"
+    )
+    assert refused(user("?"), {"role": "tool", "tool_call_id": "b", "content": "5"}).message == (
+        "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with 'tool_calls'. "
+        "The following call was not made before, or has a result already: 'b'"
+    )
+
+
 def test_a_result_cannot_come_before_its_call() -> None:
     assert refused(user("a"), RESULT, assistant(tool_calls=[CALL])).param == "messages[1].tool_call_id"
 

@@ -19,7 +19,6 @@ def read(raw: str, *cuts: int) -> tuple[list[str], str]:
     return told, reader.flush()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("expected", "described"), [("", {}), ("A patch.", {"description": "A patch."})])
 def test_a_tool_that_takes_text_has_one_argument(expected: str, described: dict[str, str]) -> None:
     tool = text_tool("edit", "Edits.", expected)
@@ -29,6 +28,7 @@ def test_a_tool_that_takes_text_has_one_argument(expected: str, described: dict[
     assert tool.schema["required"] == list(with_input("text"))
 
 
+@pytest.mark.slow
 @given(st.text(), st.booleans(), st.lists(st.integers(0, 80)))
 def test_the_text_is_the_same_wherever_its_json_is_cut(text: str, ascii_only: bool, cuts: list[int]) -> None:
     told, rest = read(json.dumps({"input": text}, ensure_ascii=ascii_only), *cuts)

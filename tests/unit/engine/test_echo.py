@@ -87,6 +87,7 @@ async def test_stop_says_why_the_answer_ends(stop: StopReason) -> None:
     assert end.stop == stop
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 @pytest.mark.parametrize("script", ["delay=0.05", "interval=0.05"])
 async def test_waiting_takes_as_long_as_it_was_told(script: str) -> None:
@@ -199,7 +200,7 @@ async def test_a_stop_sequence_ends_the_answer_even_across_words(stop: str, expe
 
 @pytest.mark.anyio
 async def test_json_is_checked_like_any_runners() -> None:
-    output = JsonOutput({"type": "object"}, constrained=True)
+    output = JsonOutput({"type": "object"}, {"type": "object"})
 
     assert spoken(await wished('{"a": 1}', output=output)) == '{"a": 1}'
     with pytest.raises(errors.UpstreamError, match="fits the schema"):

@@ -64,7 +64,7 @@ def test_the_scheme_of_a_link_may_be_upper_case() -> None:
         pytest.param("data:image/bmp;base64,aGk=", "image/bmp", id="a type that the upstream does not take"),
         pytest.param("data:image/svg+xml,<svg/>", "image/svg+xml", id="a drawing"),
         pytest.param("data:application/pdf;base64,aGk=", "application/pdf", id="no image"),
-        pytest.param("data:;base64,aGk=", "nothing", id="no type"),
+        pytest.param("data:;base64,aGk=", "not given", id="no type"),
         pytest.param("data:image/png;base64,a", "base64", id="broken base64"),
         pytest.param("data:image/png;base64,a$b=", "base64", id="not base64"),
         pytest.param("data:image/png;base64,é", "base64", id="not even ASCII"),

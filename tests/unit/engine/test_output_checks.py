@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterable
+from typing import Any
 
 import anyio
 import pytest
@@ -134,22 +135,22 @@ def test_a_long_answer_with_stop_sequences_is_not_held_back() -> None:
 # --- JSON ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("constrained", [True, False])
-def test_json_that_fits_passes_as_it_was_streamed(constrained: bool) -> None:
+@pytest.mark.parametrize("format_", [NAMED, None])
+def test_json_that_fits_passes_as_it_was_streamed(format_: dict[str, Any] | None) -> None:
     events = [*text('{"na', 'me":"Bob"}'), END]
 
-    assert finished(events, output=JsonOutput(NAMED, constrained)) == events
+    assert finished(events, output=JsonOutput(NAMED, format_)) == events
 
 
 def test_what_is_not_the_json_it_had_to_be_is_an_error_and_not_an_answer() -> None:
     with pytest.raises(UpstreamError) as raised:
-        finished([*text("Sure! ", "Here it is:"), END], output=JsonOutput(NAMED, constrained=True))
+        finished([*text("Sure! ", "Here it is:"), END], output=JsonOutput(NAMED, NAMED))
 
     assert raised.value.code == "invalid_structured_output"
 
 
 def test_json_is_held_against_its_schema_up_to_the_stop_sequence() -> None:
-    output = JsonOutput(NAMED, constrained=True)
+    output = JsonOutput(NAMED, NAMED)
 
     assert said(finished(text('{"name":', '"Bob"} STOP'), "STOP", output=output)) == '{"name":"Bob"} '
     with pytest.raises(UpstreamError):
@@ -160,4 +161,4 @@ def test_json_is_held_against_its_schema_up_to_the_stop_sequence() -> None:
 def test_an_answer_that_was_cut_off_is_not_held_against_its_schema(stop: StopReason) -> None:
     events = [*text('{"na'), RunEnd(stop, Usage())]
 
-    assert finished(events, output=JsonOutput(NAMED, constrained=True)) == events
+    assert finished(events, output=JsonOutput(NAMED, NAMED)) == events

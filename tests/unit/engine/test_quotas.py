@@ -67,7 +67,7 @@ def test_what_goes_beyond_a_minutes_requests_is_refused_until_the_oldest_is_a_mi
 
     error = refusal(quotas)
     assert (error.status, error.code, error.retry_after) == (429, "rate_limit_exceeded", 10.0)
-    assert "2 requests in a minute" in error.message
+    assert "2 requests per minute" in error.message
 
     clock.now += 9.9
     refusal(quotas)
@@ -132,7 +132,7 @@ def test_who_has_spent_a_days_money_is_refused_until_midnight(clock: Clock) -> N
     error = broke(quotas)
     assert (error.status, error.type, error.code) == (429, "insufficient_quota", "insufficient_quota")
     assert (error.retry_after, error.should_retry) == (DAY / 2, False)
-    assert "today's 1 US dollars" in error.message
+    assert "quota: 1 US dollars a day" in error.message
 
     clock.now = MIDNIGHT + DAY - 0.1
     broke(quotas)

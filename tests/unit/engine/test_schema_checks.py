@@ -32,7 +32,7 @@ RECURSIVE: Schema = {
 
 
 def output(schema: Schema) -> JsonOutput:
-    return JsonOutput(schema, constrained=True)
+    return JsonOutput(schema, schema)
 
 
 def nested(depth: int, innermost: str) -> str:
@@ -76,13 +76,13 @@ async def test_what_fits_passes(text: str, schema: Schema) -> None:
 
 
 BAD: dict[str, tuple[str, Schema, str]] = {
-    "words": ("Sure! Here it is:", {}, "it is no JSON"),
-    "words for a pattern": ("Sure!", {"pattern": "a"}, "it is no JSON"),
+    "words": ("Sure! Here it is:", {}, "it is not JSON"),
+    "words for a pattern": ("Sure!", {"pattern": "a"}, "it is not JSON"),
     "nested too deeply": (nested(10_000, "null"), RECURSIVE, "nested too deeply"),
     "a megabyte of depth": ("[" * 1_000_000, {}, "nested too deeply"),
     "a wrong type": ('{"name":5}', {"properties": {"name": {"type": "string"}}}, "$.name: 5 is not"),
     "a missing field": ("{}", {"required": ["name"]}, "name"),
-    "a pattern": ('"' + "a" * 100_000 + '!"', {"pattern": "^(a+)+$"}, "does not match its pattern"),
+    "a pattern": ('"' + "a" * 100_000 + '!"', {"pattern": "^(a+)+$"}, "does not match its 'pattern'"),
     "a long list": ('{"name":[' + '"x",' * 10_000 + '"x"]}', {"properties": {"name": {"type": "string"}}}, "$.name"),
     "recursive": (nested(40, "5"), RECURSIVE, "a part of it does not fit"),
 }
@@ -137,7 +137,7 @@ async def test_the_working_directory_has_no_say_in_what_the_check_is(
 
 
 @pytest.mark.parametrize(
-    ("text", "last"), [('"a"', None), ("5", "$: 5 is not"), ("?", "it is no JSON")], ids=["good", "bad", "no JSON"]
+    ("text", "last"), [('"a"', None), ("5", "$: 5 is not"), ("?", "it is not JSON")], ids=["good", "bad", "no JSON"]
 )
 async def test_the_last_line_of_a_check_is_its_verdict(text: str, last: str | None) -> None:
     out = io.BytesIO()

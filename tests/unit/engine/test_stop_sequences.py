@@ -59,6 +59,7 @@ def test_nothing_is_held_back_that_cannot_become_a_stop() -> None:
     assert sequences.flush() == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(20))
 def test_stop_sequences_are_found_wherever_a_plain_search_finds_them(seed: int) -> None:
     choices = random.Random(seed)
@@ -76,6 +77,7 @@ def test_stop_sequences_are_found_wherever_a_plain_search_finds_them(seed: int) 
         assert shown == (text[: min(ends)[1]] if ends else text)
 
 
+@pytest.mark.slow
 def test_beginnings_of_stop_sequences_are_not_looked_at_again_and_again() -> None:
     stops = ("a" * 999 + "b", *("a" * 500 + "c" * 498 + f"{number:02}" for number in range(63)))
     looking = StopSequences(stops)

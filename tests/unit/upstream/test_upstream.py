@@ -52,6 +52,7 @@ def server() -> Iterator[FakeUpstream]:
 def upstream(server: FakeUpstream) -> FakeUpstream:
     server.clear()
     server.default = text()
+    server.strict = False
     return server
 
 
@@ -353,3 +354,32 @@ def test_refuses_a_body_that_is_no_object(upstream: FakeUpstream, client: httpx.
     assert response.status_code == 400
     assert upstream.wait_for(1)[0].body is None
     assert post(client, stream=False).json()["content"][0]["text"] == "kept"
+
+
+def test_a_strict_one_refuses_what_the_api_refuses(upstream: FakeUpstream, client: httpx.Client) -> None:
+    upstream.strict = True
+    upstream.replies(text("kept"))
+    refused = post(client, content=" ")
+    reason = "messages: text content blocks must contain non-whitespace text"
+    assert refused.status_code == 400
+    assert refused.json()["error"] == {"type": "invalid_request_error", "message": reason}
+    assert upstream.refusals == [reason]
+    assert post(client, stream=False).json()["content"][0]["text"] == "kept"
+    assert upstream.refusals == [reason]
+    upstream.clear()
+    assert upstream.refusals == []
+
+
+@pytest.mark.parametrize(
+    "content", [b"{", rb'{"model": "claude-test", "messages": [{"role": "user", "content": "\ud83d"}]}']
+)
+def test_a_strict_one_refuses_what_is_no_json(upstream: FakeUpstream, client: httpx.Client, content: bytes) -> None:
+    upstream.strict = True
+    response = client.post("/v1/messages", content=content)
+    assert response.status_code == 400
+    assert upstream.refusals == [response.json()["error"]["message"]]
+
+
+def test_a_lenient_one_takes_everything(upstream: FakeUpstream, client: httpx.Client) -> None:
+    assert post(client, content="").status_code == 200
+    assert upstream.refusals == []

@@ -13,8 +13,9 @@ from litestar.params import JSONBody
 from litestar.testing import TestClient, create_test_client
 from msgspec import Meta, Struct
 
+from claude_relay.engine import surrogates
 from claude_relay.errors import InvalidRequestError
-from claude_relay.web import dto, errors
+from claude_relay.web import errors
 from claude_relay.web.controller import WireController
 from claude_relay.web.dto import decode, lenient
 
@@ -79,7 +80,6 @@ def test_a_bad_value_is_told_by_its_path(body: object, param: str) -> None:
     error = refused(body)
 
     assert (error.param, error.code) == (param, "invalid_value")
-    assert f"'{param}'" in error.message
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_body_that_is_no_object_has_no_parameter_at_fault(body: object) -> Non
     error = refused(body)
 
     assert (error.param, error.code) == (None, "invalid_value")
-    assert error.message.startswith("Invalid body: expected `object`, got ")
+    assert error.message.startswith("Invalid type for the body: expected an object, but got ")
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_a_body_that_is_no_json_is_refused_as_such(body: bytes) -> None:
     error = refused(body)
 
     assert (error.status, error.param, error.code) == (400, None, "invalid_json")
-    assert error.message.startswith("The body is not valid JSON: ")
+    assert error.message.startswith("We could not parse the JSON body of your request: ")
 
 
 def test_a_value_that_looks_like_a_path_is_not_taken_for_one() -> None:
@@ -204,7 +204,7 @@ def test_structs_keep_their_names_and_unions_in_the_schema(client: TestClient[An
         (rb"\\\ud83d\\ud83d", "\\\ufffd\\ud83d"),
     ],
 )
-def test_halves_of_characters_are_what_clients_make_by_cutting_texts(text: bytes, read: str) -> None:
+def test_lone_surrogates_are_what_clients_make_by_cutting_texts(text: bytes, read: str) -> None:
     assert lenient(msgspec.json.Decoder(str), b'"' + text + b'"') == read
 
 
@@ -217,7 +217,7 @@ LONG = {
 
 
 @pytest.mark.parametrize("body", LONG.values(), ids=LONG.keys())
-def test_halves_of_characters_are_looked_for_once(body: bytes) -> None:
+def test_lone_surrogates_are_looked_for_once(body: bytes) -> None:
     began = time.process_time()
     with contextlib.suppress(msgspec.DecodeError):
         assert lenient(msgspec.json.Decoder(str), body).endswith("\ufffd")
@@ -226,8 +226,8 @@ def test_halves_of_characters_are_looked_for_once(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("step", range(1, 15))
-def test_halves_of_characters_are_found_wherever_the_search_pauses(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dto, "_STEP", step)
+def test_lone_surrogates_are_found_wherever_the_search_pauses(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(surrogates, "_STEP", step)
     text = rb'"\ud83d\ude00\\ud83da\\\ud83db\ud83d"'
 
     assert lenient(msgspec.json.Decoder(str), text) == "😀\\ud83da\\\ufffdb\ufffd"

@@ -94,7 +94,13 @@ def test_exceptions_of_the_framework_are_understood(exception: Exception, status
 
 
 def test_a_path_that_does_not_exist_is_named() -> None:
-    assert "/v1/nowhere" in to_relay_error(NotFoundException(), "/v1/nowhere").message
+    assert to_relay_error(NotFoundException(), "/v1/nowhere", "GET").message == "Invalid URL (GET /v1/nowhere)"
+
+
+def test_a_method_that_a_path_does_not_have_is_named() -> None:
+    error = to_relay_error(MethodNotAllowedException(), "/v1/models", "PUT")
+
+    assert error.message == "Not allowed to PUT on /v1/models."
 
 
 @pytest.mark.parametrize(

@@ -230,6 +230,7 @@ async def received(frames: Frames, keep_alive: float, closing: Closing | None = 
     return client.body
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_a_silent_stream_shows_life_by_a_comment_again_and_again() -> None:
     body = await received(slow(0.12, 0), 0.03)
@@ -238,6 +239,7 @@ async def test_a_silent_stream_shows_life_by_a_comment_again_and_again() -> None
     assert body[-2:] == [frame(Piece("a"))] * 2
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_silence_between_events_is_bridged_too() -> None:
     body = await received(slow(0, 0.08, 0), 0.03)
@@ -246,6 +248,7 @@ async def test_silence_between_events_is_bridged_too() -> None:
     assert COMMENT in body[1:-2]
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_a_stream_that_speaks_often_enough_has_no_comments() -> None:
     body = await received(slow(*[0.01] * 10), 2)
@@ -253,6 +256,7 @@ async def test_a_stream_that_speaks_often_enough_has_no_comments() -> None:
     assert body == [frame(Piece("a"))] * 10
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_after_the_last_event_nothing_is_sent_however_long_the_clean_up_takes() -> None:
     class Slow(Closing):
@@ -266,6 +270,7 @@ async def test_after_the_last_event_nothing_is_sent_however_long_the_clean_up_ta
     assert body[-1] == frame(Piece("a"))
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_a_comment_never_comes_before_the_response_has_begun() -> None:
     closing = Closing()

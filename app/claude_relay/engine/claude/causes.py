@@ -1,4 +1,4 @@
-"""What the log may repeat of texts that can hold a client's words: the known names of what can be mended. Pure."""
+"""Finds known names of causes in texts that may contain a client's words and must not be logged. Pure."""
 
 _NAMES = (
     *("ECONNREFUSED", "ECONNRESET", "ENOTFOUND", "ETIMEDOUT", "EAI_AGAIN", "ConnectionRefused", "FailedToOpenSocket"),
@@ -13,7 +13,7 @@ _NAMES = (
 
 
 def causes(text: str) -> str:
-    """Return the names that stand in a text, ``-`` if there are none.
+    """Return the known names in a text, ``-`` if there are none.
 
     Args:
         text: What the CLI, or the upstream through it, says.

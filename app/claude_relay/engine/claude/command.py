@@ -117,12 +117,12 @@ def takes_client_composed(installation: Installation) -> bool:
 
 
 def ties_turns(installation: Installation) -> bool:
-    """Whether the CLI is known to tell which lines a turn is for; of a newer one the self-test finds out."""
+    """Whether the CLI is known to name the lines of each turn; for newer versions the self-test finds out."""
     return CLIENT_COMPOSED_SINCE <= installation.version <= _TRIED_UNTIL
 
 
 def proves_reset(installation: Installation) -> bool:
-    """Whether the CLI can tell, without asking the upstream, what it would send along with its next request."""
+    """Whether the CLI can report, without an upstream request, what its next request would contain."""
     return installation.version >= CLIENT_COMPOSED_SINCE
 
 

@@ -26,7 +26,7 @@ _EVERYTHING_UNSET = dict.fromkeys(
 
 
 def initial(request: RunRequest) -> dict[str, Any]:
-    """Return the fields of ``initialize``, which counts only once in the life of a process.
+    """Return the fields of ``initialize``, of which only the first one in a process's life has an effect.
 
     In ``chat`` the caller's words are the whole system prompt, in ``agent`` they follow Claude Code's own.
     """
@@ -62,7 +62,7 @@ def defaults(model: str, personality: Personality) -> dict[str, Any]:
 
 
 def blocked(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return flag settings with which the CLI asks nothing more."""
+    """Return flag settings with which the CLI sends no further upstream request."""
     return {**settings, "env": {**settings["env"], **BLOCKED}}
 
 
@@ -113,6 +113,6 @@ def _chosen(choice: ToolChoice) -> dict[str, Any]:
 
 
 def _formatted(request: RunRequest) -> dict[str, Any]:
-    if request.output is None or not request.output.constrained:
+    if request.output is None or request.output.format is None:
         return {}
-    return {"output_config": {"format": {"type": "json_schema", "schema": request.output.schema}}}
+    return {"output_config": {"format": {"type": "json_schema", "schema": request.output.format}}}

@@ -1,4 +1,4 @@
-"""The line to one Claude Code process: lines are written and read, and what the CLI asks of the relay is answered.
+"""The control channel of one Claude Code process: writes and reads lines, and answers the CLI's control requests.
 
 Lines are read by whoever waits for them, so there is never more than one reader and no queue in between.
 """
@@ -23,7 +23,7 @@ _MOST_NOISE = 100
 
 
 class ProcessGoneError(UpstreamError):
-    """The process has ended, and nobody asked it to.
+    """The process has ended unexpectedly.
 
     Attributes:
         last_words: What it said last, for the operator.
@@ -34,7 +34,7 @@ class ProcessGoneError(UpstreamError):
 
 
 class ControlChannel:
-    """Speaks with a process.
+    """Writes lines to a process and reads its lines.
 
     Args:
         process: The child.
@@ -67,7 +67,7 @@ class ControlChannel:
             raise await self._gone() from None
 
     async def read(self) -> wire.Line:
-        """Return the next line that is no question of the CLI's; those are answered.
+        """Return the next line that is not a control request of the CLI; control requests are answered.
 
         Raises:
             ProcessGoneError: The process has ended.
@@ -86,7 +86,9 @@ class ControlChannel:
                 return wire.decode(raw)
             except msgspec.DecodeError:
                 _log.warning("claude[%d] wrote %d bytes that are no JSON line", self._process.pid, len(raw))
-        raise UpstreamError("Claude Code writes what cannot be read.", code="claude_unreadable")
+                if wire.must_be_read(raw):
+                    break
+        raise UpstreamError("Claude Code writes lines that are not JSON.", code="claude_unreadable")
 
     def _answer(self, request_id: str, question: wire.ControlQuestion) -> wire.Outgoing:
         """The CLI waits for an answer to whatever it asks, so everything gets one."""
@@ -106,6 +108,6 @@ class ControlChannel:
         if not self._process.dismissed and not self._end_logged:
             _log.error("claude[%d] ended unexpectedly, with code %s; its last output: %s", pid, code, shown)
             self._end_logged = True
-        gone = ProcessGoneError("Claude Code ended before its answer was complete; the relay's log tells more.")
+        gone = ProcessGoneError("Claude Code ended before its answer was complete; the relay's log has the details.")
         gone.last_words = shown
         return gone

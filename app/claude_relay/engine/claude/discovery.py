@@ -26,7 +26,7 @@ Identity = tuple[int, ...]
 
 
 class Installation(Struct, frozen=True):
-    """A CLI that answered.
+    """A CLI that was found and told its version.
 
     Attributes:
         path: Its executable.
@@ -111,7 +111,7 @@ def discover(claude_path: str | None, environ: Mapping[str, str]) -> Installatio
 
 
 def identity_of(path: str) -> Identity | None:
-    """Return what tells a file from the next one under the same name, or None if there is none."""
+    """Return what distinguishes a file from a later one of the same name, or None if there is no file."""
     try:
         found = os.stat(path)  # noqa: PTH116 - asked for each process that is started
     except OSError:
@@ -154,6 +154,6 @@ def read_version(path: str, environ: Mapping[str, str] | None = None) -> tuple[i
         raise UnavailableError(f"{path} does not run: {error}. {REMEDY}", code="claude_not_found") from None
     found = re.search(r"(\d+)\.(\d+)\.(\d+)", ran.stdout)
     if ran.returncode != 0 or found is None:
-        raise UnavailableError(f"{path} --version did not tell a version. {REMEDY}", code="claude_not_found")
+        raise UnavailableError(f"{path} --version did not print a version. {REMEDY}", code="claude_not_found")
     major, minor, patch = map(int, found.groups())
     return major, minor, patch

@@ -24,6 +24,6 @@ def without_refused(request: RunRequest, error: RelayError) -> tuple[str | None,
     for name in _SAMPLING:
         if getattr(request.sampling, name) is not None and name in error.message:
             return name, replace(request, sampling=replace(request.sampling, **{name: None}))
-    if request.output is not None and request.output.constrained:
-        return None, replace(request, output=replace(request.output, constrained=False))
+    if request.output is not None and request.output.format is not None:
+        return None, replace(request, output=replace(request.output, format=None))
     return None, None

@@ -8,7 +8,7 @@ from claude_relay.engine.vocabulary import RunRequest
 
 
 class SingleRequestGuard:
-    """What is known of the guard around one turn.
+    """The state of the guard for one turn.
 
     Args:
         limited: Whether the answer may end at a token limit, where the CLI would go on by itself.
@@ -30,7 +30,7 @@ class SingleRequestGuard:
 
     @classmethod
     def for_request(cls, request: RunRequest) -> "SingleRequestGuard":
-        """Return the guard for a question. An agent goes on for good reasons, and so does an answer taken by a tool."""
+        """Return the guard for a question. An agent has none; an answer that a tool takes has none for token limits."""
         if request.personality == "agent":
             return cls()
         limited = request.sampling.max_tokens is not None and not request.answers_by_tool
@@ -38,7 +38,7 @@ class SingleRequestGuard:
         return cls(limited=limited, tools=[*names, ANSWER] if names else [])
 
     def should_engage(self, line: wire.Line) -> bool:
-        """Whether the guard must be closed now: what is being asked already is not touched by it."""
+        """Whether the guard must be engaged now; it does not affect the request that is already sent."""
         if self.engaging is not None:
             return False
         match line:
@@ -48,8 +48,8 @@ class SingleRequestGuard:
                 return bool(self._tools) and name not in self._tools
         return False
 
-    def note(self, line: wire.Line) -> None:
-        """Learn from a line. Their order tells whether the guard was closed before the model stopped."""
+    def observe(self, line: wire.Line) -> None:
+        """Update the state from a line. The order of lines shows whether the guard engaged before the model stopped."""
         match line:
             case wire.ControlResponse(wire.ControlReply(request_id)) if request_id == self.engaging:
                 self._engaged = True

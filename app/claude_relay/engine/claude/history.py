@@ -1,4 +1,4 @@
-"""A conversation into a session: what to set and which lines to write. Pure plans; ``session`` carries them out."""
+"""Plans how a conversation is sent to a session: settings and lines. Pure; ``session`` carries the plans out."""
 
 from typing import Any, Protocol
 

@@ -1,4 +1,4 @@
-"""A tiny upstream on this machine, for the self-test alone: it says what it is told to and keeps what it is sent."""
+"""A small fake upstream on this machine for the self-test: it sends prepared answers and records requests."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ _USAGE = {"input_tokens": 1, "output_tokens": 1}
 
 
 class Loopback:
-    """What the upstream was sent, and what it will say.
+    """The requests that the upstream received, and its next answers.
 
     Attributes:
         url: Where it listens.

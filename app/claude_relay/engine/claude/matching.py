@@ -13,7 +13,7 @@ from claude_relay.settings import Personality
 
 
 class Binding(Struct, frozen=True):
-    """What a process is configured for, once and for its life.
+    """The configuration of a process that never changes.
 
     Attributes:
         caller: Who it works for; nobody else ever gets it.
@@ -39,7 +39,7 @@ class Binding(Struct, frozen=True):
 
 
 class Conversation(Struct, frozen=True):
-    """A conversation in a form that compares.
+    """A conversation in a form that can be compared.
 
     What clients change without meaning it does not count: white space around texts, how the assistant's text is cut
     into pieces, how arguments are written.
@@ -81,7 +81,7 @@ def answered(events: Iterable[Event], tools: Iterable[Tool] = ()) -> Turn | None
 
 
 def _comparable_piece(piece: Piece) -> Any:
-    """Arguments are compared as the JSON they are, in which one is not true."""
+    """Arguments are compared as JSON values: unlike in Python, 1 and true differ."""
     if isinstance(piece, ToolCall):
         try:
             return (piece.id, piece.name, msgspec.json.encode(_whole(piece.arguments), order="deterministic"))
@@ -92,7 +92,7 @@ def _comparable_piece(piece: Piece) -> Any:
 
 
 def _whole(value: Any) -> Any:
-    """Many clients know one kind of number: 1.0 comes back as 1."""
+    """Many clients have only one type of number and send 1.0 back as 1."""
     match value:
         case dict():
             return {name: _whole(item) for name, item in value.items()}

@@ -1,4 +1,4 @@
-"""What a CLI leaves running is found, wherever it went, and ended.
+"""Finds processes that a CLI has left running, and ends them.
 
 An agent's tools may start what outlives their shell, their session and the CLI, and a relay that is killed ends
 nothing. So the environment of every child carries a tag that its own children inherit: which server it descends from,
@@ -32,7 +32,7 @@ Find = Callable[[], list[psutil.Process]]
 
 
 class ProcessTag(Struct, frozen=True):
-    """From whom a process descends.
+    """Which server and which of its children a process descends from.
 
     Attributes:
         namespace: Where the server's process id means anything; a container has its own.
@@ -57,7 +57,7 @@ def tag(child: int) -> ProcessTag:
 
 
 def parse_tag(text: str) -> ProcessTag | None:
-    """Return the tag that was written as text, or None if it is none."""
+    """Return the tag that a text stands for, or None."""
     try:
         namespace, server, started, child = text.split("/")
         return ProcessTag(namespace, int(server), started, int(child))
@@ -66,7 +66,7 @@ def parse_tag(text: str) -> ProcessTag | None:
 
 
 def is_orphan(found: ProcessTag, namespace: str, start: Callable[[int], str | None]) -> bool:
-    """Whether a process is left of a server that is gone; of servers elsewhere nothing is known.
+    """Whether a process's server is gone. Servers in other namespaces of process ids count as alive.
 
     Args:
         found: The tag of the process.
@@ -102,7 +102,7 @@ def end_orphans() -> int:
 
 
 def start_of(pid: int) -> str | None:
-    """Return when a process started, in words that no change of the clock alters; None if there is none that lives."""
+    """Return the start of a process, independent of the clock, or None if no such process runs."""
     try:
         if sys.platform == "linux":
             state, *fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
@@ -114,7 +114,7 @@ def start_of(pid: int) -> str | None:
 
 
 def _end(find: Find) -> int:
-    """Ask, then make: what was found, and what came of it meanwhile."""
+    """Send SIGTERM, then SIGKILL, to the processes that were found and to their new descendants."""
     ended: set[psutil.Process] = set()
     for number in _SIGNALS:
         if not (found := find()):
@@ -157,7 +157,7 @@ def _lives(process: psutil.Process) -> bool:
 
 
 def namespace() -> str:
-    """Return where process ids of this process mean anything; empty where the platform has no such places."""
+    """Return the namespace of this process's ids, empty if the platform has none."""
     try:
         return os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - there is no such file, only a name
     except OSError:

@@ -1,4 +1,4 @@
-"""Who gets which process: conversations that live on, processes to be used again, spares, and fresh ones."""
+"""Which request gets which process: one that holds its conversation, a reset one, a spare, or a new one."""
 
 import asyncio
 import itertools
@@ -157,7 +157,7 @@ class Pool:
             await asyncio.wait(self._ending)
 
     async def checkout(self, request: RunRequest, *, fresh: bool = False) -> Session:
-        """Return a session that nobody else has, ready to be asked.
+        """Return a session for one request alone, ready for its question.
 
         Correctness never depends on what is found: any process can serve any request from the messages it carries.
 
@@ -217,7 +217,7 @@ class Pool:
         task.add_done_callback(self._ending.discard)
 
     def _lost(self, session: Session) -> None:
-        """End a process that waited, and does so no more."""
+        """End an idle process."""
         for spares in self._spares.values():
             for opening in [opening for opening in spares if _opened(opening) is session]:
                 spares.remove(opening)
@@ -247,7 +247,7 @@ class Pool:
         return None
 
     async def _reset_idle(self, request: RunRequest) -> Session | None:
-        """Find a process of the same caller and configuration, and make it forget; if it cannot prove that, it dies."""
+        """Find a process of the same caller and configuration and reset it; end it if it cannot prove the reset."""
         if not self._capabilities().reset or request.personality == "agent":
             return None
         binding = Binding.of(request)
@@ -330,7 +330,7 @@ class Pool:
             raise
 
     def _abandon(self, opening: asyncio.Task[Session]) -> None:
-        """End a process that was ready in the very moment when nobody wanted it any more."""
+        """End a process that became ready after its request was cancelled."""
         if not opening.cancelled() and opening.exception() is None:
             self.retire(opening.result())
 
@@ -350,7 +350,7 @@ class Pool:
                         await asyncio.sleep(_RETRY_DELAY)
 
     async def _reap_idle(self) -> None:
-        """End processes whose next question did not come, and clear up after those that are dead."""
+        """End processes that were idle for too long, and clean up after those that have ended."""
         while True:
             await asyncio.sleep(min(1.0, self._limits.idle_seconds))
             too_old = time.monotonic() - self._limits.idle_seconds
@@ -358,7 +358,7 @@ class Pool:
                 self.retire(session)
 
     async def _probe_idle(self) -> None:
-        """Find those that hang before somebody waits for them."""
+        """Probe the waiting processes, so that those that hang are found before a request needs them."""
         while True:
             await asyncio.sleep(_PROBE_INTERVAL)
             await self.probe(_PROBE_TIMEOUT)

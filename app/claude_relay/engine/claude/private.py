@@ -52,7 +52,7 @@ class PrivateDirectory:
             raise UnavailableError(_no_place(error), code="no_temporary_directory") from None
         return str(path)
 
-    def note(self, pid: int) -> None:
+    def record_child(self, pid: int) -> None:
         """Write down that a process is the relay's."""
         with contextlib.suppress(OSError, UnavailableError):
             Path(self.folder(_CHILDREN), str(pid)).write_text(orphans.start_of(pid) or "", encoding="ascii")
@@ -80,7 +80,7 @@ class PrivateDirectory:
 
 
 def remove_left(environ: Mapping[str, str]) -> int:
-    """Remove what relays that are gone have left, and tell of how many.
+    """Remove the directories of relays that are gone, and return how many there were.
 
     Args:
         environ: The environment of the CLI, as for ``PrivateDirectory``.
@@ -119,7 +119,7 @@ def _directories(parent: str | None) -> Iterator[Path]:
 
 
 def _wrong(path: Path) -> str | None:
-    """Say what keeps a directory from being private, None if nothing does. A link is none, wherever it leads."""
+    """Return why a directory is not private, or None if it is. A link is never private."""
     try:
         found = path.lstat()
     except OSError:

@@ -34,7 +34,7 @@ Sweep = Callable[[int], None]
 
 
 class ChildProcess:
-    """A running child in a process group of its own, spoken to in lines.
+    """A running child in its own process group, which reads and writes lines.
 
     Args:
         process: The child.
@@ -157,7 +157,7 @@ class ChildProcess:
         return None
 
     async def _discard_output(self) -> None:
-        """Read what nobody wanted: until then its pipe stays open. A reader who is at it already does the same."""
+        """Read the rest of the output, since its pipe stays open until then, unless another task already reads it."""
         stdout = self._process.stdout
         assert stdout is not None  # noqa: S101 - spawned with a pipe
         with contextlib.suppress(TimeoutError, RuntimeError):

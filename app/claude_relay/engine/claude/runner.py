@@ -1,4 +1,4 @@
-"""Joins the rooms of this package into a ``ClaudeRunner``."""
+"""The ``ClaudeRunner`` of this package."""
 
 import asyncio
 import itertools
@@ -145,7 +145,7 @@ class ClaudeCodeRunner:
                 dropped = None
 
     async def _require_unasked(self, session: Session, lost: ProcessGoneError) -> None:
-        """A process may have died long ago, while nobody looked; but what has asked is not asked a second time."""
+        """Try again if the process was lost before it asked the upstream; what has asked is not asked a second time."""
         if session.request_sent or session.origin == "started":
             raise lost
         if isinstance(lost, UnresponsiveError):
@@ -184,7 +184,7 @@ class ClaudeCodeRunner:
 
     async def _ask(self, session: Session, request: RunRequest) -> None:
         if request.output is not None:
-            way = "the upstream's own format" if request.output.constrained else "Claude Code's tool"
+            way = "Claude Code's tool" if request.answers_by_tool else "the upstream's own format"
             _log.info("structured output by %s", way)
         await session.ask(request, self._strategy(request.personality))
 
@@ -197,7 +197,7 @@ class ClaudeCodeRunner:
         return history.verbatim if self._settings.history == "verbatim" and personality == "chat" else history.native
 
     async def _installed(self) -> Installation:
-        """Return the CLI that is there now; another one than before has to prove itself first."""
+        """Return the present CLI; if it has changed, processes are used again only after its self-test."""
         found = await self._finder.find()
         if found is not self._installation:
             first, self._installation = self._installation is None, found
@@ -246,7 +246,7 @@ class ClaudeCodeRunner:
             alone=personality == "chat",
             sweep=self._private.sweep,
         )
-        self._private.note(child.pid)
+        self._private.record_child(child.pid)
         return Session(child, personality, settings.model, self._current, self._spend)
 
     def _current(self) -> Capabilities:

@@ -1,4 +1,4 @@
-"""Does what the relay rests on, and nobody documents, still hold with this CLI? Asked offline, at start.
+"""Tests at start, offline, whether this CLI has the undocumented behaviour that the relay relies on.
 
 The real sessions are driven against an upstream on this machine, with a dummy key and an empty home. What fails is
 not used: the relay then still answers everything, only slower.
@@ -33,7 +33,7 @@ _TEXT = {"type": "text", "text": "go"}
 
 
 async def run_self_test(installation: Installation, environ: Mapping[str, str]) -> SelfTestResult:
-    """Try everything once.
+    """Test each behaviour once.
 
     Args:
         installation: The CLI.

@@ -36,13 +36,13 @@ Origin = Literal["reused", "reset", "prewarmed", "started"]
 
 
 class UnresponsiveError(ProcessGoneError):
-    """The process lives, but does not answer."""
+    """The process runs, but does not answer."""
 
     default_code = "claude_unresponsive"
 
 
 class UnsolicitedTurnError(ProcessGoneError):
-    """The process takes a turn that nobody here asked for: its conversation is another one now."""
+    """The process began a turn that the relay did not ask for, so its conversation is no longer the client's."""
 
 
 class Session:
@@ -113,7 +113,7 @@ class Session:
         return str(self._settings["model"])
 
     async def ready(self) -> None:
-        """Wait until the CLI answers at all, which is when its start-up is over.
+        """Wait until the CLI answers a control request, that is, until it has started.
 
         Raises:
             UpstreamError: It ended instead.
@@ -127,7 +127,7 @@ class Session:
         self.origin = origin
 
     def watch(self, ended: Callable[["Session"], None]) -> None:
-        """Read what the idle process says, until it is wanted again.
+        """Read the output of the idle process until it is used again.
 
         Args:
             ended: Is told when the process ends, or takes a turn that nobody asked for.
@@ -136,7 +136,7 @@ class Session:
 
     @property
     def is_watched(self) -> bool:
-        """Whether it waits, and what it says is read."""
+        """Whether the process is idle and its output is read."""
         return self._watching is not None and not self._watching.done()
 
     async def responds(self, within: float) -> bool:
@@ -237,7 +237,7 @@ class Session:
                 raise UpstreamError(f"Claude Code's result could not be read: {reason}", code="claude_unreadable")
             case wire.Result(terminal_reason="blocking_limit") if self._guard.engaging and not self.has_output:
                 self.request_sent = False
-                raise ProcessGoneError("Claude Code was kept from asking at all.")
+                raise ProcessGoneError("Claude Code ended the turn without asking the upstream.")
             case wire.System("status", status="requesting"):
                 self.request_sent = True
             case wire.StreamEvent():
@@ -247,7 +247,7 @@ class Session:
                 self._own = frozenset() if self.in_turn else self._own
                 self.in_turn = False
                 self._account(total)
-        self._guard.note(line)
+        self._guard.observe(line)
         if self._guard.should_engage(line):
             await self._engage_guard()
         return line
@@ -284,7 +284,7 @@ class Session:
                 await self._channel.write(self._channel.request("interrupt"))
 
     def _sign_of_life(self) -> list[wire.Outgoing]:
-        """Ask for what is answered at once, unless the CLI says of each line by itself that it has come."""
+        """Return a control request that is answered at once, unless the CLI confirms each line by itself."""
         tells = self._capabilities.tied_turns and self.binding is not None
         return [] if tells else [self._channel.request("get_binary_version")]
 
@@ -312,7 +312,7 @@ class Session:
         if self._capabilities.tied_turns and not isinstance(line, wire.StreamEvent) and not self._is_own(line):
             # a turn goes on, so that whoever ends the process interrupts it first
             self.in_turn = True
-            raise self._failed(UnsolicitedTurnError("Claude Code took a turn that nobody asked for."))
+            raise self._failed(UnsolicitedTurnError("Claude Code began a turn that the relay did not ask for."))
         return line
 
     def _is_own(self, line: wire.Line) -> bool:
@@ -344,7 +344,9 @@ class Session:
                     case wire.ControlResponse(reply) if reply.request_id == asked.request_id:
                         return
                     case wire.StreamEvent() | wire.Assistant() | wire.Result():
-                        raise self._failed(UnsolicitedTurnError("The agent went on by itself."))
+                        raise self._failed(
+                            UnsolicitedTurnError("The agent began a turn that the relay did not ask for.")
+                        )
 
     async def _watch(self, ended: Callable[["Session"], None]) -> None:
         try:
@@ -366,7 +368,7 @@ class Session:
             self._watching = None
 
     async def _hear(self) -> None:
-        """Wait for a sign of life, if the process was idle: a fresh one has just given one, and is not given up."""
+        """Wait for the first line if the process was idle; a new process has just answered and is not probed."""
         if self.origin == "started":
             return
         try:
@@ -398,7 +400,7 @@ class Session:
         return fault
 
     def _account(self, total: float | None) -> None:
-        """Learn what a turn has cost; the CLI tells what all of them have so far."""
+        """Compute the cost of a turn; the CLI reports the sum of all turns so far."""
         if total is None:
             return
         # a billionth of a dollar is exact enough, and what binary fractions add looks odd
@@ -424,7 +426,7 @@ def _user_lines(batches: Iterable[history.Batch]) -> frozenset[str]:
 
 
 def _is_empty(usage: wire.ContextUsage) -> bool:
-    """Whether nothing of a conversation is left: every count is there, and zero."""
+    """Whether the context is empty: every count is there, and zero."""
     counts = usage.messageBreakdown or {}
     counted = isinstance(counts.get("userMessageTokens"), int)
     return counted and usage.apiUsage is None and all(count in (0, []) for count in counts.values())

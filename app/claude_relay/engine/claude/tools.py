@@ -44,7 +44,7 @@ def mcp_reply(message: dict[str, Any], tools: Collection[Tool]) -> dict[str, Any
 
 
 def hook_reply(tool_name: str, tools: Collection[Tool]) -> dict[str, Any]:
-    """Decide about a call: the client's own are left to the client, the agent's go their way."""
+    """Decide about a call: calls of the client's tools are deferred to the client, the agent's own are run."""
     if all(tool_name != tool.name for tool in tools):
         return {}
     return {"hookSpecificOutput": {"hookEventName": "PreToolUse", "permissionDecision": "defer"}}

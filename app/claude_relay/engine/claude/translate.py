@@ -12,6 +12,7 @@ from claude_relay.engine.claude import wire
 from claude_relay.engine.claude.causes import causes
 from claude_relay.engine.claude.tools import ANSWER
 from claude_relay.engine.structured_output import schema_mismatch, tool_answer
+from claude_relay.engine.surrogates import Pairs, as_escape, as_replacement
 from claude_relay.engine.vocabulary import (
     Event,
     JsonOutput,
@@ -46,7 +47,7 @@ _RETRY_AFTER = 5.0
 
 
 class Translator:
-    """What is known of one run while its lines come in.
+    """Translates the lines of one run, and keeps its state.
 
     Args:
         output: Set when the CLI's tool takes the answer: what the agent says on the way is then not the answer.
@@ -69,11 +70,13 @@ class Translator:
         self._spoken_unfinished = False
         self._separator = ""
         self._last_text = ""
+        self._text, self._thinking = Pairs(as_replacement), Pairs(as_replacement)
+        self._arguments = Pairs(as_escape)
         self._error_code: str | None = None
         self._resets_at: float | None = None
 
     def feed(self, line: wire.Line) -> Iterable[Event]:
-        """Return the events that a line stands for, most often none or one.
+        """Return the events of a line, most often none or one.
 
         Raises:
             RelayError: The line says that the run has failed.
@@ -102,15 +105,25 @@ class Translator:
 
     def _delta(self, delta: wire.Delta) -> Sequence[Event]:
         match delta:
-            case wire.TextPiece(text) if text and self._output is None:
+            case wire.TextPiece(piece) if self._output is None and (text := self._text.feed(piece)):
                 return (TextDelta(self._separated(text)),)
-            case wire.ArgumentsPiece(piece) if self._in_call and piece:
-                return (ToolCallDelta(piece),)
-            case wire.ThinkingPiece(text) if text:
+            case wire.ArgumentsPiece(piece) if self._in_call and (arguments := self._arguments.feed(piece)):
+                return (ToolCallDelta(arguments),)
+            case wire.ThinkingPiece(piece) if text := self._thinking.feed(piece):
                 return (ThinkingDelta(text),)
         return ()
 
+    def _flush(self) -> Iterator[Event]:
+        """Yield what waited for the other half of a character that does not come."""
+        if text := self._text.flush():
+            yield TextDelta(self._separated(text))
+        if arguments := self._arguments.flush():
+            yield ToolCallDelta(arguments)
+        if thinking := self._thinking.flush():
+            yield ThinkingDelta(thinking)
+
     def _structure(self, event: wire.Streamed) -> Iterator[Event]:
+        yield from self._flush()
         match event:
             case wire.MessageStart() if self._called:
                 # the CLI went on without the client, whose tools these are
@@ -204,7 +217,7 @@ def summary(arguments: dict[str, Any]) -> str:
 
 def _structured(result: wire.Result, output: JsonOutput) -> str:
     if result.structured_output is msgspec.UNSET:
-        raise schema_mismatch("it never gave one")
+        raise schema_mismatch("it gave no JSON at all")
     return msgspec.json.encode(tool_answer(output, result.structured_output)).decode()
 
 
@@ -258,7 +271,7 @@ def _cause(result: wire.Result, code: str | None) -> str:
 def _coded_failure(text: str, code: str | None, subtype: str) -> errors.RelayError:
     """The CLI failed without an HTTP status: its own error code is all there is."""
     if subtype == "error_max_structured_output_retries":
-        return schema_mismatch("it tried several times")
+        return schema_mismatch("several attempts failed")
     match code:
         case "authentication_failed":
             return errors.AuthenticationError(_LOGIN, code="not_logged_in")
@@ -274,11 +287,13 @@ def _coded_failure(text: str, code: str | None, subtype: str) -> errors.RelayErr
         return errors.UpstreamError(
             "The upstream cannot be reached, or the connection to it was lost.", code="upstream_disconnected"
         )
-    return errors.UpstreamError(f"Claude Code stopped ({subtype}); the relay's log tells more.")
+    return errors.UpstreamError(f"Claude Code stopped ({subtype}); the relay's log has the details.")
 
 
 def _broken_off() -> errors.UpstreamError:
-    return errors.UpstreamError("The upstream broke off in the middle of its answer.", code="upstream_disconnected")
+    return errors.UpstreamError(
+        "The connection to the upstream ended in the middle of the answer.", code="upstream_disconnected"
+    )
 
 
 def _overloaded() -> errors.UnavailableError:

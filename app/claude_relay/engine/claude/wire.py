@@ -4,12 +4,15 @@ Only the fields that the relay uses are named; everything else is skipped by the
 is not named here decodes to ``Other``: new versions add lines, and none of them may stop an answer.
 """
 
+import json
 import os
 from collections.abc import Iterable
 from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct, field
+
+from claude_relay.engine import surrogates
 
 # --- from the CLI ----------------------------------------------------------------------------------------------------
 
@@ -282,6 +285,8 @@ class _Kind(Struct, frozen=True):
     type: str = ""
 
 
+_HEAD = 200
+"""Bytes of a line within which it says what it is."""
 _known = msgspec.json.Decoder(Known)
 _kind = msgspec.json.Decoder(_Kind)
 
@@ -289,13 +294,26 @@ _kind = msgspec.json.Decoder(_Kind)
 def decode(line: bytes) -> Line:
     """Read one line of the CLI's output.
 
+    Lone surrogates stay what they are in what is streamed, since the next line may bring the other half.
+
     Raises:
         msgspec.DecodeError: The line is not a JSON object.
     """
     try:
-        return _known_or_other(line)
+        try:
+            return _known_or_other(line)
+        except msgspec.DecodeError:
+            if (mended := surrogates.without_lone(line)) == line:
+                raise
+            found = _known_or_other(mended)
+            return msgspec.convert(json.loads(line), StreamEvent) if isinstance(found, StreamEvent) else found
     except (UnicodeDecodeError, RecursionError) as error:
         raise msgspec.DecodeError(str(error)) from None
+
+
+def must_be_read(line: bytes) -> bool:
+    """Whether a line that is no JSON looks like one on which an answer depends."""
+    return any(kind in line[:_HEAD] for kind in (b'"type":"control_request"', b'"type":"result"'))
 
 
 def context_usage(response: msgspec.Raw) -> ContextUsage:

@@ -228,6 +228,8 @@ def start() -> None:
             end(3, "cannot start: no disk\n")
         case "garbage":
             os.write(1, b"Welcome!\n")
+        case "deep":
+            print('{"type":"control_request","request":' + "[" * 100_000, flush=True)
         case "noise":
             while True:
                 os.write(1, b"y\n" * 1000)

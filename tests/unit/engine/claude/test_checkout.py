@@ -133,7 +133,7 @@ async def test_a_conversation_that_differs_anywhere_is_rebuilt_on_an_emptied_pro
         {"system": "Be brief."},
         {"tools": (WEATHER,)},
         {"personality": "agent"},
-        {"output": JsonOutput({"type": "object"}, constrained=False)},
+        {"output": JsonOutput({"type": "object"})},
     ],
     ids=lambda other: next(iter(other)),
 )
@@ -153,7 +153,7 @@ async def test_a_constrained_answer_and_a_choice_of_words_bind_nothing(make: Mak
     first = await served(pool, asking("Q1"))
 
     second = await served(
-        pool, asking("Q1", "A1", "Q2", effort="low", output=JsonOutput({"type": "object"}, constrained=True))
+        pool, asking("Q1", "A1", "Q2", effort="low", output=JsonOutput({"type": "object"}, {"type": "object"}))
     )
 
     assert (second is first, second.origin) == (True, "reused")
@@ -409,7 +409,7 @@ async def test_a_process_that_takes_a_turn_of_its_own_while_it_waits_is_ended_at
     await until(lambda: pool.counts.idle == 0)
 
     assert pool.counts.unsolicited == 1
-    assert "took a turn that nobody asked for" in caplog.text
+    assert "began a turn that the relay did not ask for" in caplog.text
     assert (await pool.checkout(asking("Q1", "A1", "Q2"))).origin == "started"
 
 

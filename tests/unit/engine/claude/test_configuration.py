@@ -48,8 +48,8 @@ def test_the_callers_words_are_the_whole_prompt_of_a_chat_and_follow_that_of_an_
 
 
 def test_a_tool_takes_the_answer_only_where_the_upstream_does_not_constrain_it() -> None:
-    assert initial(request(output=JsonOutput(SCHEMA, constrained=False)))["jsonSchema"] == SCHEMA
-    assert "jsonSchema" not in initial(request(output=JsonOutput(SCHEMA, constrained=True)))
+    assert initial(request(output=JsonOutput(SCHEMA)))["jsonSchema"] == SCHEMA
+    assert "jsonSchema" not in initial(request(output=JsonOutput(SCHEMA, SCHEMA)))
     assert "jsonSchema" not in initial(request())
 
 
@@ -62,7 +62,7 @@ FULL: list[dict[str, Any]] = [
     {"effort": "none"},
     {"effort": "max"},
     {"sampling": Sampling(0.5, 0.5, 5, 50, ("a",))},
-    {"output": JsonOutput(SCHEMA, constrained=True)},
+    {"output": JsonOutput(SCHEMA, SCHEMA)},
     {"personality": "agent", "sampling": Sampling(0.5, 0.5, 5, 50, ("a",))},
 ]
 
@@ -117,10 +117,10 @@ def test_an_agents_inner_calls_are_not_bent() -> None:
 
 
 def test_a_constrained_answer_has_the_upstreams_own_format() -> None:
-    assert body(output=JsonOutput(SCHEMA, constrained=True)) == {
+    assert body(output=JsonOutput(SCHEMA, SCHEMA)) == {
         "output_config": {"format": {"type": "json_schema", "schema": SCHEMA}}
     }
-    assert body(output=JsonOutput(SCHEMA, constrained=False)) is None
+    assert body(output=JsonOutput(SCHEMA)) is None
 
 
 def test_a_plan_adds_to_the_body() -> None:
@@ -143,7 +143,7 @@ def test_tools_are_made_known_once_and_only_if_there_are_any() -> None:
 
 
 def test_tools_are_made_known_beside_everything_else() -> None:
-    output = JsonOutput(SCHEMA, constrained=False)
+    output = JsonOutput(SCHEMA)
 
     for personality, prompt in (("chat", "systemPrompt"), ("agent", "appendSystemPrompt")):
         found = initial(request(tools=TOOLS, output=output, system="Be brief.", personality=personality))
@@ -195,14 +195,14 @@ def test_tools_stand_beside_a_choice_of_words_a_format_and_a_plan() -> None:
         Plan((), (), {"messages": []}),
         tools=TOOLS,
         sampling=Sampling(temperature=0.5),
-        output=JsonOutput(SCHEMA, constrained=True),
+        output=JsonOutput(SCHEMA, SCHEMA),
     )
 
     assert found.keys() == {"tools", "temperature", "output_config", "messages"}
 
 
 def test_the_tool_that_takes_an_answer_is_not_lost_beside_the_clients_tools() -> None:
-    output = JsonOutput({"type": "object"}, constrained=False)
+    output = JsonOutput({"type": "object"})
     found = body(tools=TOOLS, tool_choice=ToolChoice("required"), output=output)
 
     assert [tool["name"] for tool in found["tools"]] == ["b", "a", "StructuredOutput"]

@@ -40,7 +40,7 @@ def test_a_cli_tells_its_version(tmp_path: Path, says: str, version: tuple[int, 
     ],
 )
 def test_a_program_that_tells_no_version_is_no_cli(tmp_path: Path, body: str) -> None:
-    with pytest.raises(UnavailableError, match=r"did not tell a version.*--claude-path") as raised:
+    with pytest.raises(UnavailableError, match=r"did not print a version.*--claude-path") as raised:
         read_version(script(tmp_path / "claude", body))
 
     assert raised.value.code == "claude_not_found"
@@ -50,6 +50,7 @@ def test_a_version_is_asked_for_with_closed_input(tmp_path: Path) -> None:
     assert read_version(script(tmp_path / "claude", "cat; echo 1.2.3")) == (1, 2, 3)
 
 
+@pytest.mark.slow
 def test_a_program_that_does_not_answer_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(discovery, "_VERSION_TIMEOUT", 0.1)
 
@@ -148,6 +149,7 @@ def cli_of(tmp_path: Path, version: str) -> str:
     return script(tmp_path / "claude", f"printf . >>{tmp_path}/asked; echo {version}")
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_a_cli_that_is_as_it_was_is_not_asked_again(tmp_path: Path, counted: Callable[[], int]) -> None:
     finder = Finder(cli_of(tmp_path, "1.0.0"), {})

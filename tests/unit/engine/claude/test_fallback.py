@@ -59,17 +59,17 @@ def test_a_field_that_was_not_sent_is_not_to_blame(words: str) -> None:
 def test_a_constrained_answer_that_was_refused_is_asked_for_by_another_way_so_that_nothing_is_missing(
     words: str,
 ) -> None:
-    asked = request(output=JsonOutput(SCHEMA, constrained=True), sampling=Sampling(temperature=0.5))
+    asked = request(output=JsonOutput(SCHEMA, SCHEMA), sampling=Sampling(temperature=0.5))
 
     field, instead = without_refused(asked, InvalidRequestError(words))
 
     assert field is None
     assert instead is not None
-    assert instead.output == JsonOutput(SCHEMA, constrained=False)
+    assert instead.output == JsonOutput(SCHEMA)
     assert instead.sampling == asked.sampling
 
 
-@pytest.mark.parametrize("output", [None, JsonOutput(SCHEMA, constrained=False)])
+@pytest.mark.parametrize("output", [None, JsonOutput(SCHEMA)])
 def test_there_is_no_third_way(output: JsonOutput | None) -> None:
     assert without_refused(request(output=output), InvalidRequestError("schema is too complex")) == (None, None)
 

@@ -8,7 +8,7 @@ from claude_relay.engine.vocabulary import JsonOutput, RunRequest, Sampling, Too
 from tests.unit.factories import RunRequestFactory
 
 ASKING = wire.System("status", status="requesting")
-BY_TOOL = JsonOutput({}, constrained=False)
+BY_TOOL = JsonOutput({})
 CLOCK = Tool("clock", "", {})
 
 
@@ -35,7 +35,7 @@ LIMITED = request(sampling=Sampling(max_tokens=5))
     ("asked", "due"),
     [
         (LIMITED, True),
-        (request(sampling=Sampling(max_tokens=5), output=JsonOutput({}, constrained=True)), True),
+        (request(sampling=Sampling(max_tokens=5), output=JsonOutput({}, {})), True),
         (request(sampling=Sampling(max_tokens=5), output=BY_TOOL), False),
         (request(sampling=Sampling(max_tokens=5), personality="agent"), False),
         (request(), False),
@@ -76,11 +76,11 @@ def test_it_contains_the_turn_if_it_was_closed_before_the_model_stopped() -> Non
     guard = SingleRequestGuard.for_request(LIMITED)
     guard.engaging = "relay-1"
 
-    guard.note(reply("relay-0"))
-    guard.note(stopped("max_tokens"))
+    guard.observe(reply("relay-0"))
+    guard.observe(stopped("max_tokens"))
     assert not guard.holds
-    guard.note(reply("relay-1"))
-    guard.note(stopped("max_tokens"))
+    guard.observe(reply("relay-1"))
+    guard.observe(stopped("max_tokens"))
     assert guard.holds
 
 
@@ -88,7 +88,7 @@ def test_it_contains_the_turn_if_it_was_closed_before_the_model_stopped() -> Non
 def test_a_refusal_needs_no_fence(reason: str, holds: bool) -> None:
     guard = SingleRequestGuard()
 
-    guard.note(reply("relay-1"))
-    guard.note(stopped(reason))
+    guard.observe(reply("relay-1"))
+    guard.observe(stopped(reason))
 
     assert guard.holds is holds

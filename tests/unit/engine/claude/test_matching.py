@@ -59,7 +59,7 @@ BASE = RunRequestFactory.build(caller="ann", system="Be brief.", tools=(WEATHER,
         {"tools": (replace(WEATHER, description="Tells it."),)},
         {"tools": (replace(WEATHER, schema=SCHEMA),)},
         {"tools": (replace(WEATHER, strict=True),)},
-        {"output": JsonOutput(SCHEMA, constrained=False)},
+        {"output": JsonOutput(SCHEMA)},
     ],
     ids=str,
 )
@@ -68,10 +68,7 @@ def test_each_part_of_a_binding_sets_processes_apart(other: dict[str, Any]) -> N
 
 
 def test_schemas_of_the_tool_for_answers_set_processes_apart() -> None:
-    one, other = (
-        Binding.of(replace(BASE, output=JsonOutput(schema, constrained=False)))
-        for schema in (SCHEMA, {"type": "object"})
-    )
+    one, other = (Binding.of(replace(BASE, output=JsonOutput(schema))) for schema in (SCHEMA, {"type": "object"}))
 
     assert one != other
 
@@ -83,7 +80,7 @@ def test_schemas_of_the_tool_for_answers_set_processes_apart() -> None:
         {"turns": conversation("a", "b", "c")},
         {"sampling": Sampling(temperature=1.0)},
         {"effort": "max"},
-        {"output": JsonOutput(SCHEMA, constrained=True)},
+        {"output": JsonOutput(SCHEMA, SCHEMA)},
         {"tool_choice": ToolChoice("required", "weather", parallel=False)},
         {"tools": (Tool("weather", "Tells the weather.", {"type": "object"}),)},
     ],

@@ -24,6 +24,14 @@ MEEK = "import time; print(flush=True); time.sleep(60)"
 Start = Callable[..., subprocess.Popen[bytes]]
 
 
+@pytest.fixture(autouse=True)
+def variable(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A variable of this run's own: another run, or a relay of yours, would end its orphans, and it theirs."""
+    own = f"{orphans.VARIABLE}_{os.getpid()}"
+    monkeypatch.setattr(orphans, "VARIABLE", own)
+    return own
+
+
 @pytest.fixture
 def start() -> Iterator[Start]:
     """Start Python code that carries a tag, and wait until it has begun."""
@@ -130,9 +138,9 @@ def test_a_process_of_another_user_is_left_alone(
     assert process.poll() is None
 
 
-def test_a_process_that_carries_the_mark_of_a_gone_server_does_not_end_itself(gone: ProcessTag) -> None:
-    script = "from claude_relay.engine.claude.orphans import end_orphans; print(end_orphans())"
-    environ = {**os.environ, orphans.VARIABLE: str(gone)}
+def test_a_process_that_carries_the_mark_of_a_gone_server_does_not_end_itself(gone: ProcessTag, variable: str) -> None:
+    script = f"from claude_relay.engine.claude import orphans as o; o.VARIABLE = {variable!r}; print(o.end_orphans())"
+    environ = {**os.environ, variable: str(gone)}
 
     ran = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, env=environ)
 

@@ -148,7 +148,7 @@ def test_what_a_process_leaves_is_removed_when_it_has_ended(
     started = orphans.start_of(living)
     assert started is not None
     files = session(tmp_path, living, started)
-    place.note(living)
+    place.record_child(living)
     place.sweep(living)
     assert all(file.exists() for file in files), "it still lives"
 

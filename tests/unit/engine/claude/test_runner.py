@@ -243,7 +243,7 @@ async def test_a_constrained_answer_that_the_upstream_refuses_is_taken_by_a_tool
     await runner.start()
     schema = {"type": "object", "required": ["said"]}
 
-    events = await asked(runner, output=JsonOutput(schema, constrained=True))
+    events = await asked(runner, output=JsonOutput(schema, schema))
 
     assert [type(event) for event in events] == [RunStarted, RunStarted, TextDelta, RunEnd]
     assert events[2] == TextDelta('{"said":"Hello"}')

@@ -342,7 +342,7 @@ async def test_the_next_question_opens_the_fence(cli: FakeCli) -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [{}, {"sampling": LIMITED, "output": JsonOutput({}, constrained=False)}],
+    [{}, {"sampling": LIMITED, "output": JsonOutput({})}],
     ids=["no limit", "an answer by tool, which takes several calls of the model"],
 )
 async def test_an_answer_without_a_limit_of_its_own_is_not_fenced_and_ends_with_its_process(
@@ -373,7 +373,7 @@ async def test_a_fence_that_came_too_early_costs_a_process_and_no_answer(cli: Fa
     session = await cli.session("asks nothing")
     await session.ask(hello(sampling=LIMITED), native)
 
-    with pytest.raises(ProcessGoneError, match="kept from asking"):
+    with pytest.raises(ProcessGoneError, match="without asking the upstream"):
         await answer(session)
 
 
@@ -440,5 +440,15 @@ async def test_a_process_that_writes_nothing_but_noise_is_given_up(cli: FakeCli)
 
     with pytest.raises(UpstreamError) as raised:
         await session.ready()
+
+    assert raised.value.code == "claude_unreadable"
+
+
+async def test_a_question_that_cannot_be_read_is_an_error_at_once(cli: FakeCli) -> None:
+    session = await cli.session("deep")
+
+    with pytest.raises(UpstreamError) as raised:
+        await session.ask(hello(), native)
+        await answer(session)
 
     assert raised.value.code == "claude_unreadable"

@@ -563,8 +563,8 @@ def test_several_tools_in_one_message_are_told_one_by_one_and_text_is_not_told_a
 
 # --- answers that the CLI's tool takes -------------------------------------------------------------------------------
 
-NAMED = JsonOutput({"type": "object", "properties": {"name": {"type": "string"}}}, constrained=False)
-LIST = JsonOutput({"type": "array"}, constrained=False)
+NAMED = JsonOutput({"type": "object", "properties": {"name": {"type": "string"}}})
+LIST = JsonOutput({"type": "array"})
 
 
 def structured(lines: list[wire.Line], output: JsonOutput = NAMED) -> list[Event]:

@@ -23,7 +23,7 @@ from tests.unit import captures
 TOOLS = ("get_weather", "get_time")
 PARIS = [ToolCallDelta('{"cit'), ToolCallDelta('y": "P'), ToolCallDelta('aris"}')]
 ROME = [ToolCallDelta('{"cit'), ToolCallDelta('y": "'), ToolCallDelta('Rome"}')]
-OBJECT = JsonOutput({"type": "object"}, constrained=False)
+OBJECT = JsonOutput({"type": "object"})
 
 
 def told(lines: list[wire.Line], *, tools: tuple[str, ...] = TOOLS, alone: bool = False) -> list[Event]:

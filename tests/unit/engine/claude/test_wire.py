@@ -200,3 +200,35 @@ def test_a_boundary_is_a_compaction_by_hand() -> None:
 
     assert (line["type"], line["subtype"]) == ("system", "compact_boundary")
     assert line["compact_metadata"] == {"trigger": "manual", "pre_tokens": 1}
+
+
+def delta(**fields: Any) -> bytes:
+    event = {"type": "content_block_delta", "index": 0, "delta": fields}
+    return json.dumps({"type": "stream_event", "event": event, "parent_tool_use_id": None}).encode()
+
+
+def test_half_a_character_stays_in_what_is_streamed_since_the_other_half_may_come() -> None:
+    line = wire.decode(delta(type="text_delta", text="a\ud83d"))
+
+    assert line == wire.StreamEvent(wire.ContentBlockDelta(wire.TextPiece("a\ud83d")))
+
+
+@pytest.mark.parametrize("said", ["\ud83d", "a\ude00b", "\ud83d\ud83d\ude00"])
+def test_half_a_character_in_any_other_line_is_replaced_and_the_line_is_read(said: str) -> None:
+    request = {"subtype": "hook_callback", "input": {"tool_name": "f", "tool_input": {"a": said}}}
+    asked = wire.decode(json.dumps({"type": "control_request", "request_id": said, "request": request}).encode())
+    ended = wire.decode(json.dumps({"type": "result", "subtype": "success", "result": said}).encode())
+
+    whole = said.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    assert isinstance(asked, wire.ControlRequest)
+    assert (asked.request_id, asked.request.input.tool_name) == (whole, "f")
+    assert isinstance(ended, wire.Result)
+    assert ended.result == whole
+
+
+def test_a_question_or_a_result_that_cannot_be_read_is_no_noise() -> None:
+    deep = b'{"type":"control_request","request":{"input":' + b"[" * 100_000
+
+    assert wire.must_be_read(deep)
+    assert wire.must_be_read(b'{"type":"result","result":"\xff')
+    assert not wire.must_be_read(b'Welcome! {"type":"user"}')
