@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # litestar 2.25.0, a guard that is a plain function: where does it run?
-# One would guess: where a plain handler with sync_to_thread=False runs, since a guard has no such option, and Litestar
-# warns of everything else that it would run in a thread without being told: on the event loop.
+# One would guess: where a plain handler with sync_to_thread=False runs, on the event loop. A guard has no such option,
+# and Litestar warns of plain handlers and dependencies that do not say where they are to run, but not of guards.
 # What happens: every request waits for a worker thread, which calls the guard. A guard that is a coroutine function runs
 # on the event loop. In both cases Litestar makes a copy of the route handler for the guard, at every request.
 # Seen: the plain guard ran on the event loop: False; the async guard: True; two requests, two guards: 4 handlers
