@@ -232,6 +232,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             extra=UNRESTRICTED,
         ),
     ] = 0.0
+    first_byte: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="Seconds until a response begins even if its status is not known: with 200, and signs of life "
+            "from there on, since proxies give up on silence. A later failure is an error inside. 0 means to wait.",
+            extra=UNRESTRICTED,
+        ),
+    ] = 10.0
     first_event_timeout: Annotated[
         float,
         Meta(

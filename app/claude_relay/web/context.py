@@ -3,6 +3,7 @@
 import os
 import re
 import time
+from collections.abc import Callable
 from typing import Any
 
 from litestar.types import Scope
@@ -10,6 +11,7 @@ from msgspec import Struct
 
 from claude_relay import logs
 from claude_relay.access.policy import Caller
+from claude_relay.errors import RelayError
 from claude_relay.web.parameters import Question
 
 _KEY = "claude_relay"
@@ -27,7 +29,8 @@ class RequestContext(Struct):
         question: What that asks.
         fields: What the access log tells of it.
         is_draining: Whether the server was about to stop when it came.
-        streams: Whether its answer is a stream; None until the answer begins.
+        is_answered: Whether its response has begun.
+        report_error: Returns what reports an error inside that response; None if it is complete and only being sent.
     """
 
     id: str
@@ -37,7 +40,8 @@ class RequestContext(Struct):
     question: Question | None = None
     fields: dict[str, Any] = {}
     is_draining: bool = False
-    streams: bool | None = None
+    is_answered: bool = False
+    report_error: Callable[[RelayError], bytes] | None = None
 
     @property
     def elapsed_ms(self) -> int:

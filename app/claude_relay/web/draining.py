@@ -22,7 +22,6 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from claude_relay.errors import UnavailableError
 from claude_relay.web.context import RequestContext, begin, context_of, has_begun
-from claude_relay.web.dialect import Dialect, dialect_of
 
 SERVE_WHILE_DRAINING = "serve_while_draining"
 """Key of a route's ``opt``: it is served to the very end."""
@@ -135,7 +134,7 @@ class Draining(InitPlugin):
             except asyncio.CancelledError:
                 if not answer.interrupted:
                     raise
-                await answer.send_error(send, dialect_of(scope))
+                await answer.send_error(send)
             finally:
                 self._answers.discard(answer)
                 if not self._answers and self._task is not None:
@@ -149,7 +148,7 @@ class Draining(InitPlugin):
             return
         headers = MutableScopeHeaders.from_message(message)
         if has_begun(scope):
-            context_of(scope).streams = headers.get("content-type", "").startswith("text/event-stream")
+            context_of(scope).is_answered = True
         if self._task is not None:
             headers["connection"] = "close"
 
@@ -169,12 +168,13 @@ class _Answer:
     def interrupt(self) -> asyncio.Task[Any]:
         """Stop the answer, unless it is complete and only being sent."""
         assert self._task is not None  # noqa: S101 - a request is always served by a task
-        if self._context.streams is not False and not self.interrupted:
+        is_complete = self._context.is_answered and self._context.report_error is None
+        if not is_complete and not self.interrupted:
             self.interrupted = True
             self._task.cancel()
         return self._task
 
-    async def send_error(self, send: Send, dialect: Dialect) -> None:
+    async def send_error(self, send: Send) -> None:
         """Report the error to the client: as a response, or inside its stream.
 
         Raises:
@@ -183,13 +183,14 @@ class _Answer:
         assert self._task is not None  # noqa: S101 - as above
         self._task.uncancel()
         broken = UnavailableError("The relay was stopped before the answer was complete.", code="shutting_down")
-        if self._context.streams is None:
+        report_error = self._context.report_error
+        if not self._context.is_answered or report_error is None:
             raise broken
         self._context.fields["error"] = broken.code
         # a client that reads nothing any more keeps nobody waiting
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FLUSH_TIMEOUT):
-                await send({"type": "http.response.body", "body": dialect.error_frame(broken), "more_body": False})
+                await send({"type": "http.response.body", "body": report_error(broken), "more_body": False})
 
 
 def _refusal() -> UnavailableError:

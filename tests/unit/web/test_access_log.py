@@ -10,7 +10,7 @@ from litestar import Litestar, Request, Response, get
 
 from claude_relay.engine.vocabulary import RunEnd, RunStarted, Usage
 from claude_relay.errors import RateLimitError
-from claude_relay.web import access_log, sse
+from claude_relay.web import access_log, live_responses
 from claude_relay.web.context import context_of
 from claude_relay.web.plugin import WebPlugin
 from tests.callers import LOCAL, calling
@@ -39,7 +39,7 @@ async def stream(request: Request[Any, Any, Any]) -> Response[str]:
     async def close() -> None:
         access_log.annotate(request.scope, closed=True)
 
-    return sse.EventStream(frames(), close)  # type: ignore[return-value]
+    return live_responses.LiveResponse(frames(), close)  # type: ignore[return-value]
 
 
 @get("/health")

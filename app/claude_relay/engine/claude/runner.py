@@ -13,7 +13,7 @@ import msgspec
 import psutil
 from msgspec.structs import replace
 
-from claude_relay.engine.claude import command, history, orphans, private, process
+from claude_relay.engine.claude import command, history, orphans, private, process, tools
 from claude_relay.engine.claude.capabilities import Capabilities, by_self_test, by_version
 from claude_relay.engine.claude.control import ProcessGoneError
 from claude_relay.engine.claude.discovery import REMEDY, Finder, Installation
@@ -121,7 +121,8 @@ class ClaudeCodeRunner:
         """
         if self._strategy(request.personality) is history.native:
             history.require_question(request)
-        asked, lost = request, 0
+        asked = request = tools.without_clash(request)
+        lost = 0
         dropped: str | None = None
         while True:
             session = await self._pool.checkout(asked, fresh=lost == _MOST_LOST)
