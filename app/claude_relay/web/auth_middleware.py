@@ -60,9 +60,9 @@ def install(app: Litestar, policy: Policy) -> Litestar:
 
 
 def required(app: ASGIApp) -> ASGIApp:
-    """Serve nobody whom nothing has authenticated, as in an application that was never started.
+    """Refuse requests that were not authenticated, as in an application that was never started.
 
-    A guard would do as well, but Litestar runs it in a thread, or copies the handler for it, at every request.
+    This is not a guard: Litestar runs a guard in a thread, and copies the handler for it, at every request.
     """
 
     async def with_caller(scope: Scope, receive: Receive, send: Send) -> None:
