@@ -13,6 +13,8 @@ from tests.live.bodies import conversation
 from tests.live.relay import Relay, clean_environment, processes_with_home, relay
 from tests.upstream import FakeUpstream, Message, ToolUse, text
 
+SAMPLED = "claude-sonnet-4-6"
+"""A model that takes sampling options."""
 NOTE = {"type": "function", "function": {"name": "note", "parameters": {"type": "object", "properties": {}}}}
 Started = Callable[..., Any]
 
@@ -157,12 +159,11 @@ def test_another_model_gets_its_conversation_from_the_messages(started: Started,
     assert "command-name" not in json.dumps(_body(upstream))
 
 
-@pytest.mark.lenient_upstream("sampling options on a model that takes none")
 def test_sampling_can_change_within_a_conversation(started: Started, upstream: FakeUpstream) -> None:
     with started() as running:
-        talk = _talk(running, [], "one", temperature=0.1)
-        talk = _talk(running, talk, "two", temperature=0.9, max_tokens=99)
-        _talk(running, talk, "three")
+        talk = _talk(running, [], "one", model=SAMPLED, temperature=0.1)
+        talk = _talk(running, talk, "two", model=SAMPLED, temperature=0.9, max_tokens=99)
+        _talk(running, talk, "three", model=SAMPLED)
         assert _counts(running) == (1, 2, 0)
     sent = [_body(upstream, index) for index in range(3)]
     assert [body.get("temperature") for body in sent] == [0.1, 0.9, None]

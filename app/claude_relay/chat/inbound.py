@@ -21,6 +21,7 @@ _NAMES: Mapping[Option, str] = {
     "top_p": "top_p",
     "top_k": "top_k",
     "effort": "reasoning_effort",
+    "strict": "tools.function.strict",
 }
 """Parameters that give way to others; the table tells which an agent ignores."""
 

@@ -1,18 +1,26 @@
 """Options that exclude each other: a client's request -> the request that is run. Pure."""
 
-from typing import Literal
+import re
+from typing import Any, Literal
 
 from msgspec.structs import replace
 
 from claude_relay.engine.closed_schemas import closed
-from claude_relay.engine.vocabulary import JsonOutput, RunRequest, Sampling, ToolChoice
+from claude_relay.engine.json_schema import SchemaError, check_schema
+from claude_relay.engine.vocabulary import JsonOutput, RunRequest, Sampling, Tool, ToolChoice, ToolResult
 
-Option = Literal["temperature", "top_p", "top_k", "max_tokens", "effort", "tool_choice", "parallel"]
+Option = Literal["temperature", "top_p", "top_k", "max_tokens", "effort", "tool_choice", "parallel", "strict"]
 """An option of a request, by its name in the vocabulary."""
 
 _SAMPLING: tuple[Option, ...] = ("temperature", "top_p", "top_k")
 _HIGHEST_TEMPERATURE = 1.0
 """Where the upstream's scale ends; OpenAI's ends at 2."""
+_MOST_STRICT = 20
+"""Tools of a request that the upstream can hold the model to."""
+_SMALLEST_BUDGET = 1_024
+"""Tokens of the smallest thinking budget that there is."""
+_BUDGETS_UNTIL = (4, 5)
+_MODEL = re.compile(r"claude-(?:opus|sonnet|haiku)-(\d{1,2})(?:-(\d{1,2}))?(?!\d)|claude-(3)-")
 
 
 def constrained(request: RunRequest) -> tuple[RunRequest, tuple[Option, ...]]:
@@ -20,11 +28,57 @@ def constrained(request: RunRequest) -> tuple[RunRequest, tuple[Option, ...]]:
 
     Upstream, thinking excludes sampling options and a forced call. A forced call always switches thinking off. A
     sampling option does too, unless an effort is asked for: then the option is left out. An agent makes several model
-    calls, which the options of a single one would affect.
+    calls, which the options of a single one would affect. The upstream holds the model to the schemas of some tools
+    only.
     """
     run, left_out = _agents(request) if request.personality == "agent" else _models(request)
     choice = run.tool_choice if run.tools else ToolChoice()
-    return replace(run, tool_choice=choice, output=_formatted(run)), left_out
+    tools = _held(run)
+    if any(tool.strict and tool.format is None for tool in tools):
+        left_out = (*left_out, "strict")
+    return replace(run, tool_choice=choice, output=_formatted(run), tools=tools), left_out
+
+
+def has_thinking_budget(model: str) -> bool:
+    """Whether a model is known to think within a number of tokens, not as it sees fit: those before 4.6."""
+    found = _MODEL.search(model)
+    return found is not None and (int(found[1] or found[3]), int(found[2] or 0)) <= _BUDGETS_UNTIL
+
+
+def excludes_budget(request: RunRequest) -> bool:
+    """Whether a model with a thinking budget cannot think about a request.
+
+    The answer has to be longer than the smallest budget, and what is gone on with - a round of tools, or the beginning
+    of an answer - must have begun with thinking, which clients do not send back.
+    """
+    limit = request.sampling.max_tokens
+    is_short = limit is not None and limit <= _SMALLEST_BUDGET
+    return is_short or any(
+        turn.role == "assistant" or any(isinstance(piece, ToolResult) for piece in turn.content)
+        for turn in request.turns[-1:]
+    )
+
+
+def _held(request: RunRequest) -> tuple[Tool, ...]:
+    """An agent's tools are listed to the CLI, which knows no strict ones."""
+    if request.personality == "agent":
+        return request.tools
+    held: list[Tool] = []
+    room = _MOST_STRICT
+    for tool in request.tools:
+        form = _form(tool.schema) if tool.strict and room else None
+        held.append(tool if form is None else replace(tool, format=form))
+        room -= form is not None
+    return tuple(held)
+
+
+def _form(schema: dict[str, Any]) -> dict[str, Any] | None:
+    """The schema of a tool may be anything that a client takes for one."""
+    try:
+        check_schema(schema)
+    except SchemaError:
+        return None
+    return closed(schema)
 
 
 def _formatted(request: RunRequest) -> JsonOutput | None:

@@ -143,6 +143,7 @@ class Tool(Struct, frozen=True):
         description: What it does.
         schema: JSON schema of its arguments.
         strict: Whether the upstream must hold the model to the schema.
+        format: What the upstream is asked to hold the model to; None if to nothing.
         takes_text: Whether it takes text: its schema has one argument then, and its calls are told as the text in it.
     """
 
@@ -150,6 +151,7 @@ class Tool(Struct, frozen=True):
     description: str
     schema: dict[str, Any]
     strict: bool = False
+    format: dict[str, Any] | None = None
     takes_text: bool = False
 
 
@@ -285,7 +287,11 @@ class RunStarted(Struct, frozen=True):
 
 
 class ParameterDropped(Struct, frozen=True):
-    """The upstream refused a sampling field, and the question was asked again without it."""
+    """The upstream refuses an option, and the question is asked without it.
+
+    Attributes:
+        field: What clients call the option.
+    """
 
     field: str
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from claude_relay.engine.constraints import Option, constrained
-from claude_relay.engine.vocabulary import Effort, RunRequest, Sampling, Text, Tool, ToolChoice, Turn
+from claude_relay.engine.constraints import Option, constrained, excludes_budget, has_thinking_budget
+from claude_relay.engine.vocabulary import Effort, RunRequest, Sampling, Text, Tool, ToolChoice, ToolResult, Turn
 from claude_relay.settings import Personality
 
 TOOLS = (Tool("weather", "", {"type": "object"}),)
@@ -106,3 +106,118 @@ def test_an_agent_chooses_by_itself(choice: ToolChoice, left_out: tuple[Option, 
 
 def test_an_agent_that_must_not_call_does_not_know_the_tools() -> None:
     assert constrained(asked("agent", tools=TOOLS, tool_choice=ToolChoice("none"))) == (asked("agent"), ())
+
+
+# --- strict tools ----------------------------------------------------------------------------------------------------
+
+CITY = {"type": "object", "properties": {"city": {"type": "string", "minLength": 2}}, "required": ["city"]}
+CLOSED = {
+    "type": "object",
+    "properties": {"city": {"type": "string", "description": "{minLength: 2}"}},
+    "required": ["city"],
+    "additionalProperties": False,
+}
+MAP = {"type": "object", "additionalProperties": {"type": "string"}}
+
+
+def test_a_strict_tool_is_held_to_a_copy_that_the_upstream_takes_and_another_to_none() -> None:
+    request = asked(tools=(Tool("a", "", CITY, strict=True), Tool("b", "", CITY)))
+
+    run, left_out = constrained(request)
+
+    assert run.tools == (Tool("a", "", CITY, strict=True, format=CLOSED), Tool("b", "", CITY))
+    assert left_out == ()
+
+
+NESTED: dict[str, Any] = {"type": "string"}
+for _ in range(400):
+    NESTED = {"type": "array", "items": NESTED}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [MAP, {"type": 7}, {"type": "object", "properties": []}, {"enum": 5}, {"$ref": "#/$defs/none"}, NESTED],
+    ids=["a map", "a number as type", "a list of properties", "a number as enum", "a reference to nothing", "nested"],
+)
+def test_a_strict_tool_whose_schema_has_no_such_copy_is_offered_without(schema: dict[str, Any]) -> None:
+    request = asked(tools=(Tool("a", "", schema, strict=True), Tool("b", "", CITY, strict=True)))
+
+    run, left_out = constrained(request)
+
+    assert [tool.format for tool in run.tools] == [None, CLOSED]
+    assert left_out == ("strict",)
+
+
+@pytest.mark.parametrize(("count", "held", "left_out"), [(20, 20, ()), (21, 20, ("strict",))])
+def test_the_upstream_holds_the_model_to_twenty_tools(count: int, held: int, left_out: tuple[Option, ...]) -> None:
+    tools = tuple(Tool(f"tool_{number}", "", CITY, strict=True) for number in range(count))
+
+    run, found = constrained(asked(tools=(TOOLS[0], *tools)))
+
+    assert [tool.format is not None for tool in run.tools] == [False] + [True] * held + [False] * (count - held)
+    assert found == left_out
+
+
+def test_an_agents_tools_are_not_strict() -> None:
+    request = asked("agent", tools=(Tool("a", "", CITY, strict=True),))
+
+    assert constrained(request) == (request, ("strict",))
+
+
+# --- thinking budgets ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ("claude-haiku-4-5", True),
+        ("claude-sonnet-4-5-20250929", True),
+        ("claude-opus-4-20250514", True),
+        ("claude-3-7-sonnet-20250219", True),
+        ("us.anthropic.claude-opus-4-5-20251101-v1:0", True),
+        ("claude-sonnet-4-5[1m]", True),
+        ("claude-opus-4-6", False),
+        ("claude-sonnet-4-6-20260101", False),
+        ("claude-haiku-5", False),
+        ("claude-sonnet-5-5", False),
+        ("claude-opus-10-1", False),
+        ("sonnet", False),
+        ("my-own-model-4-5", False),
+    ],
+)
+def test_models_before_4_6_think_within_a_budget(model: str, expected: bool) -> None:
+    assert has_thinking_budget(model) is expected
+
+
+CALLS = (
+    *TURNS,
+    Turn("assistant", (Text("Let me see."),)),
+    Turn("user", (ToolResult("call_1", (Text("rain"),)), Text("And tomorrow?"))),
+)
+
+
+@pytest.mark.parametrize(
+    ("fields", "turns", "expected"),
+    [
+        ({}, TURNS, False),
+        ({"sampling": Sampling(max_tokens=1)}, TURNS, True),
+        ({"sampling": Sampling(max_tokens=1024)}, TURNS, True),
+        ({"sampling": Sampling(max_tokens=1025)}, TURNS, False),
+        ({}, CALLS, True),
+        ({}, (*CALLS, Turn("assistant", (Text("Rain."),)), *TURNS), False),
+        ({}, (*TURNS, Turn("assistant", (Text("It is"),))), True),
+        ({}, (), False),
+    ],
+    ids=[
+        "a question",
+        "one token",
+        "the budget",
+        "one more",
+        "a tool loop",
+        "its end",
+        "the begin of an answer",
+        "none",
+    ],
+)
+def test_a_budget_needs_room_and_a_beginning(fields: dict[str, Any], turns: tuple[Turn, ...], expected: bool) -> None:
+    assert excludes_budget(RunRequest("haiku", "chat", None, turns, **fields)) is expected

@@ -17,9 +17,10 @@ from claude_relay.engine.claude import command, history, orphans, private, proce
 from claude_relay.engine.claude.capabilities import Capabilities, by_self_test, by_version
 from claude_relay.engine.claude.control import ProcessGoneError
 from claude_relay.engine.claude.discovery import REMEDY, Finder, Installation
-from claude_relay.engine.claude.fallback import without_refused
+from claude_relay.engine.claude.fallback import Refusable, refused, without
 from claude_relay.engine.claude.matching import answered
 from claude_relay.engine.claude.pool import Limits, Pool
+from claude_relay.engine.claude.refusals import Refusals
 from claude_relay.engine.claude.selftest import run_self_test
 from claude_relay.engine.claude.session import Session, UnresponsiveError
 from claude_relay.engine.claude.translate import Translator
@@ -64,6 +65,7 @@ class ClaudeCodeRunner:
         self._pool = Pool(self._open, limits(settings, self._size), _memory_of, self._current)
         self._private = private.PrivateDirectory(environ)
         self._context_windows: dict[str, int] = {}
+        self._refusals = Refusals()
         self._self_testing: asyncio.Task[None] | None = None
         self._self_test = "off"
 
@@ -115,36 +117,42 @@ class ClaudeCodeRunner:
         return self._context_windows.get(model, _LEAST_CONTEXT_WINDOW)
 
     async def run(self, request: RunRequest) -> AsyncGenerator[Event, None]:
-        """Answer a request; if the upstream refuses one of its options it is asked once more, without that option.
+        """Answer a request; without the options that the upstream refuses, each of which is named.
 
         Raises:
             RelayError: No process can be had, or the run fails.
         """
         if self._strategy(request.personality) is history.native:
             history.require_question(request)
-        asked = first = with_upstream_names(tools.without_clash(request))
-        lost = 0
-        dropped: str | None = None
+        asked, missing = self._refusals.without_known(with_upstream_names(tools.without_clash(request)))
+        left_out: list[Refusable] = []
+        lost, has_begun = 0, False
         while True:
+            for name in missing:
+                yield ParameterDropped(name)
+            missing = ()
             session = await self._pool.checkout(asked, fresh=lost == _MOST_LOST)
             try:
                 async with aclosing(self._run_on(session, asked, request.tools)) as events:
                     async for event in events:
+                        if not has_begun and not isinstance(event, RunStarted):
+                            has_begun = True
+                            self._refusals.learn(asked.model, left_out)
                         yield event
             except ProcessGoneError as error:
                 lost += 1
                 await self._require_unasked(session, error)
             except InvalidRequestError as error:
-                dropped, instead = without_refused(asked, error)
-                if instead is None or asked is not first:
+                # what has begun is not asked a second time
+                found = None if has_begun else refused(asked, error)
+                if found is None or found in left_out:
                     raise
-                _log.info("the upstream refused %s, asking again without it", dropped or "a constrained answer")
-                asked, lost = instead, 0
+                _log.info("the upstream refused an option (%s), asking again without it", found.kind)
+                asked, missing = without(asked, found)
+                left_out.append(found)
+                lost = 0
             else:
                 return
-            if dropped is not None:
-                yield ParameterDropped(dropped)
-                dropped = None
 
     async def _require_unasked(self, session: Session, lost: ProcessGoneError) -> None:
         """Try again if the process was lost before it asked the upstream; what has asked is not asked a second time."""
@@ -205,6 +213,7 @@ class ClaudeCodeRunner:
         found = await self._finder.find()
         if found is not self._installation:
             first, self._installation = self._installation is None, found
+            self._refusals = Refusals()
             self._capabilities = by_version(found, reuse=False)
             if self._self_testing is not None:
                 self._self_testing.cancel()

@@ -56,8 +56,8 @@ def hook_reply(tool_name: str, tools: Collection[Tool]) -> dict[str, Any]:
 
 def definition(tool: Tool) -> dict[str, Any]:
     """Return a tool as the upstream has it, unabridged."""
-    strict = {"strict": True} if tool.strict else {}
-    return {"name": tool.name, "description": tool.description, "input_schema": tool.schema, **strict}
+    listed = {"name": tool.name, "description": tool.description, "input_schema": tool.schema}
+    return listed if tool.format is None else {**listed, "input_schema": tool.format, "strict": True}
 
 
 def answer_definition(schema: dict[str, Any]) -> dict[str, Any]:

@@ -116,7 +116,7 @@ def begin_turn(line: dict[str, Any]) -> None:
     if MODE == "wakes":
         take_turn_of_its_own()
     _asked[:] = [line["uuid"]]
-    listed = {"tools": []} if MODE == "drops" else {}
+    listed: dict[str, Any] = {"tools": []} if MODE == "drops" else {}
     say(type="system", subtype="init", user_message_uuids=_asked, **listed)
 
 
@@ -152,7 +152,7 @@ def take_turn(lines: Input, line: dict[str, Any]) -> None:
             go_on(lines)
         case "unreadable":
             result(result=5)
-        case "picky" if (field := refused_field()) is not None:
+        case "picky" | "stubborn" if (field := refused_field()) is not None:
             result(is_error=True, api_error_status=400, result=f"API Error: 400 {field}: not supported")
         case "asks":
             say(type="control_request", request_id="theirs", request={"subtype": "can_use_tool", "tool_name": "Bash"})
@@ -165,8 +165,10 @@ def take_turn(lines: Input, line: dict[str, Any]) -> None:
 
 def refused_field() -> str | None:
     """Return the wish that a picky upstream does not grant."""
+    if MODE == "stubborn":
+        return "top_k"
     body = _settings.get("env", {}).get("CLAUDE_CODE_EXTRA_BODY") or ""
-    return next((field for field in ("top_k", "output_config") if field in body), None)
+    return next((field for field in ("top_k", "top_p", "output_config") if field in body), None)
 
 
 def answer(text: str) -> None:

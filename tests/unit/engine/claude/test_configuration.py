@@ -131,7 +131,7 @@ def test_a_plan_adds_to_the_body() -> None:
 
 # --- tools of the client ---------------------------------------------------------------------------------------------
 
-TOOLS = (Tool("b", "d" * 5000, SCHEMA), Tool("a", "", {"type": "object"}, strict=True))
+TOOLS = (Tool("b", "d" * 5000, SCHEMA), Tool("a", "", {}, strict=True, format={"type": "object"}))
 
 
 def test_tools_are_made_known_once_and_only_if_there_are_any() -> None:

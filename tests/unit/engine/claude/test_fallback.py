@@ -4,74 +4,93 @@ from typing import Any
 
 import pytest
 
-from claude_relay.engine.claude.fallback import without_refused
-from claude_relay.engine.vocabulary import JsonOutput, RunRequest, Sampling
+from claude_relay.engine.claude.fallback import Refusable, refusables, refused, without
+from claude_relay.engine.vocabulary import Effort, JsonOutput, RunRequest, Sampling, Tool, ToolChoice
 from claude_relay.errors import InvalidRequestError, NotFoundError, RelayError, UpstreamError
 from tests.unit.factories import RunRequestFactory
 
-SAMPLING = Sampling(temperature=0.5, top_p=0.5, top_k=5, max_tokens=50, stop=("END",))
+SAMPLING = Sampling(temperature=0.5, top_p=0.5, top_k=5, max_tokens=5000, stop=("END",))
 SCHEMA = {"type": "object"}
+TOOLS = (Tool("a", "", SCHEMA, strict=True, format=SCHEMA), Tool("b", "", SCHEMA))
+FORCED = ToolChoice("required", "a", parallel=False)
 
 
 def request(**fields: Any) -> RunRequest:
     return RunRequestFactory.build(**fields)
 
 
+def everything() -> RunRequest:
+    output = JsonOutput(SCHEMA, SCHEMA)
+    return request(sampling=SAMPLING, effort="high", tools=TOOLS, tool_choice=FORCED, output=output)
+
+
+def blamed(asked: RunRequest, words: str) -> str | None:
+    found = refused(asked, InvalidRequestError(words))
+    return None if found is None else found.kind
+
+
 @pytest.mark.parametrize(
-    ("words", "field", "left"),
+    ("words", "kind"),
     [
-        ("temperature: not supported by this model", "temperature", Sampling(None, 0.5, 5, 50, ("END",))),
-        ("`top_p` is deprecated for this model", "top_p", Sampling(0.5, None, 5, 50, ("END",))),
-        ("top_k: Extra inputs are not permitted", "top_k", Sampling(0.5, 0.5, None, 50, ("END",))),
-        ("`temperature` and `top_p` cannot both be specified", "top_p", Sampling(0.5, None, 5, 50, ("END",))),
-        ("temperature must be 1 if top_k is set", "top_k", Sampling(0.5, 0.5, None, 50, ("END",))),
+        ("400 temperature: not supported by this model", "temperature"),
+        ("`top_p` is deprecated for this model.", "top_p"),
+        ("top_k: Extra inputs are not permitted", "top_k"),
+        ("temperature must be 1 if top_k is set", "top_k"),
+        ("`temperature` and `top_p` cannot both be specified for this model. Please use only one.", "both"),
+        ("`temperature` may only be set to 1 when thinking is enabled or in adaptive mode.", "temperature"),
+        ('tool_choice: type "tool" and "any" are not supported for this model', "tool_choice"),
+        ("Thinking may not be enabled when tool_choice forces tool use.", "tool_choice"),
+        ('"thinking.type.enabled" is not supported for this model. Use "output_config.effort"', "thinking"),
+        ("adaptive thinking is not supported on this model", "thinking"),
+        ("This model does not support the effort parameter.", "effort"),
+        ("output_config.effort: Input should be 'low', 'medium' or 'high'", "effort"),
+        ("Too many strict tools (21). The maximum number of strict tools supported is 20.", "strict"),
+        ("tools.0.custom: For 'integer' type, property 'minimum' is not supported", "strict"),
+        ("tools.0.custom.strict: Extra inputs are not permitted", "strict"),
+        ("The compiled grammar is too large", "strict"),
+        ("output_config.format.schema: For 'string' type, property 'minLength' is not supported", "format"),
+        ("output_format: Extra inputs are not permitted", "format"),
+        ("structured outputs are not available", "format"),
     ],
 )
-def test_the_field_that_was_refused_is_left_out_the_least_important_one_first(
-    words: str, field: str, left: Sampling
-) -> None:
-    asked = request(sampling=SAMPLING)
-
-    name, instead = without_refused(asked, InvalidRequestError(words))
-
-    assert name == field
-    assert instead is not None
-    assert instead.sampling == left
-    assert (instead.model, instead.turns, instead.personality) == (asked.model, asked.turns, asked.personality)
-
-
-@pytest.mark.parametrize(
-    "words", ["temperature is bad", "top_p is bad", "messages.0: bad thing", "max_tokens: 50 > 32"]
-)
-def test_a_field_that_was_not_sent_is_not_to_blame(words: str) -> None:
-    assert without_refused(request(sampling=Sampling(max_tokens=50)), InvalidRequestError(words)) == (None, None)
+def test_a_refusal_names_what_is_to_blame_the_least_important_option_first(words: str, kind: str) -> None:
+    assert blamed(everything(), words) == kind
 
 
 @pytest.mark.parametrize(
     "words",
     [
-        "output_config.format: not supported",
-        "output_format: Extra inputs are not permitted",
-        "Schema is too complex",
-        "structured outputs are not available",
+        "`max_tokens` must be greater than `thinking.budget_tokens`.",
+        "messages.1.content.0.type: Expected `thinking` or `redacted_thinking`, but found `tool_use`.",
     ],
 )
-def test_a_constrained_answer_that_was_refused_is_asked_for_by_another_way_so_that_nothing_is_missing(
-    words: str,
-) -> None:
-    asked = request(output=JsonOutput(SCHEMA, SCHEMA), sampling=Sampling(temperature=0.5))
+def test_a_budget_is_to_blame_only_where_it_does_not_fit(words: str) -> None:
+    assert blamed(request(sampling=Sampling(max_tokens=50)), words) == "budget"
+    assert blamed(request(sampling=Sampling(max_tokens=5000)), words) is None
+    assert blamed(request(sampling=Sampling(max_tokens=50), effort="none"), words) is None
 
-    field, instead = without_refused(asked, InvalidRequestError(words))
 
-    assert field is None
-    assert instead is not None
-    assert instead.output == JsonOutput(SCHEMA)
-    assert instead.sampling == asked.sampling
+@pytest.mark.parametrize(
+    "words",
+    [
+        "temperature",
+        "top_p",
+        "top_k",
+        "both",
+        "tool_choice",
+        "strict tools",
+        "effort",
+        "a schema",
+        "max_tokens: 50 > 32",
+    ],
+)
+def test_an_option_that_was_not_sent_is_not_to_blame(words: str) -> None:
+    assert blamed(request(sampling=Sampling(max_tokens=5000), tools=TOOLS[1:]), words) is None
 
 
 @pytest.mark.parametrize("output", [None, JsonOutput(SCHEMA)])
-def test_there_is_no_third_way(output: JsonOutput | None) -> None:
-    assert without_refused(request(output=output), InvalidRequestError("schema is too complex")) == (None, None)
+def test_a_tool_that_takes_the_answer_has_no_other_way(output: JsonOutput | None) -> None:
+    assert blamed(request(output=output), "Schema is too complex") is None
 
 
 @pytest.mark.parametrize(
@@ -84,4 +103,96 @@ def test_there_is_no_third_way(output: JsonOutput | None) -> None:
     ],
 )
 def test_another_failure_is_a_failure(error: RelayError) -> None:
-    assert without_refused(request(sampling=SAMPLING), error) == (None, None)
+    assert refused(everything(), error) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "left", "missing"),
+    [
+        ("top_k", Sampling(0.5, 0.5, None, 5000, ("END",)), ("top_k",)),
+        ("top_p", Sampling(0.5, None, 5, 5000, ("END",)), ("top_p",)),
+        ("temperature", Sampling(None, 0.5, 5, 5000, ("END",)), ("temperature",)),
+        ("both", Sampling(0.5, None, 5, 5000, ("END",)), ("top_p",)),
+    ],
+)
+def test_a_sampling_option_is_left_out_alone(kind: Any, left: Sampling, missing: tuple[str, ...]) -> None:
+    asked = everything()
+
+    instead, named = without(asked, Refusable(kind))
+
+    assert (instead.sampling, named) == (left, missing)
+    assert (instead.effort, instead.tools, instead.tool_choice, instead.output) == (
+        asked.effort,
+        asked.tools,
+        asked.tool_choice,
+        asked.output,
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "sampling", "left"),
+    [
+        ("temperature", Sampling(temperature=1), Sampling()),
+        ("top_p", Sampling(top_p=1), Sampling()),
+        ("both", Sampling(temperature=1, top_p=0.5), Sampling(top_p=0.5)),
+        ("both", Sampling(temperature=0.5, top_p=1), Sampling(temperature=0.5)),
+    ],
+)
+def test_a_value_that_asks_for_nothing_is_not_missing(kind: Any, sampling: Sampling, left: Sampling) -> None:
+    instead, missing = without(request(sampling=sampling), Refusable(kind))
+
+    assert (instead.sampling, missing) == (left, ())
+
+
+def test_a_forced_call_becomes_a_wish_and_one_call_stays_one() -> None:
+    instead, missing = without(everything(), Refusable("tool_choice"))
+
+    assert (instead.tool_choice, instead.tools, missing) == (ToolChoice(parallel=False), TOOLS, ("tool_choice",))
+
+
+@pytest.mark.parametrize("kind", ["budget", "thinking"])
+@pytest.mark.parametrize(("effort", "missing"), [(None, ()), ("high", ("reasoning_effort",))])
+def test_thinking_is_missing_only_if_it_was_asked_for(
+    kind: Any, effort: Effort | None, missing: tuple[str, ...]
+) -> None:
+    instead, named = without(request(effort=effort), Refusable(kind))
+
+    assert (instead.effort, named) == ("none", missing)
+
+
+def test_without_an_effort_the_model_thinks_as_it_likes() -> None:
+    instead, missing = without(request(effort="max"), Refusable("effort", "max"))
+
+    assert (instead.effort, missing) == (None, ("reasoning_effort",))
+
+
+def test_strict_tools_are_offered_as_others_are() -> None:
+    instead, missing = without(everything(), Refusable("strict"))
+
+    assert instead.tools == (Tool("a", "", SCHEMA, strict=True), Tool("b", "", SCHEMA))
+    assert missing == ("tools.function.strict",)
+
+
+def test_a_constrained_answer_is_asked_for_by_another_way_so_that_nothing_is_missing() -> None:
+    instead, missing = without(everything(), Refusable("format"))
+
+    assert (instead.output, missing) == (JsonOutput(SCHEMA), ())
+
+
+def test_whatever_is_left_out_is_not_there_any_more() -> None:
+    asked = everything()
+    for found in list(refusables(asked)):
+        instead, _ = without(asked, found)
+        assert found not in list(refusables(instead)), found
+
+
+def test_schemas_are_told_apart_and_efforts_too() -> None:
+    def found(**fields: Any) -> set[Refusable]:
+        return set(refusables(request(**fields)))
+
+    other = {"type": "object", "title": "other"}
+    assert found(output=JsonOutput(SCHEMA, SCHEMA)) != found(output=JsonOutput(SCHEMA, other))
+    assert found(tools=TOOLS) != found(tools=(Tool("a", "", SCHEMA, strict=True, format=other),))
+    assert found(tools=TOOLS) == found(tools=TOOLS[:1])
+    assert found(effort="low") != found(effort="max")
+    assert found(sampling=Sampling(temperature=0.5)) == found(sampling=Sampling(temperature=0.7))

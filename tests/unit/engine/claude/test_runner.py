@@ -224,17 +224,42 @@ async def asked(runner: ClaudeCodeRunner, **fields: Any) -> list[Event]:
     return [event async for event in runner.run(RunRequestFactory.build(**fields))]
 
 
-async def test_a_wish_that_the_upstream_refuses_is_given_up_once_and_named(make: Make, cli: FakeCli) -> None:
+async def test_what_the_upstream_refuses_is_left_out_until_it_is_taken_named_and_remembered(
+    make: Make, cli: FakeCli
+) -> None:
     runner = make("picky")
     await runner.start()
+    wishes = Sampling(temperature=0.5, top_p=0.5, top_k=5)
 
-    events = await asked(runner, sampling=Sampling(temperature=0.5, top_k=5))
+    events = await asked(runner, sampling=wishes)
+    again = await asked(runner, sampling=wishes)
     await runner.stop()
 
-    assert [type(event) for event in events] == [RunStarted, ParameterDropped, RunStarted, TextDelta, RunEnd]
-    assert events[1] == ParameterDropped("top_k")
-    assert events[3] == TextDelta("You said: Hello")
-    assert len(cli.told("user")) == 2
+    assert [type(event) for event in events[:-2]] == [
+        *(RunStarted, ParameterDropped),
+        *(RunStarted, ParameterDropped),
+        RunStarted,
+    ]
+    assert [event for event in events if isinstance(event, ParameterDropped)] == [
+        ParameterDropped("top_k"),
+        ParameterDropped("top_p"),
+    ]
+    assert events[-2] == TextDelta("You said: Hello")
+    assert [type(event) for event in again] == [ParameterDropped, ParameterDropped, RunStarted, TextDelta, RunEnd]
+    assert len(cli.told("user")) == 4
+    await cli.all_ended()
+
+
+async def test_what_is_refused_whatever_is_left_out_is_an_error_and_not_remembered(make: Make, cli: FakeCli) -> None:
+    runner = make("stubborn")
+    await runner.start()
+
+    for _ in range(2):
+        with pytest.raises(InvalidRequestError, match="top_k"):
+            await asked(runner, sampling=Sampling(top_k=5))
+    await runner.stop()
+
+    assert len(cli.told("user")) == 4
     await cli.all_ended()
 
 

@@ -13,7 +13,8 @@ from tests.unit.factories import RunRequestFactory, conversation
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "x-unknown": [1]}
 WEATHER = Tool("get_weather", "Tells the weather.", SCHEMA)
-STRICT = Tool("get-time", "", {"type": "object"}, strict=True)
+CLOSED = {"type": "object", "additionalProperties": False}
+STRICT = Tool("get-time", "", {"type": "object"}, strict=True, format=CLOSED)
 TOOLS = (WEATHER, STRICT)
 
 
@@ -116,15 +117,15 @@ def test_any_other_call_goes_its_way(name: str) -> None:
 # --- definitions -----------------------------------------------------------------------------------------------------
 
 
-def test_the_upstream_gets_a_tool_unabridged_and_strict_only_if_it_is() -> None:
+def test_the_upstream_gets_a_tool_unabridged_and_strict_only_where_it_is_held_to_a_schema() -> None:
     long = Tool("long", "d" * 5000, SCHEMA)
 
     assert definition(long) == {"name": "long", "description": "d" * 5000, "input_schema": SCHEMA}
-    assert definition(STRICT) == {
+    assert definition(STRICT) == {"name": "get-time", "description": "", "input_schema": CLOSED, "strict": True}
+    assert definition(replace(STRICT, format=None)) == {
         "name": "get-time",
         "description": "",
         "input_schema": {"type": "object"},
-        "strict": True,
     }
 
 
