@@ -68,10 +68,14 @@ def with_clients_names(arguments: dict[str, Any], tool: Tool) -> dict[str, Any]:
 
 
 def _tool(tool: Tool, names: Mapping[str, str]) -> Tool:
-    schema = {**tool.schema, "properties": _with_names(tool.schema["properties"], names)}
+    return replace(tool, schema=_schema(tool.schema, names), format=tool.format and _schema(tool.format, names))
+
+
+def _schema(schema: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    made = {**schema, "properties": _with_names(schema["properties"], names)}
     if isinstance(required := schema.get("required"), list):
-        schema["required"] = [names.get(name, name) for name in required]
-    return replace(tool, schema=schema)
+        made["required"] = [names.get(name, name) for name in required]
+    return made
 
 
 def _with_names(values: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
