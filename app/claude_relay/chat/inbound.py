@@ -95,8 +95,7 @@ def to_run_request(
             code="unsupported_parameter",
         )
     system, turns = _conversation(request, {tool.name for tool in tools if tool.takes_text})
-    if personality == "chat":
-        functions.require_offered(request, tools)
+    functions.require_offered(request, tools)
     return Question(replace(run, system=system, turns=turns), ignored)
 
 

@@ -98,12 +98,32 @@ def test_a_strict_relay_refuses_a_choice_that_an_agent_would_ignore() -> None:
     assert raised.value.param == "tool_choice"
 
 
-@pytest.mark.parametrize("model", ["sonnet:chat", "sonnet"])
-def test_a_call_cannot_be_forced_where_nothing_can_be_called(model: str) -> None:
+@pytest.mark.parametrize("model", ["sonnet:chat", "sonnet", "sonnet:agent"])
+@pytest.mark.parametrize(
+    ("forcing", "param"),
+    [
+        ({"tool_choice": "required"}, "tool_choice"),
+        ({"tool_choice": "required", "tools": []}, "tool_choice"),
+        ({"tool_choice": NAMED}, "tool_choice"),
+        ({"tool_choice": {"type": "custom", "custom": {"name": "weather"}}}, "tool_choice"),
+        ({"function_call": {"name": "weather"}}, "function_call"),
+    ],
+)
+def test_a_call_cannot_be_forced_where_nothing_can_be_called(model: str, forcing: dict[str, Any], param: str) -> None:
     with pytest.raises(InvalidRequestError) as raised:
-        to_question(model=model, tool_choice="required")
+        to_question(model=model, **forcing)
 
-    assert (raised.value.status, raised.value.param) == (400, "tool_choice")
+    assert (raised.value.status, raised.value.param) == (400, param)
+
+
+@pytest.mark.parametrize("model", ["sonnet:chat", "sonnet:agent"])
+def test_a_tool_that_must_be_called_is_one_of_those_that_are_offered(model: str) -> None:
+    other = {"type": "function", "function": {"name": "time"}}
+
+    with pytest.raises(InvalidRequestError) as raised:
+        to_question(model=model, **TOOLS, tool_choice=other)
+
+    assert (raised.value.status, raised.value.param) == (400, "tool_choice.function.name")
 
 
 # --- forcing and thinking --------------------------------------------------------------------------------------------
