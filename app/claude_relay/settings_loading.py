@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from claude_relay import addresses, keys
 from claude_relay.errors import SettingsError
-from claude_relay.settings import PREFIX, Option, Settings, options, parse_alias
+from claude_relay.settings import PREFIX, Option, Settings, options, parse_alias, parse_personality
 
 ENV_FILE = f"{PREFIX}ENV_FILE"
 _SAFE_PATH = "PYTHONSAFEPATH"
@@ -204,6 +204,13 @@ def _checked(settings: Settings, environ: Mapping[str, str]) -> Settings:
     path = settings.claude_path
     for alias in settings.alias:
         parse_alias(alias)
+    known = keyring(settings)
+    for text in settings.personality_for:
+        if parse_personality(text)[0] not in {key.name for key in known}:
+            raise SettingsError(
+                f"{PREFIX}PERSONALITY_FOR (--personality-for): expected the name of a key (--api-key NAME=KEY); "
+                f"got {text!r}"
+            )
     for text in settings.allow_origin:
         if text != "*" and addresses.origin(text) is None:
             raise SettingsError(
@@ -216,7 +223,7 @@ def _checked(settings: Settings, environ: Mapping[str, str]) -> Settings:
                 f"{PREFIX}TRUSTED_PROXY (--trusted-proxy): expected an address such as 10.0.0.5, a network such as "
                 f"10.0.0.0/8, or {addresses.UNIX} for a proxy that connects to --uds; got {text!r}"
             )
-    _require_few(settings, keyring(settings), environ)
+    _require_few(settings, known, environ)
     if settings.cwd is not None and not Path(settings.cwd).is_dir():
         raise SettingsError(f"{PREFIX}CWD (--cwd): expected a directory; got {settings.cwd!r}")
     if path is not None and not (Path(path).is_file() and os.access(path, os.X_OK)):

@@ -62,8 +62,9 @@ def to_run_request(
     """
     tools = functions.offered_tools(request)
     name = model_names.resolve(request.model or defaults.model, defaults.aliases)
-    # who brings tools wants a model that uses them, unless the model's name says otherwise
-    personality = name.personality or ("chat" if tools else defaults.personality)
+    # who brings tools wants a model that uses them, to the conversation's end, unless the model's name says otherwise
+    uses_tools = bool(tools) or functions.were_called(request)
+    personality = name.personality or ("chat" if uses_tools else defaults.personality)
     # the messages are read last: a strict relay refuses before that
     asked = RunRequest(
         name.model,

@@ -37,6 +37,45 @@ def test_without_functions_the_operators_choice_stands(fields: dict[str, Any]) -
     assert to_question("agent", **fields).run.personality == "agent"
 
 
+LOOP = [
+    {"role": "user", "content": "Hi"},
+    {
+        "role": "assistant",
+        "tool_calls": [{"id": "a", "type": "function", "function": {"name": "weather", "arguments": "{}"}}],
+    },
+    {"role": "tool", "tool_call_id": "a", "content": "mild"},
+]
+CUSTOM_LOOP = [
+    {"role": "user", "content": "Hi"},
+    {"role": "assistant", "tool_calls": [{"id": "a", "type": "custom", "custom": {"name": "weather", "input": "x"}}]},
+    {"role": "tool", "tool_call_id": "a", "content": "mild"},
+]
+LEGACY_LOOP = [
+    {"role": "user", "content": "Hi"},
+    {"role": "assistant", "function_call": {"name": "weather", "arguments": "{}"}},
+    {"role": "function", "name": "weather", "content": "mild"},
+]
+GONE_ON = [{"role": "assistant", "content": "It is mild."}, {"role": "user", "content": "Thanks"}]
+
+
+@pytest.mark.parametrize("more", [[], GONE_ON, GONE_ON * 3])
+@pytest.mark.parametrize("loop", [LOOP, CUSTOM_LOOP, LEGACY_LOOP])
+@pytest.mark.parametrize(
+    ("model", "personality"), [(None, "chat"), ("opus", "chat"), ("opus:chat", "chat"), ("opus:agent", "agent")]
+)
+def test_a_conversation_with_calls_stays_with_the_plain_model_when_no_functions_are_brought(
+    loop: list[dict[str, Any]], more: list[dict[str, Any]], model: str | None, personality: str
+) -> None:
+    assert to_question("agent", model=model, messages=[*loop, *more]).run.personality == personality
+
+
+@pytest.mark.parametrize("calls", [None, []])
+def test_a_conversation_without_calls_is_no_reason_for_a_plain_model(calls: Any) -> None:
+    messages = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yes?", "tool_calls": calls}]
+
+    assert to_question("agent", messages=[*messages, *GONE_ON]).run.personality == "agent"
+
+
 def test_an_alias_may_say_that_an_agent_answers() -> None:
     asked = request(model="worker", **TOOLS)
 

@@ -13,7 +13,7 @@ import msgspec
 import psutil
 from msgspec.structs import replace
 
-from claude_relay.engine.claude import command, history, orphans, private, process
+from claude_relay.engine.claude import command, history, orphans, private, process, wire
 from claude_relay.engine.claude.capabilities import Capabilities, by_self_test, by_version
 from claude_relay.engine.claude.control import ProcessGoneError
 from claude_relay.engine.claude.discovery import REMEDY, Finder, Installation
@@ -33,6 +33,9 @@ from claude_relay.settings import Personality, Settings
 
 _log = logging.getLogger(__name__)
 
+_ALWAYS_KNOWN = ("opus", "sonnet", "haiku")
+_MOST_IDS = 100
+"""Full ids of models that are remembered: clients ask for what they like, and a gateway may take any name."""
 _LEAST_CONTEXT_WINDOW = 200_000
 _PAGE = resource.getpagesize()
 _MOST_LOST = 2
@@ -50,7 +53,6 @@ class ClaudeCodeRunner:
     """
 
     name = "claude"
-    models: tuple[str, ...] = ("opus", "sonnet", "haiku")
 
     def __init__(self, settings: Settings, environ: Mapping[str, str], spend: Spend | None = None) -> None:
         self._settings = settings
@@ -63,6 +65,7 @@ class ClaudeCodeRunner:
         self._pool = Pool(self._open, limits(settings, self._size), _memory_of, self._current)
         self._private = private.PrivateDirectory(environ)
         self._context_windows: dict[str, int] = {}
+        self._full_ids: dict[str, None] = {}
         self._self_testing: asyncio.Task[None] | None = None
         self._self_test = "off"
 
@@ -108,6 +111,11 @@ class ClaudeCodeRunner:
             reason=failure and f"Claude Code does not start. {failure}",
             remedy=_START_REMEDY if failure else None,
         )
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The names that always work, and the full ids of the models that have answered."""
+        return (*_ALWAYS_KNOWN, *self._full_ids)
 
     def context_window(self, model: str) -> int:
         """Return what the CLI has told of a model; until it was asked once, what all of them have at least."""
@@ -163,7 +171,10 @@ class ClaudeCodeRunner:
             yield RunStarted(session.origin)
             await self._ask(session, request)
             while True:
-                for translated in translator.feed(await session.receive()):
+                line = await session.receive()
+                if isinstance(line, wire.Result):
+                    self._learn(line.modelUsage)
+                for translated in translator.feed(line):
                     for event in checks.feed(translated):
                         if isinstance(event, RunEnd):
                             await checks.check(event)
@@ -187,6 +198,13 @@ class ClaudeCodeRunner:
             way = "Claude Code's tool" if request.answers_by_tool else "the upstream's own format"
             _log.info("structured output by %s", way)
         await session.ask(request, self._strategy(request.personality))
+
+    def _learn(self, used: Mapping[str, wire.ModelUsage]) -> None:
+        """Keep the full ids of models that have answered, and what each of them takes."""
+        for model, known in used.items():
+            if model not in self._full_ids and len(self._full_ids) < _MOST_IDS:
+                self._full_ids[model] = None
+                self._remember_window(model, known.context_window)
 
     def _remember_window(self, model: str, context_window: int | None) -> None:
         if context_window is not None:
