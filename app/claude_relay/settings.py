@@ -176,7 +176,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         Meta(description="Show what tools an agent uses, one line each, as reasoning_content.", extra=UNRESTRICTED),
     ] = False
     warm: Annotated[
-        int, Meta(ge=0, le=64, description="Processes kept ready for each personality in use.", extra=UNRESTRICTED)
+        int,
+        Meta(
+            ge=0,
+            le=64,
+            description="Processes kept ready for each personality in use, or likely to be.",
+            extra=UNRESTRICTED,
+        ),
     ] = 1
     reuse: Annotated[
         bool,

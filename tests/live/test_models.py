@@ -58,3 +58,16 @@ def test_a_conversation_with_calls_is_gone_on_with_by_the_plain_model_without_to
     assert [answer.headers["x-claude-relay-personality"] for answer in (first, last)] == ["chat", "chat"]
     assert last.json()["choices"][0]["message"]["content"] == "Mild."
     assert agent.chat("Hello").headers["x-claude-relay-personality"] == "agent"
+
+
+def test_the_first_request_with_tools_finds_a_process_that_is_ready(
+    home: Path, upstream: FakeUpstream, claude_path: str
+) -> None:
+    environ = clean_environment(home, upstream)
+    with relay(home, environ, claude_path=claude_path, personality="agent", max_concurrent=2) as running:
+        running.wait_until(lambda: running.processes()["spare"] == 2, 30)
+        for fields in ({"tools": [TOOL]}, {}):
+            assert running.chat("Hello", **fields).status_code == 200
+        found = running.processes()
+
+    assert (found["prewarmed"], found["started"]) == (2, 0)

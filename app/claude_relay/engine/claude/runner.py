@@ -224,7 +224,7 @@ class ClaudeCodeRunner:
                 self._self_testing.cancel()
             self._self_testing = asyncio.create_task(self._test_itself(found))
             if first:
-                self._pool.start(self._settings.personality)
+                self._pool.start(*likely(self._settings, self._size))
         return found
 
     async def _test_itself(self, installation: Installation) -> None:
@@ -288,6 +288,17 @@ def limits(settings: Settings, found: Size) -> Limits:
         # the CLI counts what all questions of a process have cost
         agents_once=settings.max_budget_usd > 0,
     )
+
+
+def likely(settings: Settings, found: Size) -> tuple[Personality, ...]:
+    """Return the personalities that will likely be asked, the operator's own choice first.
+
+    Whoever brings tools gets ``chat``. Where there is no room for all of them beside the answers and a conversation
+    that waits, only the operator's is likely enough.
+    """
+    wanted = tuple(dict.fromkeys((settings.personality, *settings.personalities.values(), "chat")))
+    has_room = found.processes > found.answers + len(wanted) * found.warm
+    return wanted if has_room else wanted[:1]
 
 
 def self_test_pauses() -> Iterator[float]:
