@@ -12,7 +12,7 @@ from msgspec import Struct
 from claude_relay.access import addresses
 from claude_relay.access.keys import Entry, Key, parse_keys
 from claude_relay.errors import SettingsError
-from claude_relay.settings import PREFIX, Option, Settings, options, parse_alias
+from claude_relay.settings import PREFIX, Option, Settings, options, parse_alias, parse_personality
 
 ENV_FILE = f"{PREFIX}ENV_FILE"
 _SAFE_PATH = "PYTHONSAFEPATH"
@@ -208,6 +208,13 @@ def _check(settings: Settings, known: tuple[Key, ...], environ: Mapping[str, str
     path = settings.claude_path
     for alias in settings.alias:
         parse_alias(alias)
+    known = keyring(settings)
+    for text in settings.personality_for:
+        if parse_personality(text)[0] not in {key.name for key in known}:
+            raise SettingsError(
+                f"{PREFIX}PERSONALITY_FOR (--personality-for): expected the name of a key (--api-key NAME=KEY); "
+                f"got {text!r}"
+            )
     for text in settings.allow_origin:
         if text != "*" and addresses.origin(text) is None:
             raise SettingsError(

@@ -28,7 +28,7 @@ read = bodies.reader(ChatCompletionRequest, KNOWN, limits.require_few)
 
 
 def _to_question(body: bodies.Body[ChatCompletionRequest], settings: Settings, caller: Caller) -> Question:
-    defaults = inbound.Defaults(settings.model, settings.personality, settings.aliases, settings.strict)
+    defaults = inbound.Defaults(settings.model, settings.personality_of(caller.name), settings.aliases, settings.strict)
     return inbound.to_run_request(body.request, defaults, body.unknown, caller.identity, caller.account)
 
 

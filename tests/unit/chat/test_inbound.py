@@ -221,6 +221,18 @@ def test_a_schema_constrains_the_upstream_where_there_is_only_one_call(
     assert (found.schema, found.format is not None) == (SCHEMA, constrained)
 
 
+@pytest.mark.parametrize("name", ["", "a b", "a.b", "Größe", "x" * 65, "a\n", "list[int]"])
+def test_a_name_of_a_schema_that_openai_does_not_take_is_refused(name: str) -> None:
+    error = refused(response_format={"type": "json_schema", "json_schema": {"name": name, "schema": SCHEMA}})
+
+    assert (error.status, error.param) == (400, "response_format.json_schema.name")
+
+
+@pytest.mark.parametrize("name", ["a", "A-b_3", "x" * 64])
+def test_a_name_of_a_schema_that_openai_takes_is_taken(name: str) -> None:
+    assert output({"type": "json_schema", "json_schema": {"name": name, "schema": SCHEMA}}) is not None
+
+
 @pytest.mark.parametrize("schema", [None, {}])
 def test_a_format_without_a_schema_is_any_object(schema: Any) -> None:
     assert output(schema_format(schema)) == JsonOutput({"type": "object"})

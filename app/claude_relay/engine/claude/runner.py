@@ -13,7 +13,7 @@ import msgspec
 import psutil
 from msgspec.structs import replace
 
-from claude_relay.engine.claude import command, history, orphans, private, process, tools
+from claude_relay.engine.claude import command, history, orphans, private, process, tools, wire
 from claude_relay.engine.claude.capabilities import Capabilities, by_self_test, by_version
 from claude_relay.engine.claude.control import ProcessGoneError
 from claude_relay.engine.claude.discovery import REMEDY, Finder, Installation
@@ -35,6 +35,9 @@ from claude_relay.settings import Personality, Settings
 
 _log = logging.getLogger(__name__)
 
+_ALWAYS_KNOWN = ("opus", "sonnet", "haiku")
+_MOST_IDS = 100
+"""Full ids of models that are remembered: clients ask for what they like, and a gateway may take any name."""
 _LEAST_CONTEXT_WINDOW = 200_000
 _PAGE = resource.getpagesize()
 _MOST_LOST = 2
@@ -52,7 +55,6 @@ class ClaudeCodeRunner:
     """
 
     name = "claude"
-    models: tuple[str, ...] = ("opus", "sonnet", "haiku")
 
     def __init__(self, settings: Settings, environ: Mapping[str, str], spend: Spend | None = None) -> None:
         self._settings = settings
@@ -66,6 +68,7 @@ class ClaudeCodeRunner:
         self._private = private.PrivateDirectory(environ)
         self._context_windows: dict[str, int] = {}
         self._refusals = Refusals()
+        self._full_ids: dict[str, None] = {}
         self._self_testing: asyncio.Task[None] | None = None
         self._self_test = "off"
 
@@ -111,6 +114,11 @@ class ClaudeCodeRunner:
             reason=failure and f"Claude Code does not start. {failure}",
             remedy=_START_REMEDY if failure else None,
         )
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The names that always work, and the full ids of the models that have answered."""
+        return (*_ALWAYS_KNOWN, *self._full_ids)
 
     def context_window(self, model: str) -> int:
         """Return what the CLI has told of a model; until it was asked once, what all of them have at least."""
@@ -175,7 +183,10 @@ class ClaudeCodeRunner:
             yield RunStarted(session.origin)
             await self._ask(session, request)
             while True:
-                for translated in translator.feed(await session.receive()):
+                line = await session.receive()
+                if isinstance(line, wire.Result):
+                    self._learn(line.modelUsage)
+                for translated in translator.feed(line):
                     for event in checks.feed(translated):
                         if isinstance(event, RunEnd):
                             await checks.check(event)
@@ -200,6 +211,13 @@ class ClaudeCodeRunner:
             _log.info("structured output by %s", way)
         await session.ask(request, self._strategy(request.personality))
 
+    def _learn(self, used: Mapping[str, wire.ModelUsage]) -> None:
+        """Keep the full ids of models that have answered, and what each of them takes."""
+        for model, known in used.items():
+            if model not in self._full_ids and len(self._full_ids) < _MOST_IDS:
+                self._full_ids[model] = None
+                self._remember_window(model, known.context_window)
+
     def _remember_window(self, model: str, context_window: int | None) -> None:
         if context_window is not None:
             self._context_windows[model] = context_window
@@ -219,7 +237,7 @@ class ClaudeCodeRunner:
                 self._self_testing.cancel()
             self._self_testing = asyncio.create_task(self._test_itself(found))
             if first:
-                self._pool.start(self._settings.personality)
+                self._pool.start(*likely(self._settings, self._size))
         return found
 
     async def _test_itself(self, installation: Installation) -> None:
@@ -283,6 +301,17 @@ def limits(settings: Settings, found: Size) -> Limits:
         # the CLI counts what all questions of a process have cost
         agents_once=settings.max_budget_usd > 0,
     )
+
+
+def likely(settings: Settings, found: Size) -> tuple[Personality, ...]:
+    """Return the personalities that will likely be asked, the operator's own choice first.
+
+    Whoever brings tools gets ``chat``. Where there is no room for all of them beside the answers and a conversation
+    that waits, only the operator's is likely enough.
+    """
+    wanted = tuple(dict.fromkeys((settings.personality, *settings.personalities.values(), "chat")))
+    has_room = found.processes > found.answers + len(wanted) * found.warm
+    return wanted if has_room else wanted[:1]
 
 
 def self_test_pauses() -> Iterator[float]:
