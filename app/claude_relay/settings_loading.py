@@ -208,7 +208,6 @@ def _check(settings: Settings, known: tuple[Key, ...], environ: Mapping[str, str
     path = settings.claude_path
     for alias in settings.alias:
         parse_alias(alias)
-    known = keyring(settings)
     for text in settings.personality_for:
         if parse_personality(text)[0] not in {key.name for key in known}:
             raise SettingsError(
