@@ -131,7 +131,7 @@ class ClaudeCodeRunner:
             RelayError: No process can be had, or the run fails.
         """
         if self._strategy(request.personality) is history.native:
-            history.require_question(request)
+            request = replace(request, turns=history.ended_by_user(request.turns))
         asked, missing = self._refusals.without_known(with_upstream_names(tools.without_clash(request)))
         left_out: list[Refusable] = []
         lost, has_begun = 0, False

@@ -275,14 +275,16 @@ async def test_a_constrained_answer_that_the_upstream_refuses_is_taken_by_a_tool
     assert events[2] == TextDelta('{"said":"Hello"}')
 
 
-async def test_a_request_that_cannot_be_helped_is_refused(make: Make, cli: FakeCli) -> None:
+async def test_an_answer_that_was_begun_is_continued(make: Make, cli: FakeCli) -> None:
     runner = make()
     await runner.start()
 
-    with pytest.raises(InvalidRequestError, match="--history verbatim"):
-        await asked(runner, turns=conversation("Hi", "Hel"))
+    events = await asked(runner, turns=conversation("Hi", "Hel"))
     await runner.stop()
 
+    assert [event.text for event in events if isinstance(event, TextDelta)] == [
+        "You said: Continue exactly where your last message ended; do not repeat any of it."
+    ]
     await cli.all_ended()
 
 
