@@ -11,7 +11,8 @@ class SingleRequestGuard:
     """The state of the guard for one turn.
 
     Args:
-        limited: Whether the answer may end at a token limit, where the CLI would go on by itself.
+        limited: Whether the answer may end at a token limit or a stop sequence, where the CLI would go on by itself.
+        thinks: Whether it would also go on after thinking alone.
         tools: The tools there are, if a call of any other would be answered by the CLI itself.
 
     Attributes:
@@ -20,8 +21,9 @@ class SingleRequestGuard:
         missed: Whether the model has stopped, and nothing keeps the CLI from asking again.
     """
 
-    def __init__(self, *, limited: bool = False, tools: Collection[str] = ()) -> None:
+    def __init__(self, *, limited: bool = False, thinks: bool = False, tools: Collection[str] = ()) -> None:
         self._limited = limited
+        self._thinks = thinks
         self._tools = frozenset(tools)
         self._engaged = False
         self.engaging: str | None = None
@@ -33,9 +35,10 @@ class SingleRequestGuard:
         """Return the guard for a question. An agent has none; an answer that a tool takes has none for token limits."""
         if request.personality == "agent":
             return cls()
-        limited = request.sampling.max_tokens is not None and not request.answers_by_tool
+        sampling, is_text = request.sampling, not request.answers_by_tool
+        limited = is_text and (sampling.max_tokens is not None or bool(sampling.stop))
         names = [tool.name for tool in request.tools]
-        return cls(limited=limited, tools=[*names, ANSWER] if names else [])
+        return cls(limited=limited, thinks=is_text, tools=[*names, ANSWER] if names else [])
 
     def should_engage(self, line: wire.Line) -> bool:
         """Whether the guard must be engaged now; it does not affect the request that is already sent."""
@@ -44,6 +47,8 @@ class SingleRequestGuard:
         match line:
             case wire.System("status", status="requesting"):
                 return self._limited
+            case wire.StreamEvent(wire.ContentBlockStart(wire.StartedBlock("thinking" | "redacted_thinking"))):
+                return self._thinks
             case wire.StreamEvent(wire.ContentBlockStart(wire.StartedBlock("tool_use", _, name))):
                 return bool(self._tools) and name not in self._tools
         return False

@@ -38,10 +38,13 @@ LIMITED = request(sampling=Sampling(max_tokens=5))
         (request(sampling=Sampling(max_tokens=5), output=JsonOutput({}, {})), True),
         (request(sampling=Sampling(max_tokens=5), output=BY_TOOL), False),
         (request(sampling=Sampling(max_tokens=5), personality="agent"), False),
+        (request(sampling=Sampling(stop=("END",))), True),
+        (request(sampling=Sampling(stop=("END",)), output=BY_TOOL), False),
+        (request(sampling=Sampling(stop=("END",)), personality="agent"), False),
         (request(), False),
     ],
 )
-def test_an_answer_with_a_limit_is_fenced_as_soon_as_it_is_asked_for(asked: RunRequest, due: bool) -> None:
+def test_an_answer_with_a_limit_is_guarded_as_soon_as_it_is_asked_for(asked: RunRequest, due: bool) -> None:
     assert SingleRequestGuard.for_request(asked).should_engage(ASKING) is due
 
 
@@ -54,9 +57,13 @@ def test_an_answer_with_a_limit_is_fenced_as_soon_as_it_is_asked_for(asked: RunR
         (request(tools=(CLOCK,), output=BY_TOOL), call("StructuredOutput"), False),
         (request(tools=(CLOCK,), personality="agent"), call("Bash"), False),
         (request(), call("unknown"), False),
+        (request(), call("", "thinking"), True),
+        (request(), call("", "redacted_thinking"), True),
+        (request(output=BY_TOOL), call("", "thinking"), False),
+        (request(personality="agent"), call("", "thinking"), False),
     ],
 )
-def test_a_call_of_a_tool_that_there_is_not_is_fenced(asked: RunRequest, line: wire.Line, due: bool) -> None:
+def test_what_the_cli_would_go_on_after_is_guarded(asked: RunRequest, line: wire.Line, due: bool) -> None:
     assert SingleRequestGuard.for_request(asked).should_engage(line) is due
 
 
