@@ -23,7 +23,7 @@ class Refusals:
         while len(self._known) > _MOST:
             del self._known[next(iter(self._known))]
 
-    def spared(self, request: RunRequest) -> tuple[RunRequest, tuple[str, ...]]:
+    def without_known(self, request: RunRequest) -> tuple[RunRequest, tuple[str, ...]]:
         """Return the request without what its model is known to refuse, and what of the client's options is missing."""
         missing: tuple[str, ...] = ()
         known: list[Refusable] = []

@@ -123,7 +123,7 @@ class ClaudeCodeRunner:
         """
         if self._strategy(request.personality) is history.native:
             history.require_question(request)
-        asked, missing = self._refusals.spared(request)
+        asked, missing = self._refusals.without_known(request)
         left_out: list[Refusable] = []
         lost, has_begun = 0, False
         while True:

@@ -17,24 +17,24 @@ def request(**fields: Any) -> RunRequest:
 def test_nothing_is_left_out_of_what_nobody_has_refused() -> None:
     asked = request(sampling=BOTH, effort="high")
 
-    assert Refusals().spared(asked) == (asked, ())
+    assert Refusals().without_known(asked) == (asked, ())
 
 
 def test_what_was_refused_is_left_out_for_that_model_only() -> None:
     known = Refusals()
     known.learn("sonnet", [Refusable("temperature"), Refusable("top_p")])
 
-    assert known.spared(request(sampling=BOTH)) == (request(), ("top_p", "temperature"))
-    assert known.spared(request(model="opus", sampling=BOTH)) == (request(model="opus", sampling=BOTH), ())
+    assert known.without_known(request(sampling=BOTH)) == (request(), ("top_p", "temperature"))
+    assert known.without_known(request(model="opus", sampling=BOTH)) == (request(model="opus", sampling=BOTH), ())
 
 
 def test_two_options_that_are_refused_together_are_taken_alone() -> None:
     known = Refusals()
     known.learn("sonnet", [Refusable("both")])
 
-    assert known.spared(request(sampling=BOTH)) == (request(sampling=Sampling(temperature=0.5)), ("top_p",))
+    assert known.without_known(request(sampling=BOTH)) == (request(sampling=Sampling(temperature=0.5)), ("top_p",))
     for alone in (Sampling(temperature=0.5), Sampling(top_p=0.5)):
-        assert known.spared(request(sampling=alone)) == (request(sampling=alone), ())
+        assert known.without_known(request(sampling=alone)) == (request(sampling=alone), ())
 
 
 def test_a_model_with_a_budget_is_known_by_its_name_or_learned() -> None:
@@ -43,21 +43,21 @@ def test_a_model_with_a_budget_is_known_by_its_name_or_learned() -> None:
     known.learn("learned", [Refusable("budget")])
 
     for model in ("claude-haiku-4-5", "learned"):
-        assert known.spared(request(model=model, sampling=short, effort="low")) == (
+        assert known.without_known(request(model=model, sampling=short, effort="low")) == (
             request(model=model, sampling=short, effort="none"),
             ("reasoning_effort",),
         )
-        assert known.spared(request(model=model))[0].effort is None
-    assert known.spared(request(model="sonnet", sampling=short))[0].effort is None
+        assert known.without_known(request(model=model))[0].effort is None
+    assert known.without_known(request(model="sonnet", sampling=short))[0].effort is None
 
 
 def test_refusals_that_contradict_each_other_come_to_an_end() -> None:
     known = Refusals()
     known.learn("sonnet", [Refusable("thinking"), Refusable("effort", "none")])
 
-    spared, missing = known.spared(request(effort="high"))
+    asked, missing = known.without_known(request(effort="high"))
 
-    assert spared.effort in {None, "none"}
+    assert asked.effort in {None, "none"}
     assert missing == ("reasoning_effort",)
 
 
@@ -67,6 +67,6 @@ def test_the_oldest_are_forgotten_when_there_are_too_many() -> None:
         known.learn(f"model-{number}", [Refusable("top_k")])
     asked = Sampling(top_k=5)
 
-    assert known.spared(request(model="model-0", sampling=asked))[1] == ()
-    assert known.spared(request(model="model-1", sampling=asked))[1] == ("top_k",)
-    assert known.spared(request(model="model-1000", sampling=asked))[1] == ("top_k",)
+    assert known.without_known(request(model="model-0", sampling=asked))[1] == ()
+    assert known.without_known(request(model="model-1", sampling=asked))[1] == ("top_k",)
+    assert known.without_known(request(model="model-1000", sampling=asked))[1] == ("top_k",)
