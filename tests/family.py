@@ -8,13 +8,13 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import Struct
 
+from claude_relay.access.policy import Caller
 from claude_relay.engine.fanout import Indexed
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.engine.vocabulary import RunRequest, Text, TextDelta, Turn
 from claude_relay.errors import RelayError
 from claude_relay.settings import Settings
 from claude_relay.web import answering, bodies
-from claude_relay.web.auth import Caller
 from claude_relay.web.controller import WireController, failures
 from claude_relay.web.dialect import Dialect
 from claude_relay.web.family import Family

@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from litestar import Litestar
 
 from claude_relay import logs
+from claude_relay.access.keys import Key
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.plugin import FAMILIES, RelayPlugin
 from claude_relay.settings import Settings
-from claude_relay.settings_loading import resolve
+from claude_relay.settings_loading import keyring, resolve
 from claude_relay.web.family import PREFIXES, Family
 from claude_relay.web.plugin import WebPlugin
 
@@ -31,7 +32,8 @@ def create_app(
     Raises:
         SettingsError: A setting has a bad value.
     """
-    relay = RelayPlugin(settings or _loaded(), runner, families=families, prefixes=PREFIXES)
+    settings, keys = _loaded() if settings is None else (settings, keyring(settings))
+    relay = RelayPlugin(settings, runner, families=families, prefixes=PREFIXES, keys=keys)
     return relay.protect(Litestar(plugins=[WebPlugin(), relay], on_startup=[_watch_loop]))
 
 
@@ -52,8 +54,8 @@ async def _watch_loop() -> None:
     asyncio.get_running_loop().set_exception_handler(logs.report)
 
 
-def _loaded() -> Settings:
+def _loaded() -> tuple[Settings, tuple[Key, ...]]:
     found = resolve()
     if found.refusal:
         _log.warning("%s", found.refusal)
-    return found.settings
+    return found.settings, found.keys

@@ -76,7 +76,8 @@ def serve(**flags: object) -> None:
 
 
 def _serve(chosen: Settings, place: Listening) -> None:
-    from claude_relay import addresses, logs, serving
+    from claude_relay import logs, serving
+    from claude_relay.access import addresses
     from claude_relay.web.connections import Connections, limits_of
     from claude_relay.web.protocol import BoundedProtocol
 
@@ -97,7 +98,7 @@ def _serve(chosen: Settings, place: Listening) -> None:
         # a partial of a class makes what a class makes, and reaches the workers
         http=cast("type[asyncio.Protocol]", partial(BoundedProtocol, connections=connections)),
         ws="none",
-        # claude_relay.web.auth believes proxies by itself, and has to know which address was the proxy's
+        # claude_relay.access.policy believes proxies by itself, and has to know which address was the proxy's
         proxy_headers=False,
     )
 
@@ -157,7 +158,7 @@ def _greeting(found: settings_loading.Loaded, place: Listening) -> str:
             f"  engine       {_engine(chosen)}",
             f"  personality  {chosen.personality}",
             "  who may call without a key, only programs of this machine; with a key, anyone who has it, from anywhere",
-            f"               {_keys(chosen)}",
+            f"               {_keys(found)}",
             *_of_file(found),
             _invitation(chosen, place),
             *_warnings(found),
@@ -181,8 +182,8 @@ def _of_file(found: settings_loading.Loaded) -> Iterator[str]:
         yield f"               {option.variable}={value}"
 
 
-def _keys(chosen: Settings) -> str:
-    names = [key.name for key in settings_loading.keyring(chosen)]
+def _keys(found: settings_loading.Loaded) -> str:
+    names = [key.name for key in found.keys]
     return f"keys: {', '.join(names)}" if names else "no key is set (--api-key)"
 
 

@@ -15,7 +15,7 @@ from types import FrameType
 
 from msgspec import Struct
 
-from claude_relay import addresses
+from claude_relay.access import addresses
 from claude_relay.errors import ListenError
 from claude_relay.settings import Settings
 

@@ -2,16 +2,15 @@
 
 import socket
 from collections.abc import Iterable
-from typing import Any
 
 from litestar import Litestar, Router
 from litestar.config.app import AppConfig
-from litestar.connection import ASGIConnection
 from litestar.di import Provide
-from litestar.handlers import BaseRouteHandler
 from litestar.plugins import InitPlugin
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from claude_relay.access.keys import Key
+from claude_relay.access.policy import policy_of
 from claude_relay.chat.controller import ChatController
 from claude_relay.engine.claude.runner import ClaudeCodeRunner
 from claude_relay.engine.echo import EchoRunner
@@ -21,17 +20,15 @@ from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.health.controller import HealthController
 from claude_relay.models.controller import ModelsController
 from claude_relay.settings import Settings
-from claude_relay.settings_loading import environment
+from claude_relay.settings_loading import environment, keyring
 from claude_relay.web import (
     access_log,
-    auth,
     auth_middleware,
     bodies,
     dialect,
     disconnects,
     errors,
     head_requests,
-    request_id,
 )
 from claude_relay.web.draining import Draining
 from claude_relay.web.family import PREFIXES, Family, paths
@@ -52,6 +49,7 @@ class RelayPlugin(InitPlugin):
         runner: The engine; made from the settings when not given.
         families: The endpoints.
         prefixes: What stands before their paths. Add an empty one if ``/models`` and ``/health`` are free too.
+        keys: The keys that let callers in; read as the settings say when not given.
 
     Raises:
         SettingsError: A setting has a bad value.
@@ -64,6 +62,7 @@ class RelayPlugin(InitPlugin):
         *,
         families: Iterable[Family] = FAMILIES,
         prefixes: Iterable[str] = PREFIXES[:1],
+        keys: Iterable[Key] | None = None,
     ) -> None:
         self._settings = settings
         self._runner = runner or create_runner(settings)
@@ -72,7 +71,8 @@ class RelayPlugin(InitPlugin):
         self._draining = Draining(settings.drain_timeout)
         self._watchdog = Watchdog()
         open_paths = paths((family for family in self._families if family.is_open), self._prefixes)
-        self._policy = auth.policy_of(settings, socket.gethostname(), frozenset(open_paths))
+        known = keyring(settings) if keys is None else tuple(keys)
+        self._policy = policy_of(settings, known, socket.gethostname(), frozenset(open_paths))
         self._protected: Litestar | None = None
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
@@ -85,7 +85,6 @@ class RelayPlugin(InitPlugin):
         bodies.set_up(app_config.state, self._settings)
         self._watchdog.on_app_init(app_config)
         self._draining.on_app_init(app_config)
-        app_config.before_send.append(request_id.add_headers)
         app_config.on_startup += [self._protect_own, self._runner.start]
         app_config.on_shutdown.append(self._runner.stop)
         return app_config
@@ -120,8 +119,11 @@ class RelayPlugin(InitPlugin):
             include_in_schema=prefix == self._prefixes[0],
             request_max_body_size=self._settings.max_body_size * _MEGABYTE,
             exception_handlers={Exception: errors.respond},
-            middleware=[request_id.middleware, disconnects.middleware, draining],
-            guards=[] if family.is_open else [_require_caller],
+            middleware=[
+                disconnects.middleware,
+                draining,
+                *([] if family.is_open else [auth_middleware.required]),
+            ],
             dependencies={
                 "runner": Provide(lambda: self._runner, sync_to_thread=False),
                 "settings": Provide(lambda: self._settings, sync_to_thread=False),
@@ -136,8 +138,3 @@ def create_runner(settings: Settings) -> ClaudeRunner:
     claude = settings.runner == "claude"
     runner: ClaudeRunner = ClaudeCodeRunner(settings, environment(), used.charge_cost) if claude else EchoRunner()
     return limited(runner, settings, used)
-
-
-def _require_caller(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:  # noqa: ARG001 - Litestar's signature
-    """Refuse requests that were not authenticated, as in an application that was never started."""
-    auth_middleware.require_caller(connection)

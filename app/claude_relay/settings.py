@@ -7,7 +7,7 @@ Each field is at once a flag of ``claude-relay serve``, a variable ``CLAUDE_RELA
 from collections.abc import Mapping
 from functools import cache, cached_property
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast, get_args
 
 import msgspec
 from msgspec import Meta
@@ -107,6 +107,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             extra=UNRESTRICTED,
         ),
     ] = "agent"
+    personality_for: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="What answers the holder of a key, whatever --personality says: the key's name and a "
+            "personality, such as webui=chat. Several: repeat the flag, or use commas.",
+            extra=RESTRICTED,
+        ),
+    ] = ()
     runner: Annotated[
         Literal["claude", "echo"],
         Meta(description="The engine: Claude Code, or the offline 'echo' for testing clients.", extra=UNRESTRICTED),
@@ -168,7 +176,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         Meta(description="Show what tools an agent uses, one line each, as reasoning_content.", extra=UNRESTRICTED),
     ] = False
     warm: Annotated[
-        int, Meta(ge=0, le=64, description="Processes kept ready for each personality in use.", extra=UNRESTRICTED)
+        int,
+        Meta(
+            ge=0,
+            le=64,
+            description="Processes kept ready for each personality in use, or likely to be.",
+            extra=UNRESTRICTED,
+        ),
     ] = 1
     reuse: Annotated[
         bool,
@@ -232,6 +246,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             extra=UNRESTRICTED,
         ),
     ] = 0.0
+    first_byte: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="Seconds until a response begins even if its status is not known: with 200, and signs of life "
+            "from there on, since proxies give up on silence. A later failure is an error inside. 0 means to wait.",
+            extra=UNRESTRICTED,
+        ),
+    ] = 10.0
     first_event_timeout: Annotated[
         float,
         Meta(
@@ -309,6 +332,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def aliases(self) -> Mapping[str, str]:
         """Models by the other names they have."""
         return MappingProxyType(dict(map(parse_alias, self.alias)))
+
+    @cached_property
+    def personalities(self) -> Mapping[str, Personality]:
+        """What answers the holders of keys, by the names of their keys, where it is not what answers everybody."""
+        return MappingProxyType(dict(map(parse_personality, self.personality_for)))
+
+    def personality_of(self, caller: str) -> Personality:
+        """Return what answers a caller whose request does not say it."""
+        return self.personalities.get(caller, self.personality)
 
     def __repr__(self) -> str:
         """Show the settings, but no secret: what is shown may end up in a log."""
@@ -390,3 +422,17 @@ def parse_alias(alias: str) -> tuple[str, str]:
     if not name or not model:
         raise SettingsError(f"{PREFIX}ALIAS (--alias): expected NAME=MODEL; got {alias!r}")
     return name, model
+
+
+def parse_personality(text: str) -> tuple[str, Personality]:
+    """Return the name of a key, and the personality that answers its holder, from ``webui=chat``.
+
+    Raises:
+        SettingsError: It is no such pair.
+    """
+    name, _, personality = (part.strip() for part in text.partition("="))
+    if not name or personality not in get_args(Personality):
+        raise SettingsError(
+            f"{PREFIX}PERSONALITY_FOR (--personality-for): expected NAME=agent or NAME=chat; got {text!r}"
+        )
+    return name, cast("Personality", personality)

@@ -9,9 +9,10 @@ import msgspec
 from dotenv import dotenv_values
 from msgspec import Struct
 
-from claude_relay import addresses, keys
+from claude_relay.access import addresses
+from claude_relay.access.keys import Entry, Key, parse_keys
 from claude_relay.errors import SettingsError
-from claude_relay.settings import PREFIX, Option, Settings, options, parse_alias
+from claude_relay.settings import PREFIX, Option, Settings, options, parse_alias, parse_personality
 
 ENV_FILE = f"{PREFIX}ENV_FILE"
 _SAFE_PATH = "PYTHONSAFEPATH"
@@ -20,16 +21,18 @@ _SAFE_PATH_IS_OURS = f"{PREFIX}SAFE_PATH"
 
 
 class Loaded(Struct, frozen=True):
-    """The settings, and what a ``.env`` file had to do with them.
+    """The settings, and what files had to do with them.
 
     Attributes:
         settings: The settings.
+        keys: The keys that let callers in, those of the file included.
         file: The ``.env`` file that was read; None if there was none.
         taken: What it decided.
         refused: What it would have decided, had the operator named it.
     """
 
     settings: Settings
+    keys: tuple[Key, ...]
     file: Path | None
     taken: tuple[Option, ...]
     refused: tuple[Option, ...]
@@ -97,9 +100,11 @@ def resolve(
             value = [part for part in _listed(value) if part or option.secret]
         if value is not None:
             chosen[option.name] = _converted(value, field.type, option.choices, name)
-    settings = _checked(Settings(**chosen), environ)
+    settings = Settings(**chosen)
+    known = keyring(settings)
+    _check(settings, known, environ)
     path = Path(str(named)) if named else dotenv
-    return Loaded(settings, path.absolute() if taken or refused else None, tuple(taken), tuple(refused))
+    return Loaded(settings, known, path.absolute() if taken or refused else None, tuple(taken), tuple(refused))
 
 
 def export(settings: Settings) -> dict[str, str]:
@@ -108,17 +113,16 @@ def export(settings: Settings) -> dict[str, str]:
     return {name: _written(value) for name, value in values.items()} | {ENV_FILE: os.devnull}
 
 
-def keyring(settings: Settings) -> tuple[keys.Key, ...]:
-    """Return the keys that let callers in, those of the file included.
+def keyring(settings: Settings) -> tuple[Key, ...]:
+    """Read the keys that let callers in, those of the file included; ``resolve`` returns them with the settings.
 
     Raises:
         SettingsError: One is no key, or the file cannot be read.
     """
     given = [
-        keys.Entry(f"{PREFIX}API_KEYS (--api-key): key {place}", text)
-        for place, text in enumerate(settings.api_keys, 1)
+        Entry(f"{PREFIX}API_KEYS (--api-key): key {place}", text) for place, text in enumerate(settings.api_keys, 1)
     ]
-    return keys.parse_keys([*given, *_of_file(settings.api_key_file)])
+    return parse_keys([*given, *_of_file(settings.api_key_file)])
 
 
 def is_exposed(path: str | Path) -> bool:
@@ -185,7 +189,7 @@ def _written(value: object) -> str:
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
-def _of_file(path: str | None) -> list[keys.Entry]:
+def _of_file(path: str | None) -> list[Entry]:
     if path is None:
         return []
     name = f"{PREFIX}API_KEY_FILE (--api-key-file)"
@@ -194,16 +198,22 @@ def _of_file(path: str | None) -> list[keys.Entry]:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{name}: {path!r} cannot be read: {_reason(error)}") from None
     numbered = [(number, line.strip()) for number, line in enumerate(lines, 1)]
-    found = [keys.Entry(f"{name}: line {number}", line) for number, line in numbered if line and line[0] != "#"]
+    found = [Entry(f"{name}: line {number}", line) for number, line in numbered if line and line[0] != "#"]
     if not found:
         raise SettingsError(f"{name}: expected one key on each line; {path!r} has none")
     return found
 
 
-def _checked(settings: Settings, environ: Mapping[str, str]) -> Settings:
+def _check(settings: Settings, known: tuple[Key, ...], environ: Mapping[str, str]) -> None:
     path = settings.claude_path
     for alias in settings.alias:
         parse_alias(alias)
+    for text in settings.personality_for:
+        if parse_personality(text)[0] not in {key.name for key in known}:
+            raise SettingsError(
+                f"{PREFIX}PERSONALITY_FOR (--personality-for): expected the name of a key (--api-key NAME=KEY); "
+                f"got {text!r}"
+            )
     for text in settings.allow_origin:
         if text != "*" and addresses.origin(text) is None:
             raise SettingsError(
@@ -216,15 +226,14 @@ def _checked(settings: Settings, environ: Mapping[str, str]) -> Settings:
                 f"{PREFIX}TRUSTED_PROXY (--trusted-proxy): expected an address such as 10.0.0.5, a network such as "
                 f"10.0.0.0/8, or {addresses.UNIX} for a proxy that connects to --uds; got {text!r}"
             )
-    _require_few(settings, keyring(settings), environ)
+    _require_few(settings, known, environ)
     if settings.cwd is not None and not Path(settings.cwd).is_dir():
         raise SettingsError(f"{PREFIX}CWD (--cwd): expected a directory; got {settings.cwd!r}")
     if path is not None and not (Path(path).is_file() and os.access(path, os.X_OK)):
         raise SettingsError(f"{PREFIX}CLAUDE_PATH (--claude-path): expected an executable file; got {path!r}")
-    return settings
 
 
-def _require_few(settings: Settings, known: tuple[keys.Key, ...], environ: Mapping[str, str]) -> None:
+def _require_few(settings: Settings, known: tuple[Key, ...], environ: Mapping[str, str]) -> None:
     """Allow bypassPermissions only with a key, a Unix socket or a loopback host, and for root only in a sandbox."""
     if settings.permission_mode != "bypassPermissions":
         return

@@ -69,11 +69,35 @@ def test_ignored_parameters_are_named(client: Client) -> None:
 def test_models_are_listed_and_any_model_can_be_retrieved(client: Client, prefix: str) -> None:
     listed = client.get(f"{prefix}/models").json()
     assert listed["object"] == "list"
-    assert [model["id"] for model in listed["data"]] == ["echo"]
+    assert [model["id"] for model in listed["data"]] == ["echo", "echo:chat", "echo:agent"]
     assert "echo" in listed["data"][0]["owned_by"]
-    for name in ("sonnet", "anthropic/claude-x", "opus:chat"):
+    for name in (*(model["id"] for model in listed["data"]), "sonnet", "anthropic/claude-x", "opus:chat"):
         model = client.get(f"{prefix}/models/{name}").json()
         assert (model["id"], model["object"], type(model["created"])) == (name, "model", int)
+
+
+def test_a_key_may_have_a_personality_of_its_own_and_a_models_name_still_says_more() -> None:
+    keys = ("webui=battery-staple", "ann=correct-horse")
+    settings = Settings(personality="agent", personality_for=("webui=chat",), api_keys=keys)
+    with calling(create_app(settings, EchoRunner())) as client:
+        found = {
+            (key, model): client.post(
+                "/v1/chat/completions",
+                json={"messages": [{"role": "user", "content": "hi"}], "model": model},
+                headers={"authorization": f"Bearer {key}"},
+            ).headers["x-claude-relay-personality"]
+            for key in ("battery-staple", "correct-horse")
+            for model in ("echo", "echo:agent", "echo:chat")
+        }
+
+    assert found == {
+        ("battery-staple", "echo"): "chat",
+        ("battery-staple", "echo:agent"): "agent",
+        ("battery-staple", "echo:chat"): "chat",
+        ("correct-horse", "echo"): "agent",
+        ("correct-horse", "echo:agent"): "agent",
+        ("correct-horse", "echo:chat"): "chat",
+    }
 
 
 @pytest.mark.parametrize("prefix", ["", "/v1"])
@@ -210,7 +234,7 @@ def test_an_answer_has_the_name_of_the_model_that_the_client_used() -> None:
 
     assert response.json()["model"] == "gpt-4o"
     assert response.headers["x-claude-relay-personality"] == "chat"
-    assert [model["id"] for model in listed] == ["echo", "gpt-4o"]
+    assert [model["id"] for model in listed] == ["echo", "echo:chat", "echo:agent", "gpt-4o"]
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -7,8 +7,11 @@ import httpx
 import pytest
 
 from claude_relay import errors
+from claude_relay.asgi import create_app
+from claude_relay.engine.echo import EchoRunner
 from claude_relay.settings import Settings
 from tests.api.conftest import Client
+from tests.callers import calling
 
 HELLO = {"messages": [{"role": "user", "content": "hi"}]}
 MAX_BODY_BYTES = Settings().max_body_size * 1024 * 1024
@@ -33,6 +36,43 @@ def test_unknown_paths_and_methods(client: Client, prefix: str) -> None:
     assert_openai_error(client.get(f"{prefix}/chat/completions"), 405)
     assert_openai_error(client.delete(f"{prefix}/models"), 405)
     assert_openai_error(client.post(f"{prefix}/health"), 405)
+
+
+@pytest.mark.parametrize("prefix", ["", "/v1"])
+@pytest.mark.parametrize(
+    ("method", "path", "advice"),
+    [
+        ("POST", "/embeddings", "no embeddings: use another server"),
+        ("POST", "/audio/transcriptions", "use another server for sound"),
+        ("POST", "/images/generations", "makes no images"),
+        ("GET", "/files/file-1/content", "as a part of the type 'file'"),
+        ("POST", "/responses", "chat completions"),
+        ("POST", "/completions", "Send the prompt as a user's message"),
+        ("DELETE", "/threads/thread_1", "send the whole conversation"),
+        ("POST", "/fine_tuning/jobs", "cannot be trained"),
+        ("POST", "/moderations", "moderates by itself"),
+        ("POST", "/messages", "Served are"),
+        ("POST", "/chat", "Served are"),
+    ],
+)
+def test_a_path_that_is_not_served_is_a_404_that_tells_what_is_and_what_to_do_instead(
+    client: Client, method: str, path: str, advice: str, prefix: str
+) -> None:
+    error = assert_openai_error(client.request(method, prefix + path, json={"input": "x"}), 404)
+
+    message = error["message"] or ""
+    assert message.startswith(f"Invalid URL ({method} {prefix}{path}). ")
+    assert advice in message
+    assert message.endswith(" Served are /v1/chat/completions, /v1/models, /v1/health.")
+    assert error["code"] == "not_found"
+
+
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/files", "/v1/nothing"])
+def test_who_may_not_call_is_not_told_what_is_served(path: str) -> None:
+    with calling(create_app(Settings(api_keys=("ada=secret-key",)), EchoRunner())) as stranger:
+        error = assert_openai_error(stranger.post(path, json={}), 401)
+
+    assert "Served" not in (error["message"] or "")
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,10 @@ def test_the_engine_starts_and_stops_with_the_application() -> None:
 
 
 @pytest.mark.anyio
-async def test_an_application_that_was_never_started_serves_nobody() -> None:
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/v1/models"), ("OPTIONS", "/v1/models"), ("POST", "/v1/chat/completions")]
+)
+async def test_an_application_that_was_never_started_serves_nobody(method: str, path: str) -> None:
     sent: list[Any] = []
 
     async def receive() -> Any:
@@ -134,9 +137,9 @@ async def test_an_application_that_was_never_started_serves_nobody() -> None:
 
     scope: Any = {
         "type": "http",
-        "method": "GET",
-        "path": "/v1/models",
-        "raw_path": b"/v1/models",
+        "method": method,
+        "path": path,
+        "raw_path": path.encode(),
         "query_string": b"",
         "headers": [],
         "client": ("127.0.0.1", 1),

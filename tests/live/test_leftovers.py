@@ -79,7 +79,7 @@ def test_what_a_killed_server_and_its_clis_leave_is_removed_by_the_next(
     with served_by_command(home, environ, claude_path, "--no-self-test", "--warm", warm) as (running, server):
         if own:
             assert files_of(home, environ) == set(own)
-        running.wait_until(lambda: running.processes()["spare"] == int(warm), 20)
+        running.wait_until(lambda: running.processes()["spare"] >= int(warm), 20)
         server.terminate()
         server.wait(10)
     if own:

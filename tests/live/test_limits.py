@@ -1,5 +1,7 @@
 """What the operator allows an answer: turns, money and time. Beyond it the work ends, upstream too."""
 
+import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -132,3 +134,43 @@ def test_what_an_answer_that_was_stopped_has_cost_is_spent(
 
     # 2.1.197 counts an answer only when it is whole
     assert running.chat("?").status_code == (429 if current else 200)
+
+
+def _begun(running: Relay, *, stream: bool) -> tuple[int, str, float, str]:
+    """Return status and type of a response, the seconds until its head came, and all of it."""
+    body = {"model": "sonnet", "messages": [{"role": "user", "content": "?"}], "stream": stream}
+    began = time.monotonic()
+    with running.http.stream("POST", "/v1/chat/completions", json=body) as response:
+        waited = time.monotonic() - began
+        return response.status_code, response.headers["content-type"], waited, response.read().decode()
+
+
+@pytest.mark.parametrize(("stream", "kind"), [(True, "text/event-stream"), (False, "application/json")])
+def test_a_response_begins_in_time_even_if_its_answer_does_not(
+    run: Run, upstream: FakeUpstream, kind: str, *, stream: bool
+) -> None:
+    running = run("chat", first_byte=1)
+    upstream.replies(text(head_delay=6, chunks=1))
+
+    status, media_type, waited, said = _begun(running, stream=stream)
+
+    assert (status, media_type.partition(";")[0]) == (200, kind)
+    assert waited < 5
+    assert '"content":"Hello from fake upstream."' in said
+    assert said.endswith("data: [DONE]\n\n") if stream else json.loads(said)["choices"]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_failure_after_the_response_has_begun_is_an_error_inside(
+    run: Run, upstream: FakeUpstream, *, stream: bool
+) -> None:
+    running = run("chat", first_byte=1, first_event_timeout=3)
+    upstream.replies(text(head_delay=60))
+
+    status, _, _, said = _begun(running, stream=stream)
+    running.settle()
+
+    assert status == 200
+    error = json.loads(said.strip().removeprefix("data: "))["error"]
+    assert error["code"] == "first_event_timeout"
+    assert upstream.messages_requests[0].disconnected.wait(5)

@@ -19,6 +19,8 @@ from tests.upstream import FakeUpstream
 
 LONGEST_GAP = 0.1
 """Seconds that a delta may be late, beyond what it is on this machine when nobody else asks."""
+GIF = "R0lGODlhQUFBQUFB"
+"""The beginning of an image."""
 USER = {"role": "user", "content": "hi"}
 LONG = {"role": "user", "content": "x " * 5_000}
 
@@ -90,8 +92,8 @@ BODIES = {
     "20,000 messages": lambda: asks(*[USER] * 19_999),
     "33,000 parts": lambda: asks({"role": "user", "content": [{"type": "text", "text": "x"}] * 33_000}),
     "a data URL of escapes": lambda: image("data:image/png," + "%41" * 4_000_000),
-    "30 MB of blanks in base64": lambda: image("data:image/png;base64," + " " * 30_000_000 + "AAAA"),
-    "an image of 20 MB": lambda: image("data:image/png;base64," + "A" * 28_000_000),
+    "30 MB of blanks in base64": lambda: image("data:image/png;base64," + " " * 30_000_000 + GIF),
+    "an image of 20 MB": lambda: image("data:image/gif;base64," + GIF + "A" * 28_000_000),
     "a text file of 20 MB": lambda: file("QUFB" * 7_000_000),
     "a million unknown fields": lambda: asks(**{f"f{n}": 1 for n in range(1_000_000)}),
     "20,000 tools": lambda: asks(tools=functions(20_000)),

@@ -169,3 +169,68 @@ def test_tools_beside_any_json_object_reach_the_upstream_as_they_are(chat: Relay
     assert called["choices"][0]["message"]["tool_calls"][0]["function"]["name"] == "z"
     assert json.loads(answered["choices"][0]["message"]["content"]) == {"n": 1}
     assert answered["choices"][0]["finish_reason"] == "stop"
+
+
+EVERYDAY = {
+    "the dialect of 2020": {"$schema": "https://json-schema.org/draft/2020-12/schema"},
+    "words of OpenAPI": {"example": {"name": "Bob"}, "discriminator": {"propertyName": "name"}, "x-order": 1},
+    "a tuple": {"properties": {"name": {"type": "string"}, "at": {"type": "array", "prefixItems": [{}]}}},
+    "a pattern of another engine": {"properties": {"name": {"type": "string", "pattern": "(?i)ada"}}},
+    "conditions": {"dependentRequired": {"name": []}, "unevaluatedProperties": True},
+    "an unknown reference": {"$defs": {"a": {"$anchor": "b"}}, "properties": {"name": {"$ref": "#b"}}},
+}
+
+
+@pytest.mark.parametrize("more", EVERYDAY.values(), ids=EVERYDAY.keys())
+def test_claude_codes_tool_takes_everyday_schemas(agent: Relay, upstream: FakeUpstream, more: dict[str, Any]) -> None:
+    schema = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"], **more}
+    upstream.replies(_tool({"name": "Ada"}))
+
+    response = agent.chat("Who?", response_format=_format(schema))
+    agent.settle()
+
+    assert json.loads(response.json()["choices"][0]["message"]["content"]) == {"name": "Ada"}
+    assert len(upstream.messages_requests) == 1
+
+
+def test_any_object_is_streamed_as_it_is_written(either: Relay, upstream: FakeUpstream) -> None:
+    written = '{"a": [1, 2],  "b": "\\u00e4"}'
+    call = ToolUse(
+        "toolu_1", "StructuredOutput", {}, chunks=(written[:6], written[6:15], written[15:]), written=written
+    )
+    upstream.replies(Message(blocks=(Text("Let me answer."), call)))
+
+    response = either.chat("?", response_format={"type": "json_object"}, stream=True)
+    either.settle()
+
+    frames = [json.loads(line[6:]) for line in response.text.split("\n\n") if line.startswith("data: {")]
+    pieces = [content for frame in frames if (content := frame["choices"][0]["delta"].get("content"))]
+    assert "".join(pieces) == written
+    assert len(pieces) == 3
+    assert len(upstream.messages_requests) == 1
+
+
+@pytest.mark.parametrize("response_format", [None, {"type": "json_object"}])
+def test_a_tool_of_the_clients_may_have_the_name_of_claude_codes_own(
+    either: Relay, upstream: FakeUpstream, response_format: Any
+) -> None:
+    tool = {"type": "function", "function": {"name": "StructuredOutput", "parameters": {"type": "object"}}}
+
+    def reply(body: dict[str, Any]) -> fake.Reply:
+        names = [listed["name"] for listed in body["tools"]]
+        (name,) = [name for name in names if name == ("StructuredOutput_" if response_format else "StructuredOutput")]
+        return Message(blocks=(ToolUse("toolu_1", name, {"a": 1}),))
+
+    upstream.replies(reply)
+    message = either.chat("?", tools=[tool], response_format=response_format).json()["choices"][0]["message"]
+    either.settle()
+
+    assert [call["function"]["name"] for call in message["tool_calls"]] == ["StructuredOutput"]
+    assert len(upstream.messages_requests) == 1
+    history = [
+        {"role": "user", "content": "?"},
+        message,
+        {"role": "tool", "tool_call_id": "toolu_1", "content": "done"},
+    ]
+    upstream.replies(text("Well."))
+    assert either.post(messages=history, model="sonnet", tools=[tool]).status_code == 200

@@ -44,6 +44,32 @@ def test_calls_are_told_as_openai_tells_them(chat: Relay, upstream: FakeUpstream
     assert len(upstream.messages_requests) == 1
 
 
+def test_parameters_may_have_any_name(either: Relay, upstream: FakeUpstream) -> None:
+    names = {"$filter": {"type": "string"}, "a b": {"type": "integer"}, "page.size": {"type": "integer"}}
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": names}}}
+    upstream.replies(Message(blocks=(ToolUse("toolu_1", "f", {"_filter": "x", "a_b": 1, "page.size": 2}),)))
+
+    message = either.chat("?", tools=[tool]).json()["choices"][0]["message"]
+    either.settle()
+    either.post(
+        messages=[
+            {"role": "user", "content": "?"},
+            message,
+            {"role": "tool", "tool_call_id": "toolu_1", "content": "none"},
+        ],
+        model="sonnet",
+        tools=[tool],
+    )
+
+    (call,) = message["tool_calls"]
+    assert json.loads(call["function"]["arguments"]) == {"$filter": "x", "a b": 1, "page.size": 2}
+    blocks = [block for turn in _sent(upstream, 1)["messages"] for block in turn["content"]]
+    assert [block["input"] for block in blocks if isinstance(block, dict) and block["type"] == "tool_use"] == [
+        {"_filter": "x", "a_b": 1, "page.size": 2}
+    ]
+    assert len(upstream.messages_requests) == 2
+
+
 def test_arguments_stream_as_the_model_writes_them(chat: Relay, upstream: FakeUpstream) -> None:
     upstream.replies(_two_calls())
     stream: Any = chat.openai.chat.completions.create(

@@ -1,5 +1,6 @@
 """The application is put together from settings or from what a test brings."""
 
+import os
 from typing import Any
 
 import pytest
@@ -49,6 +50,18 @@ def test_settings_are_loaded_when_none_are_given(monkeypatch: pytest.MonkeyPatch
 
     with calling(create_app()) as client:
         assert client.get("/v1/models").json()["data"][0]["id"] == "echo"
+
+
+def test_a_file_of_keys_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, b"alice=correct-horse")
+    os.close(writer)
+    monkeypatch.setenv("CLAUDE_RELAY_API_KEY_FILE", f"/dev/fd/{reader}")
+
+    with calling(create_app(runner=EchoRunner())) as client:
+        assert client.get("/v1/models").status_code == 401
+        assert client.get("/v1/models", headers={"x-api-key": "correct-horse"}).status_code == 200
+    os.close(reader)
 
 
 def test_a_body_beyond_the_limit_is_too_large_and_one_below_is_not() -> None:

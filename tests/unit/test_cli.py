@@ -425,6 +425,18 @@ def test_a_bad_key_is_told_in_one_line_that_does_not_show_it(
     assert "sEcReT" not in result.output
 
 
+def test_a_file_of_keys_is_read_once_for_the_greeting(started: list[dict[str, Any]], free_port: int) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, f"alice={SECRET}".encode())
+    os.close(writer)
+
+    output = invoked("serve", "--port", free_port, "--runner", "echo", "--api-key-file", f"/dev/fd/{reader}").output
+
+    os.close(reader)
+    assert "keys: alice" in output
+    assert len(started) == 1
+
+
 @pytest.mark.parametrize(("mode", "warned"), [(0o600, False), (0o644, True)])
 def test_a_file_of_keys_that_others_may_read_is_warned_of(
     tmp_path: Path, started: list[dict[str, Any]], free_port: int, mode: int, warned: bool

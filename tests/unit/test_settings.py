@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from claude_relay.errors import SettingsError
-from claude_relay.settings import Settings, options
+from claude_relay.settings import Personality, Settings, options
 from claude_relay.settings_loading import (
     distrust_directory,
     environment,
@@ -182,6 +182,7 @@ def every_setting(tmp_path: Path) -> dict[str, Any]:
         "allow_origin": ("https://app.example", "*"),
         "trusted_proxy": ("10.0.0.5", "192.168.0.0/16"),
         "personality": "chat",
+        "personality_for": ("alice=agent",),
         "runner": "echo",
         "model": "my model=x",
         "cwd": str(tmp_path),
@@ -194,9 +195,14 @@ def every_setting(tmp_path: Path) -> dict[str, Any]:
     }
 
 
+NEEDED = {"personality_for": ("api_keys",)}
+"""Settings that mean nothing without others."""
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_exported_loads_again_one_by_one(tmp_path: Path, dotenv: Path, name: str) -> None:
-    settings = Settings(**{name: every_setting(tmp_path)[name]})
+    every = every_setting(tmp_path)
+    settings = Settings(**{name: every[name] for name in (name, *NEEDED.get(name, ()))})
 
     assert load(None, export(settings), dotenv) == replace(settings, env_file=os.devnull) != Settings()
 
@@ -264,6 +270,7 @@ def test_settings_that_take_few_values_name_them() -> None:
         "api_keys",
         "allow_origin",
         "trusted_proxy",
+        "personality_for",
         "alias",
     ]
 
@@ -280,7 +287,7 @@ MAY_NOT = {
     # what is executed, and where
     *("claude_path", "cwd", "reload", "env_file"),
     # with which permissions: an alias may make an agent of what the operator calls a plain model
-    *("permission_mode", "alias"),
+    *("permission_mode", "alias", "personality_for"),
     # whether what keeps callers apart is tried
     "self_test",
 }
@@ -298,20 +305,21 @@ def test_every_setting_says_whether_a_file_that_nobody_named_may_set_it() -> Non
 def test_a_file_that_nobody_named_sets_what_is_harmless_and_nothing_else(
     tmp_path: Path, dotenv: Path, name: str
 ) -> None:
-    value = every_setting(tmp_path)[name]
+    every = every_setting(tmp_path)
+    value, needed = every[name], {other: every[other] for other in NEEDED.get(name, ())}
     (variable,) = (option.variable for option in options() if option.name == name)
     dotenv.write_text(f"{variable}={export(Settings(**{name: value}))[variable]}\n" if name != "env_file" else "A=1\n")
 
-    found = resolve(None, {}, dotenv)
+    found = resolve(needed, {}, dotenv)
 
     assert getattr(found.settings, name) == (getattr(Settings(), name) if name in MAY_NOT else value)
     if name != "env_file":
         assert [option.name for option in (found.refused if name in MAY_NOT else found.taken)] == [name]
         assert (found.refusal is not None) is (name in MAY_NOT)
-        named = resolve({"env_file": str(dotenv)}, {}, tmp_path / "another")
+        named = resolve({**needed, "env_file": str(dotenv)}, {}, tmp_path / "another")
         assert getattr(named.settings, name) == value
-        assert resolve(None, {"CLAUDE_RELAY_ENV_FILE": str(dotenv)}).settings == named.settings.__class__(
-            **{name: value, "env_file": str(dotenv)}
+        assert resolve(needed, {"CLAUDE_RELAY_ENV_FILE": str(dotenv)}).settings == named.settings.__class__(
+            **{**needed, name: value, "env_file": str(dotenv)}
         )
 
 
@@ -369,6 +377,46 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, content: bytes | Non
 
     with pytest.raises(SettingsError, match=r"CLAUDE_RELAY_ENV_FILE \(--env-file\).*cannot be read"):
         load({"env_file": str(file)}, {})
+
+
+# --- personalities ---------------------------------------------------------------------------------------------------
+
+KEYS = "ann=correct-horse,webui=battery-staple"
+
+
+def test_the_holder_of_a_key_may_get_another_personality_than_the_others(dotenv: Path) -> None:
+    flags: dict[str, object] = {"personality": "agent", "personality_for": ("webui=chat", " ann = agent ")}
+    settings = loaded(dotenv, flags, CLAUDE_RELAY_API_KEYS=KEYS)
+
+    assert [settings.personality_of(caller) for caller in ("webui", "ann", "local", "")] == [
+        *("chat", "agent", "agent", "agent")
+    ]
+
+
+@pytest.mark.parametrize("personality", ["agent", "chat"])
+def test_without_a_choice_for_anybody_all_get_the_same(dotenv: Path, personality: Personality) -> None:
+    settings = loaded(dotenv, {"personality": personality}, CLAUDE_RELAY_API_KEYS=KEYS)
+
+    assert {settings.personality_of(caller) for caller in ("webui", "ann", "local")} == {personality}
+
+
+@pytest.mark.parametrize("bad", ["webui", "webui=", "=chat", "webui=Chat", "webui=sonnet:chat", "ann=chat,webui"])
+def test_a_choice_that_names_no_personality_is_told_by_the_variable(dotenv: Path, bad: str) -> None:
+    with pytest.raises(SettingsError, match=r"CLAUDE_RELAY_PERSONALITY_FOR .*NAME=agent or NAME=chat"):
+        loaded(dotenv, None, CLAUDE_RELAY_API_KEYS=KEYS, CLAUDE_RELAY_PERSONALITY_FOR=bad)
+
+
+@pytest.mark.parametrize("bad", ["nobody=chat", "webui=chat,local=agent", "WEBUI=chat"])
+def test_a_choice_for_a_key_that_does_not_exist_is_a_mistake(dotenv: Path, bad: str) -> None:
+    with pytest.raises(SettingsError, match=r"CLAUDE_RELAY_PERSONALITY_FOR .*the name of a key"):
+        loaded(dotenv, None, CLAUDE_RELAY_API_KEYS=KEYS, CLAUDE_RELAY_PERSONALITY_FOR=bad)
+
+
+def test_a_choice_may_be_for_a_key_of_the_file(dotenv: Path, tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("webui=battery-staple\n")
+    flags: dict[str, object] = {"api_key_file": str(tmp_path / "keys"), "personality_for": ("webui=chat",)}
+
+    assert loaded(dotenv, flags).personality_of("webui") == "chat"
 
 
 # --- aliases ---------------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Parts of messages -> pieces of turns. Pure."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from claude_relay.chat import schemas
 from claude_relay.engine import media
@@ -9,6 +9,8 @@ from claude_relay.engine.vocabulary import Document, Image, Piece, Text, ToolCal
 from claude_relay.errors import InvalidRequestError, missing
 
 Part = schemas.TextPart | schemas.ImagePart | schemas.AudioPart | schemas.FilePart | schemas.RefusalPart
+ReadImage = Callable[[str], Image]
+"""Reads an image from its address or data URL."""
 
 
 def pieces(content: str | Iterable[Part] | None, where: str) -> tuple[Piece, ...]:
@@ -21,10 +23,21 @@ def pieces(content: str | Iterable[Part] | None, where: str) -> tuple[Piece, ...
     Raises:
         InvalidRequestError: A part is not what it should be, or nothing that the upstream can take.
     """
-    if isinstance(content, str):
-        return (Text(content),) if content.strip() else ()
-    made = (_piece(part, f"{where}[{index}]") for index, part in enumerate(content or ()))
-    return tuple(piece for piece in made if not isinstance(piece, Text) or piece.text.strip())
+    return _pieces(content, where, media.image)
+
+
+def result_pieces(content: str | Iterable[Part] | None, where: str) -> tuple[Text | Image, ...]:
+    """Return the pieces of what a tool returned, as ``pieces`` does; nobody scales large images in it.
+
+    Args:
+        content: The message's content.
+        where: The content's path in the request, for errors.
+
+    Raises:
+        InvalidRequestError: A part is not what it should be, or nothing that the upstream can take.
+    """
+    found = _pieces(content, where, media.image_of_result)
+    return tuple(piece for piece in found if isinstance(piece, Text | Image))
 
 
 def tool_call(call: schemas.ToolCall, where: str, text_tools: Collection[str] = ()) -> ToolCall:
@@ -54,23 +67,30 @@ def function_call(call_id: str, call: schemas.FunctionCall, text_tools: Collecti
     return ToolCall(call_id, call.name, call.arguments if is_text else arguments_of(call.arguments))
 
 
-def _piece(part: Part, where: str) -> Piece:
+def _pieces(content: str | Iterable[Part] | None, where: str, read_image: ReadImage) -> tuple[Piece, ...]:
+    if isinstance(content, str):
+        return (Text(content),) if content.strip() else ()
+    made = (_piece(part, f"{where}[{index}]", read_image) for index, part in enumerate(content or ()))
+    return tuple(piece for piece in made if not isinstance(piece, Text) or piece.text.strip())
+
+
+def _piece(part: Part, where: str, read_image: ReadImage) -> Piece:
     match part:
         case schemas.TextPart(text) | schemas.RefusalPart(text):
             return Text(text)
         case schemas.ImagePart(schemas.ImageURL(url)):
-            return _image(url, f"{where}.image_url.url")
+            return _image(url, f"{where}.image_url.url", read_image)
         case schemas.ImagePart(str(url)):
-            return _image(url, f"{where}.image_url")
+            return _image(url, f"{where}.image_url", read_image)
         case schemas.FilePart(file):
             return _document(file, f"{where}.file")
         case _:
             raise invalid("'input_audio' is not supported, since the upstream accepts no audio", f"{where}.type")
 
 
-def _image(url: str, where: str) -> Image:
+def _image(url: str, where: str, read_image: ReadImage) -> Image:
     try:
-        return media.image(url)
+        return read_image(url)
     except media.MediaError as error:
         raise invalid(str(error), where) from None
 

@@ -10,6 +10,7 @@ from litestar import Request, Response, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, SkipValidation
 
+from claude_relay.access.policy import Caller
 from claude_relay.chat import functions, inbound, limits, outbound
 from claude_relay.chat.operation import ChatOperation
 from claude_relay.chat.parameters import KNOWN
@@ -18,7 +19,6 @@ from claude_relay.engine.fanout import Indexed
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.settings import Settings
 from claude_relay.web import answering, bodies
-from claude_relay.web.auth import Caller
 from claude_relay.web.controller import WireController, failures
 from claude_relay.web.frames import DONE, frame
 from claude_relay.web.parameters import Question
@@ -28,7 +28,7 @@ read = bodies.reader(ChatCompletionRequest, KNOWN, limits.require_few)
 
 
 def _to_question(body: bodies.Body[ChatCompletionRequest], settings: Settings, caller: Caller) -> Question:
-    defaults = inbound.Defaults(settings.model, settings.personality, settings.aliases, settings.strict)
+    defaults = inbound.Defaults(settings.model, settings.personality_of(caller.name), settings.aliases, settings.strict)
     return inbound.to_run_request(body.request, defaults, body.unknown, caller.identity, caller.account)
 
 

@@ -1,11 +1,12 @@
 """Messages -> a system prompt and turns. Pure."""
 
-from collections.abc import Collection, Iterable, Iterator
+import itertools
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from claude_relay.chat import schemas
-from claude_relay.chat.content import function_call, pieces, tool_call
-from claude_relay.engine.turns import MissingResultError, Turns, UnknownCallError
-from claude_relay.engine.vocabulary import Image, Text, ToolCall, ToolResult, Turn
+from claude_relay.chat.content import function_call, pieces, result_pieces, tool_call
+from claude_relay.engine.turns import SILENCE, MissingResultError, Turns, UnknownCallError
+from claude_relay.engine.vocabulary import Piece, Text, ToolCall, ToolResult, Turn
 from claude_relay.errors import InvalidRequestError
 
 _RESULT_OF: dict[type[schemas.Message], str] = {
@@ -25,19 +26,14 @@ _NO_CALL = (
 
 
 def system_prompt(messages: Iterable[schemas.Message]) -> str | None:
-    """Join the texts of all system and developer messages, wherever they stand."""
-    texts = [
-        piece.text
-        for index, message in enumerate(messages)
-        if isinstance(message, schemas.SystemMessage | schemas.DeveloperMessage)
-        for piece in pieces(message.content, f"messages[{index}].content")
-        if isinstance(piece, Text)
-    ]
+    """Join the texts of the system and developer messages that stand before all others."""
+    leading = itertools.takewhile(_instructs, messages)
+    texts = [text for index, message in enumerate(leading) for text in _texts(message, f"messages[{index}]")]
     return "\n\n".join(texts) or None
 
 
-def turns(messages: Iterable[schemas.Message], text_tools: Collection[str] = ()) -> tuple[Turn, ...]:
-    """Return the turns of a conversation.
+def turns(messages: Sequence[schemas.Message], text_tools: Collection[str] = ()) -> tuple[Turn, ...]:
+    """Return the turns of a conversation. If it has only a system prompt there are none.
 
     Args:
         messages: The messages.
@@ -46,15 +42,22 @@ def turns(messages: Iterable[schemas.Message], text_tools: Collection[str] = ())
     Raises:
         InvalidRequestError: A message cannot be understood, or answers a call that was not made.
     """
+    leading = sum(1 for _ in itertools.takewhile(_instructs, messages))
+    if leading == len(messages):
+        return ()
+    names = {message.name for message in messages if isinstance(message, schemas.UserMessage) and message.name}
+    shown = names if len(names) > 1 else frozenset[str]()
     conversation = Turns()
     param = "messages"
     try:
-        for index, message in enumerate(messages):
+        for index, message in enumerate(messages[leading:], leading):
             where = f"messages[{index}]"
             param = where + _RESULT_OF.get(type(message), "")
-            _add(conversation, message, where, text_tools)
+            _add(conversation, message, where, text_tools, shown)
             param = where
-        return conversation.joined()
+        if _ends_with_the_user(messages[leading:]):
+            conversation.add_silence()
+        return conversation.joined() or (SILENCE,)
     except MissingResultError as error:
         raise InvalidRequestError(f"{_NO_RESULT} {error}", param=param, code="invalid_value") from None
     except UnknownCallError as error:
@@ -66,7 +69,7 @@ def turns(messages: Iterable[schemas.Message], text_tools: Collection[str] = ())
 def unsupported_fields(messages: Iterable[schemas.Message]) -> Iterator[str]:
     """Yield the names of fields in messages that the upstream does not support."""
     for message in messages:
-        if not isinstance(message, schemas.ToolMessage | schemas.FunctionMessage) and message.name:
+        if isinstance(message, schemas.SystemMessage | schemas.DeveloperMessage) and message.name:
             yield "messages.name"
         parts = message.content if isinstance(message.content, list) else ()
         for part in parts:
@@ -75,22 +78,56 @@ def unsupported_fields(messages: Iterable[schemas.Message]) -> Iterator[str]:
                 yield "messages.content.image_url.detail"
 
 
-def _add(conversation: Turns, message: schemas.Message, where: str, text_tools: Collection[str]) -> None:
+def _instructs(message: schemas.Message) -> bool:
+    return isinstance(message, schemas.SystemMessage | schemas.DeveloperMessage)
+
+
+def _ends_with_the_user(messages: Iterable[schemas.Message]) -> bool:
+    """Whether the user spoke after the assistant, even if without a word."""
+    speakers = [message for message in messages if isinstance(message, schemas.UserMessage | schemas.AssistantMessage)]
+    return bool(speakers) and isinstance(speakers[-1], schemas.UserMessage)
+
+
+def _add(
+    conversation: Turns, message: schemas.Message, where: str, text_tools: Collection[str], shown: Collection[str]
+) -> None:
     match message:
-        case schemas.UserMessage(content):
+        case schemas.SystemMessage() | schemas.DeveloperMessage():
+            conversation.add("user", map(_instruction, _texts(message, where)))
+        case schemas.UserMessage(content, name):
             conversation.go_on()
-            conversation.add("user", pieces(content, f"{where}.content"))
+            found = pieces(content, f"{where}.content")
+            conversation.add("user", _named(name, found) if name and name in shown else found)
         case schemas.AssistantMessage():
             conversation.go_on()
             calls = _calls(message, where, text_tools)
             answer = pieces(message.content or message.refusal, f"{where}.content")
             conversation.add("assistant", (*answer, *calls))
         case schemas.ToolMessage(call_id):
-            found = conversation.take_call(call_id)
-            conversation.add("user", (_result(found, message, where),))
-        case schemas.FunctionMessage(name):
-            found = conversation.take_call_of(name)
-            conversation.add("user", (_result(found, message, where),))
+            call = conversation.take_call(call_id)
+            conversation.add("user", (ToolResult(call, result_pieces(message.content, f"{where}.content")),))
+        case schemas.FunctionMessage(tool):
+            call = conversation.take_call_of(tool)
+            conversation.add("user", (ToolResult(call, result_pieces(message.content, f"{where}.content")),))
+
+
+def _texts(message: schemas.Message, where: str) -> list[str]:
+    return [piece.text for piece in pieces(message.content, f"{where}.content") if isinstance(piece, Text)]
+
+
+def _instruction(text: str) -> Text:
+    """Mark an instruction in the middle of a conversation, where most models take no system messages."""
+    return Text(f"<system>\n{text}\n</system>")
+
+
+def _named(name: str, content: tuple[Piece, ...]) -> tuple[Piece, ...]:
+    """Put a participant's name before what they say, if they say anything."""
+    match content:
+        case (Text(text), *others):
+            return (Text(f"{name}: {text}"), *others)
+        case ():
+            return ()
+    return (Text(f"{name}:"), *content)
 
 
 def _calls(message: schemas.AssistantMessage, where: str, text_tools: Collection[str]) -> tuple[ToolCall, ...]:
@@ -102,8 +139,3 @@ def _calls(message: schemas.AssistantMessage, where: str, text_tools: Collection
         # the legacy form has no ids
         calls.append(function_call("", message.function_call))
     return tuple(calls)
-
-
-def _result(call_id: str, message: schemas.ToolMessage | schemas.FunctionMessage, where: str) -> ToolResult:
-    found = pieces(message.content, f"{where}.content")
-    return ToolResult(call_id, tuple(piece for piece in found if isinstance(piece, Text | Image)))

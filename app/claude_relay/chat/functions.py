@@ -61,6 +61,17 @@ def require_offered(request: schemas.ChatCompletionRequest, tools: tuple[Tool, .
         _known(chosen, {tool.name for tool in tools})
 
 
+def were_called(request: schemas.ChatCompletionRequest) -> bool:
+    """Whether the conversation has calls of the client's tools, or their results."""
+    return any(map(_has_call, request.messages))
+
+
+def _has_call(message: schemas.Message) -> bool:
+    if isinstance(message, schemas.AssistantMessage):
+        return bool(message.tool_calls) or message.function_call is not None
+    return isinstance(message, schemas.ToolMessage | schemas.FunctionMessage)
+
+
 def legacy(request: schemas.ChatCompletionRequest) -> bool:
     """Whether the client uses the older form, which has one call in each answer."""
     return bool(request.functions) and not request.tools

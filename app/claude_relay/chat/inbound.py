@@ -63,8 +63,9 @@ def to_run_request(
     """
     tools = functions.offered_tools(request)
     name = model_names.resolve(request.model or defaults.model, defaults.aliases)
-    # who brings tools wants a model that uses them, unless the model's name says otherwise
-    personality = name.personality or ("chat" if tools else defaults.personality)
+    # who brings tools wants a model that uses them, to the conversation's end, unless the model's name says otherwise
+    uses_tools = bool(tools) or functions.were_called(request)
+    personality = name.personality or ("chat" if uses_tools else defaults.personality)
     # the messages are read last: a strict relay refuses before that
     asked = RunRequest(
         name.model,
@@ -96,8 +97,7 @@ def to_run_request(
             code="unsupported_parameter",
         )
     system, turns = _conversation(request, {tool.name for tool in tools if tool.takes_text})
-    if personality == "chat":
-        functions.require_offered(request, tools)
+    functions.require_offered(request, tools)
     return Question(replace(run, system=system, turns=turns), ignored)
 
 

@@ -186,4 +186,10 @@ def _chunk(
     options: RenderOptions, index: int, delta: schemas.ChoiceDelta, finish: schemas.FinishReason | None = None
 ) -> schemas.ChatCompletionChunk:
     choice = schemas.ChunkChoice(index=index, delta=delta, finish_reason=finish)
-    return schemas.ChatCompletionChunk(id=options.id, created=options.created, model=options.model, choices=[choice])
+    return schemas.ChatCompletionChunk(
+        id=options.id,
+        created=options.created,
+        model=options.model,
+        choices=[choice],
+        usage=None if options.usage else UNSET,
+    )

@@ -140,10 +140,16 @@ class StreamOptions(Struct, frozen=True):
     include_obfuscation: bool | None = None
 
 
+SchemaName = Annotated[
+    str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,64}$(?!\n)", extra={RULE: "1 to 64 of a-z, A-Z, 0-9, '_' and '-'"})
+]
+"""Letters, digits, underscores and dashes; OpenAI's pattern."""
+
+
 class JsonSchema(Struct, frozen=True):
     """The schema of a structured answer."""
 
-    name: str
+    name: SchemaName
     schema: dict[str, Any] | None = None
     description: str | None = None
     strict: bool | None = None
@@ -408,11 +414,15 @@ class ChunkChoice(Struct, frozen=True, kw_only=True):
 
 
 class ChatCompletionChunk(Struct, frozen=True, kw_only=True):
-    """One event of a stream."""
+    """One event of a stream.
+
+    Attributes:
+        usage: In a stream that tells it: the usage in the last chunk, and null in the others.
+    """
 
     id: str
     object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
     created: int
     model: str
     choices: list[ChunkChoice]
-    usage: CompletionUsage | UnsetType = UNSET
+    usage: CompletionUsage | UnsetType | None = UNSET

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from claude_relay.engine.property_names import upstream_names, with_clients_names
 from claude_relay.engine.vocabulary import Event, RunEnd, Tool, ToolCallDelta, ToolCallStart
 
 _FIELD = "input"
@@ -38,7 +39,7 @@ class ToolCalls:
     """
 
     def __init__(self, tools: Iterable[Tool]) -> None:
-        self._text_tools = frozenset(tool.name for tool in tools if tool.takes_text)
+        self._tools = {tool.name: tool for tool in tools if tool.takes_text or upstream_names(tool)}
         self._open: Arguments | None = None
 
     def feed(self, event: Event) -> Iterator[Event]:
@@ -55,7 +56,10 @@ class ToolCalls:
                 yield event
 
     def _reader(self, call: ToolCallStart) -> "Arguments":
-        return InputText() if call.name in self._text_tools else Json()
+        tool = self._tools.get(call.name)
+        if tool is None:
+            return Json()
+        return InputText() if tool.takes_text else ClientsNames(tool)
 
 
 def _told(arguments: str) -> Iterator[Event]:
@@ -87,6 +91,30 @@ class Json:
     def flush(self) -> str:
         """Return an empty object where nothing came: the upstream leaves it out, and clients read JSON."""
         return "{}" if self._empty else ""
+
+
+class ClientsNames:
+    """Passes arguments on at the end of their call, with the names that the client knows.
+
+    Args:
+        tool: The tool as the client offers it.
+    """
+
+    def __init__(self, tool: Tool) -> None:
+        self._tool = tool
+        self._pieces: list[str] = []
+
+    def feed(self, piece: str) -> str:
+        """Keep the piece."""
+        self._pieces.append(piece)
+        return ""
+
+    def flush(self) -> str:
+        """Return all arguments; what is no object is passed on as it is."""
+        arguments = arguments_of("".join(self._pieces))
+        if isinstance(arguments, str):
+            return arguments
+        return msgspec.json.encode(with_clients_names(arguments, self._tool)).decode()
 
 
 class InputText:

@@ -97,7 +97,7 @@ class EchoRunner:
         """
         yield RunStarted(self.name)
         prompt = Usage(input_tokens=await count_tokens(request))
-        checks = OutputChecks(request, lambda: prompt)
+        checks = OutputChecks(request, request.tools, lambda: prompt)
         async with aclosing(self._echo(request, prompt)) as events:
             async for echoed in events:
                 for event in checks.feed(echoed):

@@ -27,11 +27,15 @@ class LimitedRunner:
 
     def __init__(self, runner: ClaudeRunner, admission: Admission, quotas: Quotas, deadlines: Deadlines) -> None:
         self.name = runner.name
-        self.models = runner.models
         self._runner = runner
         self._admission = admission
         self._quotas = quotas
         self._deadlines = deadlines
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The runner's models."""
+        return self._runner.models
 
     async def start(self) -> None:
         """Start the runner."""

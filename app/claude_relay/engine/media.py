@@ -5,10 +5,19 @@ import string
 from collections.abc import Iterable, Iterator
 from urllib.parse import unquote_to_bytes
 
+from claude_relay.engine.image_headers import Header, decoded, header
 from claude_relay.engine.vocabulary import Base64, Document, Image, Link, Text
 
-_IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+_LARGEST_IMAGE = 5 * 1024 * 1024
+"""Characters of base64; Claude Code sends no larger image."""
+_LONGEST_SIDE = 8_000
+"""Pixels; the upstream takes no larger image."""
 _PDF = "application/pdf"
+_PDF_MARK = b"%PDF-"
+_BEFORE_PDF = b"\xef\xbb\xbf \t\r\n"
+"""A byte order mark and blanks."""
+_PDF_START = 1024
+"""Bytes in which a PDF begins."""
 _BASE64 = string.ascii_letters.encode() + string.digits.encode() + b"+/"
 _MOST_PADDING = 2
 _LONGEST_HEAD = 1_000
@@ -25,7 +34,7 @@ class MediaError(ValueError):
 
 
 def image(url: str) -> Image:
-    """Return an image.
+    """Return an image. Its type is what its bytes are, whatever the data URL says.
 
     Args:
         url: Its address, or a data URL.
@@ -33,16 +42,36 @@ def image(url: str) -> Image:
     Raises:
         MediaError: It cannot be used.
     """
+    return Image(Link(url) if _is_link(url) else _sized_image(url)[0])
+
+
+def image_of_result(url: str) -> Image:
+    """Return an image that a tool returned: Claude Code makes large images of users smaller, but not these.
+
+    Args:
+        url: Its address, or a data URL.
+
+    Raises:
+        MediaError: It cannot be used, or is larger than the upstream takes.
+    """
     if _is_link(url):
         return Image(Link(url))
-    media_type, data = _data(url)
-    if media_type not in _IMAGES:
-        raise MediaError(f"the type must be one of {', '.join(sorted(_IMAGES))}, but is {media_type or 'not given'}")
-    return Image(Base64(media_type, data))
+    source, found = _sized_image(url)
+    if len(source.data) > _LARGEST_IMAGE:
+        raise MediaError(
+            f"the image has {len(source.data):,} characters of base64, but in a tool message at most "
+            f"{_LARGEST_IMAGE:,} (5 MB) are possible; the relay does not scale images"
+        )
+    if max(found.width, found.height) > _LONGEST_SIDE:
+        raise MediaError(
+            f"the image has {found.width} x {found.height} pixels, but in a tool message at most {_LONGEST_SIDE} "
+            "are possible for each side; the relay does not scale images"
+        )
+    return Image(source)
 
 
 def document(url: str, name: str | None = None) -> Document:
-    """Return a file: a PDF, or text.
+    """Return a file: a PDF, or text. Its bytes tell which, whatever the data URL says.
 
     Args:
         url: Its address, or a data URL.
@@ -54,7 +83,8 @@ def document(url: str, name: str | None = None) -> Document:
     if _is_link(url):
         return Document(Link(url), name)
     media_type, data = _data(url)
-    if media_type == _PDF:
+    start = decoded(data, 0, _PDF_START)
+    if start.lstrip(_BEFORE_PDF).startswith(_PDF_MARK) or (media_type == _PDF and _PDF_MARK in start):
         return Document(Base64(_PDF, data), name)
     try:
         text = b"".join(base64.b64decode(data[at : at + _PORTION]) for at in range(0, len(data), _PORTION)).decode()
@@ -63,6 +93,19 @@ def document(url: str, name: str | None = None) -> Document:
     if "\0" in text:
         raise MediaError(f"the file must be a PDF or a text file in UTF-8, but is {media_type or 'other data'}")
     return Document(Text(text), name)
+
+
+def _sized_image(url: str) -> tuple[Base64, Header]:
+    media_type, data = _data(url)
+    found = header(data)
+    if found is None:
+        raise MediaError(
+            f"the image must be a GIF, JPEG, PNG or WebP, but its bytes are none of these; its type is "
+            f"{media_type or 'not given'}"
+        )
+    if not found.width or not found.height:
+        raise MediaError(f"the image is broken: it begins as {found.media_type}, but its size cannot be read")
+    return Base64(found.media_type, data), found
 
 
 def _data(url: str) -> tuple[str, str]:

@@ -1,12 +1,12 @@
 """Model names as clients write them -> the CLI's model, and what answers. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
 from claude_relay.settings import Personality
 
-_PERSONALITIES: dict[str, Personality] = {"agent": "agent", "chat": "chat"}
+_PERSONALITIES: dict[str, Personality] = {"chat": "chat", "agent": "agent"}
 
 
 class ModelName(Struct, frozen=True):
@@ -36,6 +36,19 @@ def resolve(name: str, aliases: Mapping[str, str]) -> ModelName:
     if asked.model in aliases:
         return ModelName(_split(aliases[asked.model]).model, asked.personality)
     return asked
+
+
+def menu(models: Iterable[str], aliases: Mapping[str, str]) -> Iterator[str]:
+    """Yield the names that a client may choose from: each model, with each personality too, and the other names.
+
+    Args:
+        models: The models.
+        aliases: Models by the other names they have.
+    """
+    for model in models:
+        yield model
+        yield from (f"{model}:{personality}" for personality in _PERSONALITIES)
+    yield from aliases
 
 
 def _split(name: str) -> ModelName:

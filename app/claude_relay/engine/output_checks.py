@@ -1,11 +1,11 @@
 """Checks a run's events: reads calls, cuts off stop sequences, and checks JSON against its schema."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from claude_relay.engine.custom_tools import ToolCalls
 from claude_relay.engine.schema_checks import check
 from claude_relay.engine.stop_sequences import StopSequences
-from claude_relay.engine.vocabulary import Event, RunEnd, RunRequest, TextDelta, Usage
+from claude_relay.engine.vocabulary import Event, RunEnd, RunRequest, TextDelta, Tool, Usage
 
 
 class OutputChecks:
@@ -13,15 +13,16 @@ class OutputChecks:
 
     Args:
         request: What was asked.
+        tools: The client's tools, as the client offers them.
         usage: Tells the token counts so far, for an answer that ends before its run does.
     """
 
-    def __init__(self, request: RunRequest, usage: Callable[[], Usage]) -> None:
+    def __init__(self, request: RunRequest, tools: Collection[Tool], usage: Callable[[], Usage]) -> None:
         self._stops = StopSequences(request.sampling.stop)
         self._output = request.output
-        self._calls = ToolCalls(request.tools)
+        self._calls = ToolCalls(tools)
         self._changes_text = bool(request.sampling.stop) or request.output is not None
-        self._changes = self._changes_text or bool(request.tools)
+        self._changes = self._changes_text or bool(tools)
         self._usage = usage
         self._text: list[str] = []
 

@@ -32,7 +32,10 @@ class ClaudeRunner(Protocol):
     """Answers requests. Endpoint families know this and never a concrete runner."""
 
     name: str
-    models: tuple[str, ...]
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of models that can be asked, as far as they are known; there may be others."""
 
     async def start(self) -> None:
         """Get ready, without waiting for anything slow."""

@@ -30,7 +30,7 @@ class Size(Struct, frozen=True):
     Attributes:
         answers: Answers at once.
         processes: Processes in all, idle ones included.
-        warm: Processes kept ready for each personality in use.
+        warm: Processes kept ready for each personality in use, or likely to be.
         process_memory: Bytes of memory beyond which a process is not used again.
         reason: What set the number of answers, for the operator.
     """

@@ -13,8 +13,9 @@ from claude_relay.errors import quoted
 _LEGAL_ID = re.compile(r"[a-zA-Z0-9_-]+")
 _NAMED = 5
 """Calls that an error names; there may be many."""
-_OPENING = Turn("user", (Text("."),))
-"""A conversation begins with the user, but many clients begin with a greeting of the assistant."""
+SILENCE = Turn("user", (Text("."),))
+"""A turn of a user who says nothing, which the upstream does not take: an empty message, or no message before the
+assistant's greeting."""
 
 
 class TurnError(ValueError):
@@ -87,6 +88,11 @@ class Turns:
         elif content:
             self._joined.append((role, content))
 
+    def add_silence(self) -> None:
+        """Add the user's turn if it is not theirs already."""
+        if not self._joined or self._joined[-1][0] != "user":
+            self.add("user", SILENCE.content)
+
     def joined(self) -> tuple[Turn, ...]:
         """Return the turns. They begin with the user, roles alternate, and none is empty.
 
@@ -95,7 +101,7 @@ class Turns:
         """
         self.go_on()
         made = tuple(Turn(role, tuple(content)) for role, content in self._joined)
-        return (_OPENING, *made) if made and made[0].role == "assistant" else made
+        return (SILENCE, *made) if made and made[0].role == "assistant" else made
 
     def _called(self, call: ToolCall) -> ToolCall:
         """Return a call with the id that the upstream gets."""

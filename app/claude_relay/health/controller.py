@@ -44,7 +44,9 @@ class HealthController(WireController):
         server = {"event_loop": structs.asdict(watchdog.health), "log_lines_lost": logs.lost()}
         found = replace(found, detail={**found.detail, **server})
         health = (
-            outbound.status_only(found) if current_caller(request) is None else outbound.full_health(runner.name, found)
+            outbound.status_only(found)
+            if current_caller(request.scope) is None
+            else outbound.full_health(runner.name, found)
         )
         if draining.is_draining(request):
             return Response(replace(health, status="draining"), status_code=503)

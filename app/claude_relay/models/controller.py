@@ -21,7 +21,10 @@ class ModelsController(WireController):
     async def list_models(
         self, runner: NamedDependency[ClaudeRunner], settings: NamedDependency[Settings]
     ) -> ModelList:
-        """List the names that always work, and the operator's aliases. Any other name goes to Claude Code as it is."""
+        """List the names for a menu: models, each with `:chat` and `:agent` too, and the operator's aliases.
+
+        The full id of a model is among them once it has answered. Any other name goes to Claude Code as it is.
+        """
         return outbound.listed(runner, settings.aliases)
 
     @get("/{model:path}", operation_id="retrieveModel", summary="Retrieve a model", response_description="The model.")

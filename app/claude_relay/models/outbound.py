@@ -12,8 +12,9 @@ _OWNERS = {"claude": "anthropic", "echo": "claude-relay (offline echo)"}
 
 
 def listed(runner: ClaudeRunner, aliases: Mapping[str, str]) -> ModelList:
-    """Return the models a runner lists, and the operator's other names for models."""
-    return ModelList(data=[described(name, runner, aliases) for name in dict.fromkeys((*runner.models, *aliases))])
+    """Return the names of a runner's models, with personalities, and the operator's other names for models."""
+    names = dict.fromkeys(model_names.menu(runner.models, aliases))
+    return ModelList(data=[described(name, runner, aliases) for name in names])
 
 
 def described(name: str, runner: ClaudeRunner, aliases: Mapping[str, str]) -> Model:

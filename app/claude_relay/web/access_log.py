@@ -1,9 +1,7 @@
 """One log line for each request: what it was, how it was served, what it cost. Never prompts or answers."""
 
 import logging
-import time
 from collections.abc import Callable, Sequence
-from contextvars import ContextVar
 from typing import Any
 
 from litestar import Litestar
@@ -12,6 +10,7 @@ from litestar.types import HTTPScope, Message, Receive, Scope, Send
 
 from claude_relay.engine.vocabulary import RunEnd, RunStarted, StopReason, Usage
 from claude_relay.web import request_id
+from claude_relay.web.context import RequestContext, begin, context_of, has_begun
 
 _log = logging.getLogger(__name__)
 
@@ -21,46 +20,10 @@ _LONGEST = 200
 """Characters of a path that are logged; clients may send any."""
 
 
-class Entry:
-    """What is known of a request so far."""
-
-    def __init__(self, scope: HTTPScope) -> None:
-        self._began = time.perf_counter()
-        self._complete = False
-        self.path = scope["path"][:_LONGEST]
-        self._scope = scope
-        self.fields: dict[str, Any] = {"method": scope["method"], "path": self.path}
-
-    @property
-    def elapsed_ms(self) -> int:
-        """Milliseconds since the request came."""
-        return round(1000 * (time.perf_counter() - self._began))
-
-    def see(self, message: Message) -> None:
-        """Note what is sent."""
-        if message["type"] == "http.response.start":
-            self.fields["status"] = message["status"]
-        elif message["type"] == "http.response.body":
-            self._complete = not message.get("more_body")
-
-    def close(self) -> None:
-        """Write the line. An answer that never ended, for no other reason, had a client that left."""
-        if not self._complete:
-            self.fields.setdefault("error", "client_disconnected")
-        quiet = self.path.removeprefix("/v1").startswith(_QUIET)
-        # the auth middleware may have found out meanwhile who calls through a proxy
-        client = self._scope.get("client")
-        fields = {**self.fields, **({"client": client[0]} if client else {}), "total_ms": self.elapsed_ms}
-        _log.log(logging.DEBUG if quiet else logging.INFO, "request", extra={"fields": fields})
-
-
-_entry: ContextVar[Entry] = ContextVar("entry")
-
-
-def annotate(**fields: Any) -> None:
-    """Add fields to the line of the request that is being served, if one is."""
-    if (entry := _entry.get(None)) is not None:
-        entry.fields.update(fields)
+def annotate(scope: Scope, **fields: Any) -> None:
+    """Add fields to the line of a request, if it has one."""
+    if has_begun(scope):
+        context_of(scope).fields.update(fields)
 
 
 def run_fields(
@@ -89,32 +52,44 @@ def run_fields(
     return fields
 
 
-def elapsed_ms() -> int:
-    """Return how long the request is being served, in milliseconds; 0 if none is."""
-    entry = _entry.get(None)
-    return entry.elapsed_ms if entry else 0
-
-
 def install(app: Litestar) -> Litestar:
-    """Log the requests of an application, those included that the auth middleware refuses."""
+    """Log the requests of an application and tell clients their ids, also where the auth middleware refuses."""
     inside = app.asgi_handler
 
-    async def kept(scope: Scope, receive: Receive, send: Send) -> None:
+    async def logged(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
             await inside(scope, receive, send)
             return
-        request_id.begin(scope)
-        entry = Entry(scope)
-        _entry.set(entry)
+        context = begin(scope)
+        context.fields.update(method=scope["method"], path=scope["path"][:_LONGEST])
+        is_complete = False
 
         async def seen(message: Message) -> None:
+            nonlocal is_complete
+            if message["type"] == "http.response.start":
+                request_id.add_headers(context, message)
+                await send(message)
+                context.fields["status"] = message["status"]
+                return
             await send(message)
-            entry.see(message)
+            if message["type"] == "http.response.body":
+                is_complete = not message.get("more_body")
 
         try:
             await inside(scope, receive, seen)
         finally:
-            entry.close()
+            if not is_complete:
+                # an answer that never ended, for no other reason, had a client that left
+                context.fields.setdefault("error", "client_disconnected")
+            _write(context, scope)
 
-    app.asgi_handler = kept
+    app.asgi_handler = logged
     return app
+
+
+def _write(context: RequestContext, scope: HTTPScope) -> None:
+    quiet = context.fields["path"].removeprefix("/v1").startswith(_QUIET)
+    # the auth middleware may have found out meanwhile who calls through a proxy
+    client = scope.get("client")
+    fields = {**context.fields, **({"client": client[0]} if client else {}), "total_ms": context.elapsed_ms}
+    _log.log(logging.DEBUG if quiet else logging.INFO, "request", extra={"fields": fields})

@@ -1,9 +1,12 @@
 """The way from a decoded request to its answer, for every family: ask, stream or collect, close, log."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
+import msgspec
 from litestar import Request, Response
 from msgspec import Struct
 
@@ -11,11 +14,12 @@ from claude_relay.engine import fanout
 from claude_relay.engine.fanout import Answers, Indexed
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.engine.vocabulary import StopReason
-from claude_relay.web import access_log
+from claude_relay.web import access_log, bodies
+from claude_relay.web.context import RequestContext, context_of
 from claude_relay.web.dialect import dialect_of
-from claude_relay.web.disconnects import cancel_on_disconnect
+from claude_relay.web.disconnects import done_within
+from claude_relay.web.live_responses import LiveResponse, events, json
 from claude_relay.web.parameters import Question
-from claude_relay.web.sse import EventStream
 
 _LONGEST_NAME = 64
 _MOST_NAMED = 30
@@ -43,7 +47,9 @@ class Rendering(Struct, frozen=True):
 async def answer(
     request: Request[Any, Any, Any], runner: ClaudeRunner, question: Question, rendering: Rendering, *, stream: bool
 ) -> Response[Any]:
-    """Ask, and return the response once the first answer has begun: until then a failure is an HTTP status.
+    """Ask, and return the response once its status is known, or the client has waited for a first byte long enough.
+
+    A stream's status is known when the first answer has begun, another one's when all are complete.
 
     Args:
         request: The client's request.
@@ -53,29 +59,81 @@ async def answer(
         stream: Whether the client wants them as they are written.
 
     Raises:
-        RelayError: No answer begins, or it cannot be completed.
+        RelayError: No answer begins, or it cannot be completed, and the client can still be told by a status.
     """
-    access_log.annotate(model=rendering.model[:_LONGEST_NAME], personality=question.run.personality, stream=stream)
-    answers = await cancel_on_disconnect(request, lambda: fanout.opened(runner, question.run, rendering.answers))
-    access_log.annotate(first_token_ms=access_log.elapsed_ms())
-    headers = _headers(question, answers.dropped)
-    if stream:
-        return EventStream(
-            rendering.frames(answers.events()),
-            lambda: _close(answers, rendering),
-            headers,
-            dialect_of(request.scope),
-        )
+    context = context_of(request.scope)
+    context.fields.update(model=rendering.model[:_LONGEST_NAME], personality=question.run.personality, stream=stream)
+    pending = _Pending(context, asyncio.create_task(fanout.opened(runner, question.run, rendering.answers)), rendering)
+    seconds = bodies.settings_of(request).first_byte or None
+    dialect = dialect_of(request.scope)
+    body = None if stream else asyncio.create_task(pending.body())
+    status = body or pending.opening
     try:
-        body = await cancel_on_disconnect(request, lambda: rendering.body(answers.events()))
-    finally:
-        await _close(answers, rendering)
-    return Response(body, headers=headers)
+        is_known = await done_within(request, status, seconds)
+        result = status.result() if is_known else None
+    except BaseException:
+        await pending.close(status)
+        raise
+    headers = _headers(question, pending.dropped)
+    if body is None:
+        return LiveResponse(pending.frames(), pending.close, headers, events(dialect))
+    if not is_known:
+        return LiveResponse(_encoded(body), partial(pending.close, body), headers, json(dialect))
+    await pending.close()
+    return Response(result, headers=headers)
 
 
-async def _close(answers: Answers, rendering: Rendering) -> None:
-    access_log.annotate(**access_log.run_fields(answers.begun, answers.ends, rendering.finish))
-    await answers.aclose()
+class _Pending:
+    """Answers on their way to one client.
+
+    Args:
+        context: What is known of the request.
+        opening: Begins the answers.
+        rendering: How they are shown.
+    """
+
+    def __init__(self, context: RequestContext, opening: asyncio.Task[Answers], rendering: Rendering) -> None:
+        self.opening = opening
+        self._context = context
+        self._rendering = rendering
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """What the upstream refused of the question's options, as far as answers have begun."""
+        return self.opening.result().dropped if self._is_open() else ()
+
+    async def body(self) -> Struct:
+        """Return the whole answer."""
+        return await self._rendering.body((await self._opened()).events())
+
+    async def frames(self) -> AsyncIterator[bytes]:
+        """Yield the events of a stream."""
+        async for frame in self._rendering.frames((await self._opened()).events()):
+            yield frame
+
+    async def close(self, *work: asyncio.Task[Any]) -> None:
+        """Stop what still goes on, and log how the answers ended."""
+        tasks = (*work, self.opening)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._is_open():
+            answers = self.opening.result()
+            self._context.fields.update(access_log.run_fields(answers.begun, answers.ends, self._rendering.finish))
+            await answers.aclose()
+
+    def _is_open(self) -> bool:
+        is_over = self.opening.done() and not self.opening.cancelled()
+        return is_over and self.opening.exception() is None
+
+    async def _opened(self) -> Answers:
+        answers = await self.opening
+        self._context.fields.setdefault("first_token_ms", self._context.elapsed_ms)
+        return answers
+
+
+async def _encoded(body: asyncio.Task[Struct]) -> AsyncIterator[bytes]:
+    yield msgspec.json.encode(await body)
 
 
 def _headers(question: Question, dropped: tuple[str, ...]) -> Mapping[str, str]:

@@ -5,18 +5,27 @@ from collections.abc import Mapping
 from typing import Any
 
 from litestar import Litestar, Request
-from litestar.connection import ASGIConnection
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
-from claude_relay import addresses
+from claude_relay.access import addresses, peers
+from claude_relay.access.policy import (
+    Caller,
+    Policy,
+    RequestHead,
+    authenticate,
+    came_through_a_proxy,
+    client_of,
+    credentials,
+    is_open,
+    source_of,
+)
+from claude_relay.access.throttle import KeyThrottle
 from claude_relay.errors import RelayError, UnauthenticatedError
-from claude_relay.web import access_log, auth, errors, peers
-from claude_relay.web.auth import Caller, Policy, RequestHead, authenticate, client_of, credentials, is_open, source_of
+from claude_relay.web import errors
 from claude_relay.web.connections import EXTENSION, Connection
-from claude_relay.web.throttle import KeyThrottle
+from claude_relay.web.context import begin, context_of, has_begun
 
-_CALLER = "claude_relay_caller"
 _log = logging.getLogger(__name__)
 
 
@@ -33,13 +42,13 @@ def install(app: Litestar, policy: Policy) -> Litestar:
         if scope["type"] == ScopeType.WEBSOCKET:
             await send({"type": "websocket.close", "code": 1008, "reason": "WebSockets are not supported."})
             return
-        head = request_head(scope)
+        head, context = request_head(scope), begin(scope)
         if client := client_of(head, policy) or head.peer:
             # for the log of the server: who really calls, where a trusted proxy tells
             scope["client"] = (client, scope["client"][1] if scope["client"] and client == head.peer else 0)
         try:
-            caller = scope["state"][_CALLER] = _authenticated(head, policy, throttle)
-            access_log.annotate(caller=caller.name)
+            context.caller = _authenticated(head, policy, throttle)
+            context.fields["caller"] = context.caller.name
         except RelayError as refusal:
             if not is_open(head, policy):
                 await _refusing(refusal, readable)(scope, receive, send)
@@ -50,6 +59,19 @@ def install(app: Litestar, policy: Policy) -> Litestar:
     return app
 
 
+def required(app: ASGIApp) -> ASGIApp:
+    """Refuse requests that were not authenticated, as in an application that was never started.
+
+    This is not a guard: Litestar runs a guard in a thread, and copies the handler for it, at every request.
+    """
+
+    async def with_caller(scope: Scope, receive: Receive, send: Send) -> None:
+        require_caller(scope)
+        await app(scope, receive, send)
+
+    return with_caller
+
+
 def request_head(scope: HTTPScope) -> RequestHead:
     """Return the head of a request."""
     headers: dict[str, str] = {}
@@ -58,9 +80,13 @@ def request_head(scope: HTTPScope) -> RequestHead:
         headers[name] = f"{headers[name]}, {text}" if name in headers else text
     client = scope["client"]
     peer = _address(client[0]) if client else None
-    user = peers.user_of(client, scope.get("server"))
     path = "/" + scope["path"].strip("/")
-    return RequestHead(scope["method"], path, peer, headers, _is_proxied(scope, headers), user)
+    connection = _connection_of(scope)
+    # a proxy is one for life
+    connection.proxied = connection.proxied or came_through_a_proxy(headers)
+    if connection.user is None:
+        connection.user = peers.user_of(client, scope.get("server"))
+    return RequestHead(scope["method"], path, peer, headers, connection.proxied, connection.user)
 
 
 def _address(text: str) -> str:
@@ -80,30 +106,24 @@ def _authenticated(head: RequestHead, policy: Policy, throttle: KeyThrottle) -> 
         raise
 
 
-def _is_proxied(scope: HTTPScope, headers: Mapping[str, str]) -> bool:
-    """Whether this request, or an earlier one on its connection, came through a proxy."""
-    proxied = auth.came_through_a_proxy(headers)
-    # servers of tests tell nothing of connections
-    connection: Connection | None = (scope.get("extensions") or {}).get(EXTENSION)  # type: ignore[assignment]
-    if connection is None:
-        return proxied
-    connection.proxied = connection.proxied or proxied
-    return connection.proxied
+def _connection_of(scope: HTTPScope) -> Connection:
+    """Return the connection of a request; other servers tell nothing of theirs, so that each request has its own."""
+    connection: Any = (scope.get("extensions") or {}).get(EXTENSION)
+    return Connection() if connection is None else connection
 
 
-def current_caller(request: ASGIConnection[Any, Any, Any, Any]) -> Caller | None:
+def current_caller(scope: Scope) -> Caller | None:
     """Return the caller, or None if nobody was authenticated at an open path."""
-    caller: Caller | None = request.scope["state"].get(_CALLER)
-    return caller
+    return context_of(scope).caller if has_begun(scope) else None
 
 
-def require_caller(request: ASGIConnection[Any, Any, Any, Any]) -> Caller:
+def require_caller(scope: Scope) -> Caller:
     """Return the caller.
 
     Raises:
         UnauthenticatedError: Nobody was; no path leads here then, and none ever shall.
     """
-    if (caller := current_caller(request)) is None:
+    if (caller := current_caller(scope)) is None:
         raise UnauthenticatedError("The caller is not authenticated.")
     return caller
 

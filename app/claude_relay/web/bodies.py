@@ -12,10 +12,11 @@ from litestar import Request
 from litestar.datastructures import State
 from msgspec import Struct
 
+from claude_relay.access.policy import Caller
 from claude_relay.errors import InvalidRequestError
 from claude_relay.settings import Settings
-from claude_relay.web.auth import Caller
 from claude_relay.web.auth_middleware import require_caller
+from claude_relay.web.context import context_of
 from claude_relay.web.dto import WireDTO, decode
 from claude_relay.web.offload import Offload
 from claude_relay.web.parameters import Question
@@ -37,8 +38,6 @@ _STRIDE = 16
 _MANY = b"0" * (LONGEST_NUMBER // _STRIDE)
 _PIECE = 1024 * 1024
 """Bytes that are looked at without a break."""
-_BODY = "claude_relay_body"
-_QUESTION = "claude_relay_question"
 _SETTINGS = "claude_relay_settings"
 _OFFLOAD = "claude_relay_offload"
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -61,8 +60,7 @@ class BodyDTO(WireDTO[T]):
 
     def decode_bytes(self, value: bytes) -> Any:  # noqa: ARG002 - the signature is Litestar's
         """Return the request that the body is."""
-        body: Body[Any] = self.asgi_connection.scope["state"][_BODY]
-        return body.request
+        return context_of(self.asgi_connection.scope).request
 
 
 def set_up(state: State, settings: Settings) -> None:
@@ -83,30 +81,31 @@ def reading(
         takes_long: Whether converting a request takes long though its body is small.
     """
 
+    def convert(body: Body[T], settings: Settings, caller: Caller) -> tuple[T, Question]:
+        return body.request, to_question(body, settings, caller)
+
     async def before_request(request: Request[Any, Any, Any]) -> None:
-        raw, state, app = await request.body(), request.scope["state"], request.app.state
+        raw, context, app = await request.body(), context_of(request.scope), request.app.state
         if not raw:
             return
         offload: Offload = app[_OFFLOAD]
-        settings, caller = app[_SETTINGS], require_caller(request)
-
-        def convert(body: Body[T]) -> tuple[Body[T], Question]:
-            return body, to_question(body, settings, caller)
+        settings, caller = app[_SETTINGS], require_caller(request.scope)
 
         if len(raw) > LARGE:
-            state[_BODY], state[_QUESTION] = await offload.run(lambda: convert(read(raw)))
-            return
-        body = read(raw)
-        state[_BODY], state[_QUESTION] = (
-            await offload.run(lambda: convert(body)) if takes_long(body.request) else convert(body)
-        )
+            found = await offload.run(lambda: convert(read(raw), settings, caller))
+        elif takes_long((body := read(raw)).request):
+            found = await offload.run(lambda: convert(body, settings, caller))
+        else:
+            found = convert(body, settings, caller)
+        context.request, context.question = found
 
     return before_request
 
 
 def question_of(request: Request[Any, Any, Any]) -> Question:
     """Return what is asked, which was read before the handler ran."""
-    question: Question = request.scope["state"][_QUESTION]
+    question = context_of(request.scope).question
+    assert question is not None  # noqa: S101 - a body that is missing was refused
     return question
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 
 from msgspec import Struct
 
-from claude_relay import addresses
+from claude_relay.access import addresses
 from claude_relay.errors import RelayError, TooManyConnectionsError, UnavailableError
 
 EXTENSION = "claude_relay.connection"
@@ -23,9 +23,13 @@ class Connection(Struct):
 
     Attributes:
         proxied: Whether anything on it ever came through a proxy, so that anything on it may be anybody's.
+        user: The number of the user whose program is at the other end, once the system has told. It is that of the
+            socket, which is its creator's for as long as it exists, whichever programs it is handed on to; only root
+            can give it to another.
     """
 
     proxied: bool = False
+    user: int | None = None
 
 
 class Limits(Struct, frozen=True):

@@ -4,7 +4,7 @@ A family registers its dialect for its path; every other path has OpenAI's. The 
 errors occur where there is no route: unknown paths, wrong methods, strangers, requests that are not valid HTTP.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from litestar.datastructures import State
@@ -86,10 +86,15 @@ def dialect_at(app: Any, path: str) -> Dialect:
         app: The application; one that is not Litestar's has OpenAI's dialect only.
         path: The path that was asked for.
     """
-    state = getattr(app, "state", None)
-    registered: dict[str, Dialect] = state.get(_STATE, {}) if isinstance(state, State) else {}
     below = f"{path}/"
-    return next((dialect for at, dialect in registered.items() if below.startswith(f"{at}/")), OPENAI)
+    return next((dialect for at, dialect in registered(app).items() if below.startswith(f"{at}/")), OPENAI)
+
+
+def registered(app: Any) -> Mapping[str, Dialect]:
+    """Return the dialects of an application by their paths, in the order in which they were registered."""
+    state = getattr(app, "state", None)
+    found: Mapping[str, Dialect] = state.get(_STATE, {}) if isinstance(state, State) else {}
+    return found
 
 
 def dialect_of(scope: Scope) -> Dialect:

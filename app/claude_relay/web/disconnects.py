@@ -54,6 +54,28 @@ async def cancel_on_disconnect(request: Request[Any, Any, Any], work: Callable[[
         await asyncio.gather(working, leaving, return_exceptions=True)
 
 
+async def done_within(request: Request[Any, Any, Any], task: asyncio.Task[Any], seconds: float | None) -> bool:
+    """Wait for a task, and tell whether it is done.
+
+    Args:
+        request: The client's request; its body must have been read.
+        task: The task; it goes on, whatever happens here.
+        seconds: Seconds to wait at most.
+
+    Raises:
+        ClientDisconnectedError: The client left first.
+    """
+    leaving = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait({task, leaving}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if leaving.done() and not task.done():
+            raise ClientDisconnectedError("The client closed the connection.")
+        return task.done()
+    finally:
+        leaving.cancel()
+        await asyncio.gather(leaving, return_exceptions=True)
+
+
 async def _disconnected(request: Request[Any, Any, Any]) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass

@@ -21,8 +21,7 @@ from litestar.plugins import InitPlugin
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from claude_relay.errors import UnavailableError
-from claude_relay.web import access_log
-from claude_relay.web.dialect import Dialect, dialect_of
+from claude_relay.web.context import RequestContext, begin, context_of, has_begun
 
 SERVE_WHILE_DRAINING = "serve_while_draining"
 """Key of a route's ``opt``: it is served to the very end."""
@@ -31,8 +30,6 @@ _RETRY_AFTER = 1.0
 """Seconds after which another relay, or this one started anew, is worth a try."""
 _FLUSH_TIMEOUT = 1.0
 """Seconds that clients get to take their last frame."""
-_DRAINING = "claude_relay_draining"
-_ANSWER = "claude_relay_answer"
 _ENDS = signal.SIGTERM
 _SIGNALS = (signal.SIGINT, _ENDS)
 _HANGUP = getattr(signal, "SIGHUP", None)
@@ -44,7 +41,7 @@ Handler = Callable[[int, FrameType | None], Any]
 
 def is_draining(request: Request[Any, Any, Any]) -> bool:
     """Whether the server is about to stop."""
-    return _DRAINING in request.scope["state"]
+    return context_of(request.scope).is_draining
 
 
 class Draining(InitPlugin):
@@ -126,18 +123,18 @@ class Draining(InitPlugin):
         """Watch the requests of a route."""
 
         async def drained(scope: Scope, receive: Receive, send: Send) -> None:
-            if self._task is not None:
-                scope["state"][_DRAINING] = True
-                if SERVE_WHILE_DRAINING not in scope["route_handler"].opt:
-                    raise _refusal()
-            answer = scope["state"][_ANSWER] = _Answer(asyncio.current_task())
+            context = begin(scope)
+            context.is_draining = self._task is not None
+            if context.is_draining and SERVE_WHILE_DRAINING not in scope["route_handler"].opt:
+                raise _refusal()
+            answer = _Answer(context, asyncio.current_task())
             self._answers.add(answer)
             try:
                 await app(scope, receive, send)
             except asyncio.CancelledError:
                 if not answer.interrupted:
                     raise
-                await answer.send_error(send, dialect_of(scope))
+                await answer.send_error(send)
             finally:
                 self._answers.discard(answer)
                 if not self._answers and self._task is not None:
@@ -150,8 +147,8 @@ class Draining(InitPlugin):
         if message["type"] != "http.response.start":
             return
         headers = MutableScopeHeaders.from_message(message)
-        if (answer := scope["state"].get(_ANSWER)) is not None:
-            answer.began(headers)
+        if has_begun(scope):
+            context_of(scope).is_answered = True
         if self._task is not None:
             headers["connection"] = "close"
 
@@ -163,24 +160,21 @@ class _Answer:
         interrupted: Whether it was stopped because the server stops.
     """
 
-    def __init__(self, task: asyncio.Task[Any] | None) -> None:
+    def __init__(self, context: RequestContext, task: asyncio.Task[Any] | None) -> None:
+        self._context = context
         self._task = task
-        self._streams: bool | None = None
         self.interrupted = False
-
-    def began(self, headers: MutableScopeHeaders) -> None:
-        """Note that its head is on its way."""
-        self._streams = headers.get("content-type", "").startswith("text/event-stream")
 
     def interrupt(self) -> asyncio.Task[Any]:
         """Stop the answer, unless it is complete and only being sent."""
         assert self._task is not None  # noqa: S101 - a request is always served by a task
-        if self._streams is not False and not self.interrupted:
+        is_complete = self._context.is_answered and self._context.report_error is None
+        if not is_complete and not self.interrupted:
             self.interrupted = True
             self._task.cancel()
         return self._task
 
-    async def send_error(self, send: Send, dialect: Dialect) -> None:
+    async def send_error(self, send: Send) -> None:
         """Report the error to the client: as a response, or inside its stream.
 
         Raises:
@@ -189,13 +183,14 @@ class _Answer:
         assert self._task is not None  # noqa: S101 - as above
         self._task.uncancel()
         broken = UnavailableError("The relay was stopped before the answer was complete.", code="shutting_down")
-        if self._streams is None:
+        report_error = self._context.report_error
+        if not self._context.is_answered or report_error is None:
             raise broken
-        access_log.annotate(error=broken.code)
+        self._context.fields["error"] = broken.code
         # a client that reads nothing any more keeps nobody waiting
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FLUSH_TIMEOUT):
-                await send({"type": "http.response.body", "body": dialect.error_frame(broken), "more_body": False})
+                await send({"type": "http.response.body", "body": report_error(broken), "more_body": False})
 
 
 def _refusal() -> UnavailableError:

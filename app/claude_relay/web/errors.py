@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
@@ -11,7 +12,8 @@ from msgspec import Struct
 
 from claude_relay import errors
 from claude_relay.web import access_log
-from claude_relay.web.dialect import dialect_of
+from claude_relay.web.dialect import dialect_of, registered
+from claude_relay.web.unserved import not_found
 
 _log = logging.getLogger(__name__)
 
@@ -23,13 +25,16 @@ INTERNAL = (
 _TOO_LARGE = "The body is larger than this relay allows; its operator sets the limit with --max-body-size."
 
 
-def to_relay_error(exception: Exception, path: str = "", method: str = "") -> errors.RelayError:
+def to_relay_error(
+    exception: Exception, path: str = "", method: str = "", served: Iterable[str] = ()
+) -> errors.RelayError:
     """Return the relay's own error for any exception. An unexpected one is logged and gets a fixed message.
 
     Args:
         exception: What was raised.
         path: The path of the request.
         method: Its HTTP method.
+        served: The paths below which something is served.
     """
     match exception:
         case errors.RelayError():
@@ -39,7 +44,7 @@ def to_relay_error(exception: Exception, path: str = "", method: str = "") -> er
         case HTTPException(status_code=413):
             return errors.RequestTooLargeError(_TOO_LARGE)
         case HTTPException(status_code=404):
-            return errors.NotFoundError(f"Invalid URL ({method} {path})")
+            return not_found(method, path, served)
         case HTTPException(status_code=405):
             return errors.MethodNotAllowedError(f"Not allowed to {method} on {path}.")
         case HTTPException(status_code=status) if status < HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -62,8 +67,10 @@ def headers(error: errors.RelayError) -> dict[str, str]:
 
 def respond(request: Request[Any, Any, Any], exception: Exception) -> Response[Struct]:
     """Answer a request with an error; Litestar calls this for whatever was raised."""
-    error = to_relay_error(exception, request.scope["path"], request.method)
-    access_log.annotate(error=error.code)
+    error = to_relay_error(
+        exception, request.scope["path"], request.method, registered(request.scope.get("litestar_app"))
+    )
+    access_log.annotate(request.scope, error=error.code)
     kept = exception.headers if isinstance(exception, HTTPException) and exception.headers else {}
     return Response(
         dialect_of(request.scope).error_body(error),

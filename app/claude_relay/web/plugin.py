@@ -4,7 +4,7 @@ from litestar.config.app import AppConfig
 from litestar.config.cors import CORSConfig
 from litestar.plugins import InitPlugin
 
-from claude_relay.web import errors, openapi, request_id
+from claude_relay.web import errors, openapi
 
 
 class WebPlugin(InitPlugin):
@@ -16,7 +16,5 @@ class WebPlugin(InitPlugin):
         app_config.cors_config = CORSConfig(expose_headers=["*"])
         app_config.openapi_config = openapi.config()
         app_config.route_handlers.append(openapi.assets())
-        app_config.middleware.append(request_id.middleware)
-        app_config.before_send.append(request_id.add_headers)
         app_config.logging_config = None
         return app_config

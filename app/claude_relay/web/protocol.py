@@ -11,12 +11,12 @@ import uvicorn
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 from uvicorn.server import ServerState
 
+from claude_relay.access.peers import unix_client
 from claude_relay.errors import RelayError, RequestTimeoutError
 from claude_relay.web.connections import EXTENSION, Connection, Connections
 from claude_relay.web.dialect import dialect_at
 from claude_relay.web.exchange import Exchange, refusal
 from claude_relay.web.framing import LONGEST_HEAD, Boundary, Event, Head, RequestReader
-from claude_relay.web.peers import unix_client
 
 LONGEST_WAIT = 60.0
 """Seconds that a request's head may take to come, and after it each piece of its body."""

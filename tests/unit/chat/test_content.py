@@ -11,9 +11,10 @@ from claude_relay.chat.schemas import FunctionCall, ToolCall
 from claude_relay.engine import vocabulary
 from claude_relay.engine.vocabulary import Base64, Document, Image, Link, Piece, Text
 from claude_relay.errors import InvalidRequestError
+from tests.pictures import data_url, png
 from tests.unit.chat.bodies import messages
 
-PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()
+PNG = base64.b64encode(png()).decode()
 PDF = base64.b64encode(b"%PDF-1.7 \xff").decode()
 WORDS = base64.b64encode("äöü 漢字".encode()).decode()
 BINARY = base64.b64encode(b"PK\x03\x04\xff\xfe").decode()
@@ -92,6 +93,8 @@ def test_images_and_texts_stay_in_order() -> None:
         ("data:image/png;base64,a", "base64"),
         ("data:image/png;base64,", "empty"),
         ("file:///etc/passwd", "http"),
+        (data_url(b"hello"), "GIF, JPEG, PNG or WebP"),
+        (data_url(png()[:8]), "broken"),
     ],
 )
 def test_an_image_that_cannot_be_used_is_refused_by_its_path(url: str, words: str) -> None:

@@ -42,17 +42,52 @@ def refused(*given: dict[str, Any]) -> InvalidRequestError:
 # --- instructions ----------------------------------------------------------------------------------------------------
 
 
-def test_system_and_developer_messages_are_joined_in_order_wherever_they_stand() -> None:
+def system(content: Any, role: str = "system") -> dict[str, Any]:
+    return {"role": role, "content": content}
+
+
+def test_the_first_system_and_developer_messages_are_joined_in_order() -> None:
     given = messages(
-        {"role": "developer", "content": "one"},
+        system("one", "developer"),
+        system([{"type": "text", "text": "two"}, {"type": "text", "text": "three"}]),
         user("hi"),
-        {"role": "system", "content": [{"type": "text", "text": "two"}, {"type": "text", "text": "three"}]},
-        assistant("hello"),
-        {"role": "system", "content": "four"},
+        system("four"),
     )
 
-    assert system_prompt(given) == "one\n\ntwo\n\nthree\n\nfour"
-    assert [turn.role for turn in turns(given)] == ["user", "assistant"]
+    assert system_prompt(given) == "one\n\ntwo\n\nthree"
+
+
+@pytest.mark.parametrize("role", ["system", "developer"])
+def test_an_instruction_in_between_stays_there_and_is_marked_as_one(role: str) -> None:
+    given = (system("s"), user("a"), assistant("b"), system("Be brief.", role), user("c"), system("Now.", role))
+
+    assert system_prompt(messages(*given)) == "s"
+    assert said(*given) == [
+        ("user", ["a"]),
+        ("assistant", ["b"]),
+        ("user", ["<system>\nBe brief.\n</system>", "c", "<system>\nNow.\n</system>"]),
+    ]
+
+
+@pytest.mark.parametrize("before", [assistant("b"), user("b"), user("")])
+def test_an_instruction_may_be_the_last_message(before: dict[str, Any]) -> None:
+    role, texts = said(user("a"), before, system("Go on."))[-1]
+
+    assert (role, texts[-1]) == ("user", "<system>\nGo on.\n</system>")
+
+
+def test_an_instruction_may_stand_between_a_call_and_its_result() -> None:
+    made = said(user("a"), assistant(tool_calls=[CALL]), system("s"), RESULT)
+
+    assert made[2] == ("user", ["<system>\ns\n</system>", ToolResult("call_1", (Text("mild"),))])
+
+
+def test_more_instructions_do_not_change_what_stands_before_them() -> None:
+    given = [system("s"), user("a"), assistant("b"), system("t"), user("c")]
+
+    for end in (2, 3):
+        assert said(*given)[: end - 1] == said(*given[:end])
+        assert system_prompt(messages(*given[:end])) == system_prompt(messages(*given))
 
 
 @pytest.mark.parametrize("content", [None, "", " \n", [], [{"type": "text", "text": " "}]])
@@ -99,16 +134,32 @@ def test_a_message_may_lack_its_content(role: str) -> None:
     assert said(user("a"), {"role": role}) == [("user", ["a"])]
 
 
-def test_instructions_in_between_do_not_part_a_turn() -> None:
-    assert said(user("a"), {"role": "system", "content": "s"}, user("b")) == [("user", ["a", "b"])]
+@pytest.mark.parametrize("content", [None, "", " ", []])
+def test_the_last_message_may_be_an_empty_one_of_the_user(content: Any) -> None:
+    silent = user(content)
+
+    assert said(silent) == said(system(""), silent) == said(assistant(""), silent) == [("user", ["."])]
+    assert said(user("a"), assistant("b"), silent)[2:] == [("user", ["."])]
+    assert said(user("a"), assistant("b"), silent, system(""))[2:] == [("user", ["."])]
+    assert said(user("a"), silent) == [("user", ["a"])]
+    assert said(user("a"), assistant(tool_calls=[CALL]), RESULT, silent)[2] == (
+        "user",
+        [ToolResult("call_1", (Text("mild"),))],
+    )
+
+
+@pytest.mark.parametrize("content", [None, "", " ", []])
+def test_the_last_message_may_be_an_empty_one_of_the_assistant(content: Any) -> None:
+    assert said(user("a"), assistant(content)) == [("user", ["a"])]
+    assert said(assistant(content)) == [("user", ["."])]
 
 
 def test_the_beginning_of_an_answer_stays_at_the_end() -> None:
     assert said(user("Count."), assistant("1, 2,")) == [("user", ["Count."]), ("assistant", ["1, 2,"])]
 
 
-def test_without_anything_said_there_are_no_turns() -> None:
-    assert said(user(""), {"role": "developer", "content": "only me"}) == []
+def test_instructions_alone_are_no_turns() -> None:
+    assert said(system("only me", "developer"), system("and me")) == []
 
 
 def test_a_refusal_of_the_past_is_what_the_assistant_said() -> None:
@@ -122,6 +173,32 @@ def test_what_other_servers_add_to_messages_is_passed_over() -> None:
     message = assistant("b", reasoning_content="hm", provider_specific_fields={}, annotations=[], audio=None)
 
     assert said(user("a"), message) == [("user", ["a"]), ("assistant", ["b"])]
+
+
+# --- who speaks ------------------------------------------------------------------------------------------------------
+
+
+def test_several_users_are_told_apart_by_their_names() -> None:
+    picture = {"type": "image_url", "image_url": "https://a/b"}
+
+    assert said(
+        user("Hi.", name="Ada"),
+        user([{"type": "text", "text": "One."}, {"type": "text", "text": "Two."}], name="Bob"),
+        assistant("Hello.", name="Bot"),
+        user("Nobody."),
+        user([picture], name="Bob"),
+        user("", name="Eve"),
+    ) == [
+        ("user", ["Ada: Hi.", "Bob: One.", "Two."]),
+        ("assistant", ["Hello."]),
+        ("user", ["Nobody.", "Bob:", Image(Link("https://a/b"))]),
+    ]
+
+
+@pytest.mark.parametrize("other", [user("c", name="Ada"), user("c"), user("c", name=""), user("c", name=None)])
+def test_one_name_alone_adds_nothing(other: dict[str, Any]) -> None:
+    assert said(user("a", name="Ada"), assistant("b", name="Bot"), other)[0] == ("user", ["a"])
+    assert said(user("a", name="Ada"), assistant("b", name="Bot"), other)[2] == ("user", ["c"])
 
 
 # --- tools -----------------------------------------------------------------------------------------------------------
@@ -254,9 +331,15 @@ def test_legacy_arguments_that_are_no_object_are_kept_as_the_text_they_are() -> 
 # --- what has no place upstream --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("role", ["user", "assistant", "system", "developer"])
-def test_the_name_of_a_participant_is_reported(role: str) -> None:
+@pytest.mark.parametrize("role", ["system", "developer"])
+def test_the_name_of_an_instruction_is_reported(role: str) -> None:
     assert list(unsupported_fields(messages({"role": role, "content": "a", "name": "Ada"}))) == ["messages.name"]
+
+
+def test_names_of_users_and_assistants_are_not_reported() -> None:
+    given = messages(user("a", name="Ada"), assistant("b", name="Bot"), user("c", name="Bob"))
+
+    assert list(unsupported_fields(given)) == []
 
 
 @pytest.mark.parametrize(("detail", "reported"), [("auto", False), (None, False), ("low", True), ("high", True)])
@@ -353,11 +436,14 @@ def test_no_text_is_lost_and_none_is_added_but_an_opening(seed: int) -> None:
     dice = random.Random(seed)
     roles = [dice.choice(["user", "assistant", "system", "developer"]) for _ in range(dice.randint(1, 12))]
     parsed = messages(*({"role": role, "content": f"text {number}"} for number, role in enumerate(roles)))
-    spoken = [f"text {number}" for number, role in enumerate(roles) if role in {"user", "assistant"}]
-    instructions = [f"text {number}" for number, role in enumerate(roles) if role in {"system", "developer"}]
-    began = next((role for role in roles if role in {"user", "assistant"}), "user")
+    first = next((number for number, role in enumerate(roles) if role in {"user", "assistant"}), len(roles))
+    shown = [
+        f"<system>\ntext {number}\n</system>" if role in {"system", "developer"} else f"text {number}"
+        for number, role in enumerate(roles)
+    ]
+    spoken = shown[first:]
 
     kept = [piece.text for turn in turns(parsed) for piece in turn.content if isinstance(piece, Text)]
 
-    assert kept == ([".", *spoken] if began == "assistant" else spoken)
-    assert system_prompt(parsed) == ("\n\n".join(instructions) or None)
+    assert kept == ([".", *spoken] if "assistant" in roles[first : first + 1] else spoken)
+    assert system_prompt(parsed) == ("\n\n".join(f"text {number}" for number in range(first)) or None)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from claude_relay.chat.inbound import to_run_request
+from claude_relay.engine.turns import SILENCE
 from claude_relay.engine.vocabulary import JsonOutput, RunRequest, Sampling, Text, Turn
 from claude_relay.errors import InvalidRequestError
 from claude_relay.settings import Personality
@@ -77,14 +78,21 @@ def test_instructions_beside_a_question_are_the_system_prompt() -> None:
 
 
 @pytest.mark.parametrize("content", [None, "", " ", []])
-def test_messages_that_say_nothing_are_refused(content: Any) -> None:
-    error = refused(messages=[{"role": "user", "content": content}, {"role": "system", "content": content}])
+def test_instructions_beside_an_empty_message_stay_the_system_prompt(content: Any) -> None:
+    run = to_question(messages=[{"role": "system", "content": "Begin."}, {"role": "user", "content": content}]).run
+
+    assert (run.system, run.turns) == ("Begin.", (SILENCE,))
+
+
+@pytest.mark.parametrize("content", [None, "", " ", []])
+def test_lone_instructions_that_say_nothing_are_refused(content: Any) -> None:
+    error = refused(messages=[{"role": "developer", "content": content}, {"role": "system", "content": content}])
 
     assert (error.status, error.param) == (400, "messages")
 
 
 def test_what_messages_carry_in_vain_is_reported_once() -> None:
-    named = [{"role": "user", "content": "a", "name": "x"}, {"role": "user", "content": "b", "name": "y"}]
+    named = [{"role": "system", "content": "a", "name": "x"}, {"role": "developer", "content": "b", "name": "y"}]
 
     assert to_question(messages=named, seed=1).ignored == ("seed", "messages.name")
     with pytest.raises(InvalidRequestError, match=r"messages\.name"):
@@ -219,6 +227,18 @@ def test_a_schema_constrains_the_upstream_where_there_is_only_one_call(
 
     assert found is not None
     assert (found.schema, found.format is not None) == (SCHEMA, constrained)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a.b", "Größe", "x" * 65, "a\n", "list[int]"])
+def test_a_name_of_a_schema_that_openai_does_not_take_is_refused(name: str) -> None:
+    error = refused(response_format={"type": "json_schema", "json_schema": {"name": name, "schema": SCHEMA}})
+
+    assert (error.status, error.param) == (400, "response_format.json_schema.name")
+
+
+@pytest.mark.parametrize("name", ["a", "A-b_3", "x" * 64])
+def test_a_name_of_a_schema_that_openai_takes_is_taken(name: str) -> None:
+    assert output({"type": "json_schema", "json_schema": {"name": name, "schema": SCHEMA}}) is not None
 
 
 @pytest.mark.parametrize("schema", [None, {}])

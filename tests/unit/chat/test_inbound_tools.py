@@ -37,6 +37,45 @@ def test_without_functions_the_operators_choice_stands(fields: dict[str, Any]) -
     assert to_question("agent", **fields).run.personality == "agent"
 
 
+LOOP = [
+    {"role": "user", "content": "Hi"},
+    {
+        "role": "assistant",
+        "tool_calls": [{"id": "a", "type": "function", "function": {"name": "weather", "arguments": "{}"}}],
+    },
+    {"role": "tool", "tool_call_id": "a", "content": "mild"},
+]
+CUSTOM_LOOP = [
+    {"role": "user", "content": "Hi"},
+    {"role": "assistant", "tool_calls": [{"id": "a", "type": "custom", "custom": {"name": "weather", "input": "x"}}]},
+    {"role": "tool", "tool_call_id": "a", "content": "mild"},
+]
+LEGACY_LOOP = [
+    {"role": "user", "content": "Hi"},
+    {"role": "assistant", "function_call": {"name": "weather", "arguments": "{}"}},
+    {"role": "function", "name": "weather", "content": "mild"},
+]
+GONE_ON = [{"role": "assistant", "content": "It is mild."}, {"role": "user", "content": "Thanks"}]
+
+
+@pytest.mark.parametrize("more", [[], GONE_ON, GONE_ON * 3])
+@pytest.mark.parametrize("loop", [LOOP, CUSTOM_LOOP, LEGACY_LOOP])
+@pytest.mark.parametrize(
+    ("model", "personality"), [(None, "chat"), ("opus", "chat"), ("opus:chat", "chat"), ("opus:agent", "agent")]
+)
+def test_a_conversation_with_calls_stays_with_the_plain_model_when_no_functions_are_brought(
+    loop: list[dict[str, Any]], more: list[dict[str, Any]], model: str | None, personality: str
+) -> None:
+    assert to_question("agent", model=model, messages=[*loop, *more]).run.personality == personality
+
+
+@pytest.mark.parametrize("calls", [None, []])
+def test_a_conversation_without_calls_is_no_reason_for_a_plain_model(calls: Any) -> None:
+    messages = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yes?", "tool_calls": calls}]
+
+    assert to_question("agent", messages=[*messages, *GONE_ON]).run.personality == "agent"
+
+
 def test_an_alias_may_say_that_an_agent_answers() -> None:
     asked = request(model="worker", **TOOLS)
 
@@ -98,12 +137,32 @@ def test_a_strict_relay_refuses_a_choice_that_an_agent_would_ignore() -> None:
     assert raised.value.param == "tool_choice"
 
 
-@pytest.mark.parametrize("model", ["sonnet:chat", "sonnet"])
-def test_a_call_cannot_be_forced_where_nothing_can_be_called(model: str) -> None:
+@pytest.mark.parametrize("model", ["sonnet:chat", "sonnet", "sonnet:agent"])
+@pytest.mark.parametrize(
+    ("forcing", "param"),
+    [
+        ({"tool_choice": "required"}, "tool_choice"),
+        ({"tool_choice": "required", "tools": []}, "tool_choice"),
+        ({"tool_choice": NAMED}, "tool_choice"),
+        ({"tool_choice": {"type": "custom", "custom": {"name": "weather"}}}, "tool_choice"),
+        ({"function_call": {"name": "weather"}}, "function_call"),
+    ],
+)
+def test_a_call_cannot_be_forced_where_nothing_can_be_called(model: str, forcing: dict[str, Any], param: str) -> None:
     with pytest.raises(InvalidRequestError) as raised:
-        to_question(model=model, tool_choice="required")
+        to_question(model=model, **forcing)
 
-    assert (raised.value.status, raised.value.param) == (400, "tool_choice")
+    assert (raised.value.status, raised.value.param) == (400, param)
+
+
+@pytest.mark.parametrize("model", ["sonnet:chat", "sonnet:agent"])
+def test_a_tool_that_must_be_called_is_one_of_those_that_are_offered(model: str) -> None:
+    other = {"type": "function", "function": {"name": "time"}}
+
+    with pytest.raises(InvalidRequestError) as raised:
+        to_question(model=model, **TOOLS, tool_choice=other)
+
+    assert (raised.value.status, raised.value.param) == (400, "tool_choice.function.name")
 
 
 # --- forcing and thinking --------------------------------------------------------------------------------------------

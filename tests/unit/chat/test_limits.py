@@ -14,6 +14,8 @@ from claude_relay.errors import InvalidRequestError
 from claude_relay.web import bodies
 from tests.unit.chat.bodies import HELLO, defaults
 
+GIF = "R0lGODlhQUFBQUFB"
+"""The beginning of an image."""
 USER = {"role": "user", "content": "hi"}
 
 
@@ -183,8 +185,8 @@ LINEAR: dict[str, Any] = {
     "parts": lambda size: {"messages": [{"role": "user", "content": [{"type": "text", "text": "x"}] * (3_000 * size)}]},
     "tools": lambda size: {"tools": functions(100 * size)},
     "calls": lambda size: {"messages": calls(100 * size)},
-    "blanks in base64": lambda size: {"messages": image("data:image/png;base64," + " " * (2_000_000 * size) + "AAAA")},
-    "escapes": lambda size: {"messages": image("data:image/png," + "%41" * (10_000 * size))},
+    "blanks in base64": lambda size: {"messages": image("data:image/png;base64," + " " * (2_000_000 * size) + GIF)},
+    "escapes": lambda size: {"messages": image("data:,GIF89a" + "%41" * (10_000 * size))},
 }
 
 

@@ -18,6 +18,7 @@ from claude_relay.engine.vocabulary import (
     TextDelta,
     ThinkingDelta,
     ToolActivity,
+    ToolCallStart,
     Usage,
 )
 from tests.unit.factories import UsageFactory
@@ -176,10 +177,22 @@ def test_several_whole_answers_stand_in_the_order_of_their_index_with_one_sum() 
 async def test_a_stream_tells_its_usage_in_one_chunk_at_the_end_and_only_when_asked(asked: bool) -> None:
     sent = await streamed(options(usage=asked), of(0, TextDelta("a"), END))
 
-    assert ["usage" in chunk for chunk in sent] == [False] * 3 + [True] * asked
+    assert [bool(chunk.get("usage")) for chunk in sent] == [False] * 3 + [True] * asked
     if asked:
         assert sent[-1]["choices"] == []
         assert sent[-1]["id"] == "chatcmpl-1"
+
+
+@pytest.mark.parametrize("events", [[TextDelta("a")], [THOUGHT], [ToolCallStart("call_1", "f")], []])
+@pytest.mark.parametrize("asked", [True, False])
+async def test_the_other_chunks_of_a_stream_with_usage_say_that_they_have_none(
+    asked: bool, events: list[Event]
+) -> None:
+    sent = await streamed(options(usage=asked), of(0, *events, END))
+
+    others = [chunk for chunk in sent if chunk["choices"]]
+    assert len(others) == 2 + len(events)
+    assert [chunk.get("usage", "absent") for chunk in others] == [None if asked else "absent"] * len(others)
 
 
 def test_cached_tokens_are_part_of_the_prompt() -> None:

@@ -167,6 +167,21 @@ def test_null_is_a_parameter_that_was_not_given(name: str) -> None:
     assert to_question(strict=True, **{name: None}) == to_question()
 
 
+@pytest.mark.parametrize("modalities", [None, ["text"], []])
+def test_how_sound_is_to_be_is_no_wish_for_sound(modalities: list[str] | None) -> None:
+    question = to_question(modalities=modalities, audio={"voice": "alloy", "format": "wav"})
+
+    assert question == msgspec.structs.replace(to_question(), ignored=("audio",))
+
+
+@pytest.mark.parametrize("modalities", [["text", "audio"], ["audio"], ["image"]])
+def test_an_answer_that_is_no_text_is_refused(modalities: list[str]) -> None:
+    with pytest.raises(InvalidRequestError) as raised:
+        to_question(modalities=modalities, audio={"voice": "alloy", "format": "wav"})
+
+    assert raised.value.param == "modalities"
+
+
 def test_everything_ignored_is_named_once_each_in_a_stable_order() -> None:
     given = to_question(seed=1, user="x", zzz=1, aaa=2, logprobs=True)
 

@@ -2,14 +2,17 @@
 
 import base64
 import re
+from collections.abc import Callable
+from urllib.parse import quote
 
 import pytest
 
 from claude_relay.engine import media
-from claude_relay.engine.media import MediaError, document, image
+from claude_relay.engine.media import MediaError, document, image, image_of_result
 from claude_relay.engine.vocabulary import Base64, Document, Image, Link, Text
+from tests.pictures import data_url, gif, jpeg, png, webp
 
-PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()
+PNG = base64.b64encode(png()).decode()
 PDF = base64.b64encode(b"%PDF-1.7 \xff").decode()
 WORDS = base64.b64encode("äöü 漢字".encode()).decode()
 BINARY = base64.b64encode(b"PK\x03\x04\xff\xfe").decode()
@@ -18,9 +21,21 @@ BINARY = base64.b64encode(b"PK\x03\x04\xff\xfe").decode()
 # --- images ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("media_type", ["image/png", "image/jpeg", "image/gif", "image/webp"])
-def test_an_image_in_a_data_url_keeps_its_type_and_data(media_type: str) -> None:
-    assert image(f"data:{media_type};base64,{PNG}") == Image(Base64(media_type, PNG))
+READ = pytest.mark.parametrize("read", [image, image_of_result])
+
+
+@READ
+@pytest.mark.parametrize(
+    ("data", "media_type"),
+    [(png(), "image/png"), (jpeg(), "image/jpeg"), (gif(), "image/gif"), (webp(), "image/webp")],
+)
+@pytest.mark.parametrize(
+    "label", ["image/png", "image/jpeg", "image/jpg", "application/octet-stream", "", "*/*", "text/plain;charset=utf-8"]
+)
+def test_the_type_of_an_image_is_what_its_bytes_are(
+    read: Callable[[str], Image], data: bytes, media_type: str, label: str
+) -> None:
+    assert read(data_url(data, label)) == Image(Base64(media_type, base64.b64encode(data).decode()))
 
 
 @pytest.mark.parametrize(
@@ -30,7 +45,7 @@ def test_an_image_in_a_data_url_keeps_its_type_and_data(media_type: str) -> None
         pytest.param(f"data:image/png;charset=utf-8;base64,{PNG}", id="charset"),
         pytest.param(f"data:image/png;name=a.png;x=y;base64,{PNG}", id="several parameters"),
         pytest.param(f"data:image/png;base64,{PNG[:4]}\r\n {PNG[4:]}\n", id="white space in the data"),
-        pytest.param("data:image/png,%89PNG%0D%0A%1A%0A", id="url-encoded"),
+        pytest.param(f"data:image/png,{quote(png())}", id="url-encoded"),
         pytest.param(
             f"DATA:image/png;base64,{PNG}",
             id="upper-case scheme",
@@ -49,9 +64,10 @@ def test_a_data_url_is_read_however_it_is_written(url: str) -> None:
     assert image(url) == Image(Base64("image/png", PNG))
 
 
+@READ
 @pytest.mark.parametrize("url", ["https://a.example/b.png?x=1", "http://a.example"])
-def test_an_image_on_the_web_is_left_to_the_upstream(url: str) -> None:
-    assert image(url) == Image(Link(url))
+def test_an_image_on_the_web_is_left_to_the_upstream(read: Callable[[str], Image], url: str) -> None:
+    assert read(url) == Image(Link(url))
 
 
 def test_the_scheme_of_a_link_may_be_upper_case() -> None:
@@ -65,6 +81,9 @@ def test_the_scheme_of_a_link_may_be_upper_case() -> None:
         pytest.param("data:image/svg+xml,<svg/>", "image/svg+xml", id="a drawing"),
         pytest.param("data:application/pdf;base64,aGk=", "application/pdf", id="no image"),
         pytest.param("data:;base64,aGk=", "not given", id="no type"),
+        pytest.param("data:image/png;base64,aGVsbG8h", "GIF, JPEG, PNG or WebP", id="other bytes than its type says"),
+        pytest.param(data_url(png()[:8]), "broken", id="cut off"),
+        pytest.param(data_url(png(0, 5)), "broken", id="no pixels"),
         pytest.param("data:image/png;base64,a", "base64", id="broken base64"),
         pytest.param("data:image/png;base64,a$b=", "base64", id="not base64"),
         pytest.param("data:image/png;base64,é", "base64", id="not even ASCII"),
@@ -79,8 +98,38 @@ def test_the_scheme_of_a_link_may_be_upper_case() -> None:
     ],
 )
 def test_an_image_that_cannot_be_used_is_refused(url: str, words: str) -> None:
+    for read in (image, image_of_result):
+        with pytest.raises(MediaError, match=re.escape(words)):
+            read(url)
+
+
+LARGEST = 5 * 1024 * 1024 // 4 * 3
+
+
+@pytest.mark.parametrize(
+    "data", [png(8_000, 8_000), jpeg(8_000, 1), gif(1, 8_000), png().ljust(LARGEST, b"\0"), webp(b"VP8X", 8_000, 8_000)]
+)
+def test_an_image_of_a_tool_may_be_as_large_as_the_upstream_takes(data: bytes) -> None:
+    assert image_of_result(data_url(data)) == image(data_url(data))
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (png(8_001, 5), "8001 x 5 pixels"),
+        (jpeg(5, 8_001), "5 x 8001 pixels"),
+        (webp(b"VP8X", 16_000, 9_000), "16000 x 9000 pixels"),
+        (png().ljust(LARGEST + 1, b"\0"), "5,242,884 characters of base64"),
+    ],
+)
+def test_a_larger_image_is_refused_where_a_tool_returned_it_and_left_to_claude_code_elsewhere(
+    data: bytes, words: str
+) -> None:
     with pytest.raises(MediaError, match=re.escape(words)):
-        image(url)
+        image_of_result(data_url(data))
+    source = image(data_url(data)).source
+    assert isinstance(source, Base64)
+    assert source.data == base64.b64encode(data).decode()
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
@@ -91,6 +140,27 @@ def test_a_pdf_is_a_document_with_its_name() -> None:
 
     assert document(url, "a.pdf") == Document(Base64("application/pdf", PDF), "a.pdf")
     assert document(url) == Document(Base64("application/pdf", PDF), None)
+
+
+@pytest.mark.parametrize("label", ["application/pdf", "application/octet-stream", "", "text/plain", "image/png"])
+@pytest.mark.parametrize("before", [b"", b"\xef\xbb\xbf", b"\r\n"])
+def test_a_pdf_is_one_by_its_bytes(label: str, before: bytes) -> None:
+    data = before + b"%PDF-1.7 \xff"
+
+    assert document(data_url(data, label)) == Document(Base64("application/pdf", base64.b64encode(data).decode()))
+
+
+def test_a_pdf_that_begins_after_something_else_is_one_if_its_type_says_so() -> None:
+    data = b"x" * 500 + b"%PDF-1.7"
+
+    assert document(data_url(data, "application/pdf")).source == Base64(
+        "application/pdf", base64.b64encode(data).decode()
+    )
+    assert document(data_url(data, "text/plain")).source == Text(data.decode())
+
+
+def test_a_text_that_is_called_a_pdf_is_a_text() -> None:
+    assert document(data_url(b"hello", "application/pdf")) == Document(Text("hello"))
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ NAMED = {"type": "object", "properties": {"name": {"type": "string"}}, "required
 
 def finished(events: Iterable[Event], *stops: str, output: JsonOutput | None = None) -> list[Event]:
     """Return what remains of a run's events, as a runner hands them on: up to the first end."""
-    checks = OutputChecks(RunRequestFactory.build(sampling=Sampling(stop=stops), output=output), lambda: SO_FAR)
+    checks = OutputChecks(RunRequestFactory.build(sampling=Sampling(stop=stops), output=output), (), lambda: SO_FAR)
     kept: list[Event] = []
     for event in events:
         for kept_event in checks.feed(event):

@@ -4,10 +4,9 @@ import re
 
 import pytest
 
-from claude_relay.engine.turns import MissingResultError, Turns, UnknownCallError
+from claude_relay.engine.turns import SILENCE, MissingResultError, Turns, UnknownCallError
 from claude_relay.engine.vocabulary import Piece, Role, Text, ToolCall, ToolResult, Turn
 
-OPENING = Turn("user", (Text("."),))
 CALLS = (ToolCall("a", "weather", {}), ToolCall("b", "weather", {}))
 
 
@@ -45,7 +44,28 @@ def test_a_message_that_says_nothing_leaves_no_turn_behind() -> None:
 
 
 def test_a_conversation_that_the_assistant_began_gets_an_opening() -> None:
-    assert said(("assistant", (Text("Welcome!"),))) == (OPENING, Turn("assistant", (Text("Welcome!"),)))
+    assert said(("assistant", (Text("Welcome!"),))) == (SILENCE, Turn("assistant", (Text("Welcome!"),)))
+
+
+@pytest.mark.parametrize("role", ["assistant", "user", None])
+def test_a_user_who_says_nothing_has_a_turn_all_the_same(role: Role | None) -> None:
+    turns = Turns()
+    turns.add("user", (Text("?"),))
+    if role:
+        turns.add(role, (Text("a"),))
+
+    turns.add_silence()
+
+    assert (turns.joined()[-1] == SILENCE) == (role == "assistant")
+    assert turns.joined()[-1].role == "user"
+
+
+def test_a_user_who_says_nothing_at_all_has_a_turn() -> None:
+    turns = Turns()
+
+    turns.add_silence()
+
+    assert turns.joined() == (SILENCE,)
 
 
 def test_results_come_in_any_order_and_are_one_turn_with_what_follows() -> None:

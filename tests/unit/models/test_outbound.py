@@ -5,8 +5,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from claude_relay.engine import model_names
 from claude_relay.engine.claude.runner import ClaudeCodeRunner
 from claude_relay.engine.echo import EchoRunner
+from claude_relay.engine.model_names import ModelName
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.models.outbound import described, listed
 from claude_relay.settings import Settings
@@ -15,11 +17,15 @@ CLAUDE = ClaudeCodeRunner(Settings(cwd=str(Path(__file__).parent)), {})
 
 
 @pytest.mark.parametrize(("runner", "names"), [(CLAUDE, ["opus", "sonnet", "haiku"]), (EchoRunner(), ["echo"])])
-def test_the_list_holds_the_models_of_the_runner(runner: ClaudeRunner, names: list[str]) -> None:
+def test_the_list_holds_the_models_of_the_runner_each_with_both_personalities_too(
+    runner: ClaudeRunner, names: list[str]
+) -> None:
     models = listed(runner, {})
 
     assert models.object == "list"
-    assert [model.id for model in models.data] == names
+    assert [model.id for model in models.data] == [
+        name + suffix for name in names for suffix in ("", ":chat", ":agent")
+    ]
 
 
 @pytest.mark.parametrize("name", ["opus", "claude-opus-5-5", "sonnet:chat", "vendor/model"])
@@ -40,11 +46,13 @@ def test_the_echo_does_not_pass_for_a_real_model() -> None:
 def test_aliases_are_listed_after_the_models_under_their_own_names() -> None:
     models = listed(CLAUDE, {"gpt-4o": "sonnet", "worker": "opus:agent"})
 
-    assert [model.id for model in models.data] == ["opus", "sonnet", "haiku", "gpt-4o", "worker"]
+    assert [model.id for model in models.data][-3:] == ["haiku:agent", "gpt-4o", "worker"]
 
 
 class Windows(EchoRunner):
     """An echo whose models differ in what they take."""
+
+    models = ("opus", "claude-opus-5-5")
 
     def context_window(self, model: str) -> int:
         return {"opus": 1_000_000}.get(model, 200_000)
@@ -69,6 +77,23 @@ def test_a_context_length_is_that_of_the_model_behind_the_name(name: str, window
     aliases = {"big": "opus", "big-worker": "opus:agent"}
 
     assert described(name, Windows(), aliases).context_length == window
+
+
+def test_each_name_in_the_list_stands_for_what_it_says() -> None:
+    aliases = {"gpt-4o": "sonnet", "worker": "opus:agent", "sonnet": "opus:chat"}
+    found = {model.id: model_names.resolve(model.id, aliases) for model in listed(Windows(), aliases).data}
+
+    assert found == {
+        "opus": ModelName("opus"),
+        "opus:chat": ModelName("opus", "chat"),
+        "opus:agent": ModelName("opus", "agent"),
+        "claude-opus-5-5": ModelName("claude-opus-5-5"),
+        "claude-opus-5-5:chat": ModelName("claude-opus-5-5", "chat"),
+        "claude-opus-5-5:agent": ModelName("claude-opus-5-5", "agent"),
+        "gpt-4o": ModelName("sonnet"),
+        "worker": ModelName("opus", "agent"),
+        "sonnet": ModelName("opus", "chat"),
+    }
 
 
 def test_an_alias_with_the_name_of_a_model_is_listed_once() -> None:

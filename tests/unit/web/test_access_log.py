@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from litestar import Litestar, Response, get
+from litestar import Litestar, Request, Response, get
 
 from claude_relay.engine.vocabulary import RunEnd, RunStarted, Usage
 from claude_relay.errors import RateLimitError
-from claude_relay.web import access_log, sse
+from claude_relay.web import access_log, live_responses
+from claude_relay.web.context import context_of
 from claude_relay.web.plugin import WebPlugin
 from tests.callers import LOCAL, calling
 
@@ -18,9 +19,9 @@ Facts = dict[str, Any]
 
 
 @get("/hello")
-async def hello() -> str:
+async def hello(request: Request[Any, Any, Any]) -> str:
     await asyncio.sleep(0.02)
-    access_log.annotate(model="sonnet", elapsed=access_log.elapsed_ms())
+    access_log.annotate(request.scope, model="sonnet", elapsed=context_of(request.scope).elapsed_ms)
     return "SECRET"
 
 
@@ -30,15 +31,15 @@ async def full() -> str:
 
 
 @get("/stream")
-async def stream() -> Response[str]:
+async def stream(request: Request[Any, Any, Any]) -> Response[str]:
     async def frames() -> Any:
         yield b"data: SECRET\n\n"
         raise RateLimitError("SECRET")
 
     async def close() -> None:
-        access_log.annotate(closed=True)
+        access_log.annotate(request.scope, closed=True)
 
-    return sse.EventStream(frames(), close)  # type: ignore[return-value]
+    return live_responses.LiveResponse(frames(), close)  # type: ignore[return-value]
 
 
 @get("/health")
@@ -111,10 +112,12 @@ def test_health_is_told_of_to_those_who_want_it(lines: Callable[..., list[Facts]
     assert fields["status"] == 200
 
 
-def test_outside_a_request_there_is_nothing_to_note() -> None:
-    access_log.annotate(model="sonnet")
+def test_a_request_that_has_no_line_takes_no_notes() -> None:
+    scope: Any = {"state": {}}
 
-    assert access_log.elapsed_ms() == 0
+    access_log.annotate(scope, model="sonnet")
+
+    assert scope == {"state": {}}
 
 
 @pytest.mark.anyio

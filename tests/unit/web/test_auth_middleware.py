@@ -10,22 +10,24 @@ import pytest
 from litestar import Litestar, Request, get
 from litestar.testing import TestClient
 
-from claude_relay.keys import Entry, parse_keys
+from claude_relay.access import peers
+from claude_relay.access.keys import Entry, parse_keys
+from claude_relay.access.policy import Policy, RequestHead
 from claude_relay.web import auth_middleware
-from claude_relay.web.auth import Policy, RequestHead
 from claude_relay.web.auth_middleware import current_caller, request_head, require_caller
+from claude_relay.web.connections import EXTENSION, Connection
 from claude_relay.web.plugin import WebPlugin
 from tests.callers import ELSEWHERE, calling
 
 
 @get("/asked")
 async def asked(request: Request[Any, Any, Any]) -> str:
-    return require_caller(request).name
+    return require_caller(request.scope).name
 
 
 @get("/open")
 async def opened(request: Request[Any, Any, Any]) -> str:
-    caller = current_caller(request)
+    caller = current_caller(request.scope)
     return caller.name if caller else "a stranger"
 
 
@@ -114,3 +116,22 @@ def test_the_user_of_a_program_of_this_machine_is_part_of_what_is_asked() -> Non
         assert shown(client=client.getsockname(), server=here).user == os.getuid()
         assert shown(client=("unix", 1000), server=("/run/relay.sock", None)).user == 1000
         assert shown(client=("192.0.2.7", 1), server=here).user is None
+
+
+def test_the_user_is_asked_for_until_it_is_known_and_once_for_each_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = iter([None, 1000, 1001])
+    monkeypatch.setattr(peers, "user_of", lambda *_: next(told))
+    first, second = ({EXTENSION: Connection()} for _ in range(2))
+
+    assert [shown(client=None, extensions=first).user for _ in range(3)] == [None, 1000, 1000]
+    assert shown(client=None, extensions=second).user == 1001
+
+
+def test_a_connection_of_a_proxy_is_one_for_life() -> None:
+    forwarded, extensions = [(b"X-Forwarded-For", b"192.0.2.7")], {EXTENSION: Connection()}
+
+    assert not shown(client=None, extensions=extensions).is_proxied
+    assert shown(client=None, extensions=extensions, headers=forwarded).is_proxied
+    assert shown(client=None, extensions=extensions).is_proxied
+    assert not shown(client=None, extensions={EXTENSION: Connection()}).is_proxied
+    assert not shown(client=None).is_proxied

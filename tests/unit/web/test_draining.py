@@ -14,7 +14,7 @@ import pytest
 from litestar import Litestar, Request, Response, get
 from litestar.types import Message
 
-from claude_relay.web import draining, sse
+from claude_relay.web import draining, live_responses
 from claude_relay.web.draining import Draining
 from claude_relay.web.frames import DONE
 from claude_relay.web.plugin import WebPlugin
@@ -78,7 +78,7 @@ class Server:
 
         @get("/stream")
         async def stream() -> Response[Any]:
-            return sse.EventStream(frames(), close)
+            return live_responses.LiveResponse(frames(), close)
 
         return stream
 

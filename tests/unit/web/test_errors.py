@@ -94,7 +94,7 @@ def test_exceptions_of_the_framework_are_understood(exception: Exception, status
 
 
 def test_a_path_that_does_not_exist_is_named() -> None:
-    assert to_relay_error(NotFoundException(), "/v1/nowhere", "GET").message == "Invalid URL (GET /v1/nowhere)"
+    assert to_relay_error(NotFoundException(), "/v1/nowhere", "GET").message == "Invalid URL (GET /v1/nowhere)."
 
 
 def test_a_method_that_a_path_does_not_have_is_named() -> None:

@@ -136,7 +136,10 @@ def test_every_pattern_of_a_chat_request_has_a_rule_in_words() -> None:
         {"functions": [{"name": "a b"}]},
     ]
 
-    assert len(patterns) == 1
+    assert len(patterns) == 2
+    named = {"response_format": {"type": "json_schema", "json_schema": {"name": "a b"}}}
+    message = told({"messages": [{"role": "user"}], **named}, ChatCompletionRequest)
+    assert message.endswith("must be 1 to 64 of a-z, A-Z, 0-9, '_' and '-'.")
     for fields in names:
         message = told({"messages": [{"role": "user"}], **fields}, ChatCompletionRequest)
         assert message.endswith("must be 1 to 128 of a-z, A-Z, 0-9, '_' and '-'.")

@@ -1,5 +1,6 @@
 """Plans how a conversation is sent to a session: settings and lines. Pure; ``session`` carries the plans out."""
 
+import re
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -18,7 +19,9 @@ from claude_relay.engine.vocabulary import (
     ToolResult,
     Turn,
 )
-from claude_relay.errors import InvalidRequestError
+
+_GO_ON = Turn("user", (Text("Continue exactly where your last message ended; do not repeat any of it."),))
+_TAKES_PREFILL = re.compile(r"claude-(?:3-|(?:opus|sonnet|haiku)-4(?:-[0-5])?(?:[-@]\d{8})?(?!-?\d))")
 
 Batch = tuple[wire.Outgoing, ...]
 """Lines that may be written at once."""
@@ -54,20 +57,6 @@ class Strategy(Protocol):
         ...
 
 
-def require_question(request: RunRequest) -> None:
-    """Check that a conversation can be handed over as real turns, before a process is taken for it.
-
-    Raises:
-        InvalidRequestError: The conversation ends with the assistant, and the CLI must be asked by the user.
-    """
-    if request.turns[-1].role == "assistant":
-        raise InvalidRequestError(
-            "The last message is the assistant's: an answer can only be continued with --history verbatim.",
-            param="messages",
-            code="unsupported_prefill",
-        )
-
-
 def native(request: RunRequest, *, client_composed: bool) -> Plan:
     """Hand a conversation over as real turns, so that the CLI composes the request. The last one is the user's.
 
@@ -87,11 +76,39 @@ def native(request: RunRequest, *, client_composed: bool) -> Plan:
 
 
 def verbatim(request: RunRequest, *, client_composed: bool) -> Plan:
-    """Hand the conversation over as the upstream's ``messages``, exactly; the line that asks is only a trigger."""
-    messages = [{"role": turn.role, "content": blocks(turn)} for turn in request.turns]
+    """Hand the conversation over as the upstream's ``messages``, exactly; the line that asks is only a trigger.
+
+    The beginning of an answer stays at the end where the upstream takes it there.
+    """
+    turns = prefilled(request.turns) if takes_prefill(request) else ended_by_user(request.turns)
+    messages = [{"role": turn.role, "content": blocks(turn)} for turn in turns]
     messages[-1]["content"][-1]["cache_control"] = {"type": "ephemeral"}  # type: ignore[index] # blocks are dicts
     trigger = wire.user([{"type": "text", "text": "."}], asks=True, client_composed=client_composed)
     return Plan((), (wire.boundary(), trigger), {"messages": messages})
+
+
+def ended_by_user(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
+    """Return turns that end with the user: what the assistant said last is to be continued."""
+    return (*turns, _GO_ON) if turns[-1].role == "assistant" else turns
+
+
+def prefilled(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
+    """Return turns of which the last may be the beginning of an answer, where the upstream takes no white space."""
+    *before, last = turns
+    match last:
+        case Turn("assistant", (*content, Text(text))):
+            return (*before, Turn("assistant", (*content, Text(text.rstrip()))))
+    return turns
+
+
+def takes_prefill(request: RunRequest) -> bool:
+    """Whether the upstream continues the beginning of an answer.
+
+    Only models up to Claude 4.5 do, of which the name has to tell; and none while it thinks, is held to a format or
+    must call a tool.
+    """
+    is_free = request.output is None and request.tool_choice.mode != "required"
+    return is_free and request.effort == "none" and _TAKES_PREFILL.search(request.model) is not None
 
 
 def blocks(turn: Turn) -> list[Block]:

@@ -47,7 +47,7 @@ class Limits(Struct, frozen=True):
     """How many processes there may be, and for how long.
 
     Attributes:
-        warm: Spares kept for each personality in use.
+        warm: Spares kept for each personality in use, or likely to be.
         processes: Processes in all; idle ones make room first.
         idle_seconds: How long a process waits for its next question.
         turns: Questions that a process answers in its life.
@@ -137,9 +137,10 @@ class Pool:
             unsolicited=self._faults[UnsolicitedTurnError],
         )
 
-    def start(self, personality: Personality) -> None:
-        """Begin to keep spares, first of all for one personality."""
-        self._spares[personality]
+    def start(self, *likely: Personality) -> None:
+        """Begin to keep spares: of the personalities that will likely be asked, in this order, and of all that are."""
+        for personality in likely:
+            self._spares[personality]
         keepers = (self._keep_spares(), self._reap_idle(), self._probe_idle())
         self._keepers = [asyncio.create_task(keeper) for keeper in keepers]
         self._refill_needed.set()

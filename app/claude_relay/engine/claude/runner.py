@@ -13,7 +13,7 @@ import msgspec
 import psutil
 from msgspec.structs import replace
 
-from claude_relay.engine.claude import command, history, orphans, private, process
+from claude_relay.engine.claude import command, history, orphans, private, process, tools, wire
 from claude_relay.engine.claude.capabilities import Capabilities, by_self_test, by_version
 from claude_relay.engine.claude.control import ProcessGoneError
 from claude_relay.engine.claude.discovery import REMEDY, Finder, Installation
@@ -25,15 +25,19 @@ from claude_relay.engine.claude.selftest import run_self_test
 from claude_relay.engine.claude.session import Session, UnresponsiveError
 from claude_relay.engine.claude.translate import Translator
 from claude_relay.engine.output_checks import OutputChecks
+from claude_relay.engine.property_names import with_upstream_names
 from claude_relay.engine.resources import find
 from claude_relay.engine.runner import RunnerHealth, Spend
 from claude_relay.engine.sizing import Size, size
-from claude_relay.engine.vocabulary import Event, ParameterDropped, RunEnd, RunRequest, RunStarted
+from claude_relay.engine.vocabulary import Event, ParameterDropped, RunEnd, RunRequest, RunStarted, Tool
 from claude_relay.errors import InvalidRequestError, UnavailableError
 from claude_relay.settings import Personality, Settings
 
 _log = logging.getLogger(__name__)
 
+_ALWAYS_KNOWN = ("opus", "sonnet", "haiku")
+_MOST_IDS = 100
+"""Full ids of models that are remembered: clients ask for what they like, and a gateway may take any name."""
 _LEAST_CONTEXT_WINDOW = 200_000
 _PAGE = resource.getpagesize()
 _MOST_LOST = 2
@@ -51,7 +55,6 @@ class ClaudeCodeRunner:
     """
 
     name = "claude"
-    models: tuple[str, ...] = ("opus", "sonnet", "haiku")
 
     def __init__(self, settings: Settings, environ: Mapping[str, str], spend: Spend | None = None) -> None:
         self._settings = settings
@@ -65,6 +68,7 @@ class ClaudeCodeRunner:
         self._private = private.PrivateDirectory(environ)
         self._context_windows: dict[str, int] = {}
         self._refusals = Refusals()
+        self._full_ids: dict[str, None] = {}
         self._self_testing: asyncio.Task[None] | None = None
         self._self_test = "off"
 
@@ -111,6 +115,11 @@ class ClaudeCodeRunner:
             remedy=_START_REMEDY if failure else None,
         )
 
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The names that always work, and the full ids of the models that have answered."""
+        return (*_ALWAYS_KNOWN, *self._full_ids)
+
     def context_window(self, model: str) -> int:
         """Return what the CLI has told of a model; until it was asked once, what all of them have at least."""
         return self._context_windows.get(model, _LEAST_CONTEXT_WINDOW)
@@ -122,8 +131,8 @@ class ClaudeCodeRunner:
             RelayError: No process can be had, or the run fails.
         """
         if self._strategy(request.personality) is history.native:
-            history.require_question(request)
-        asked, missing = self._refusals.without_known(request)
+            request = replace(request, turns=history.ended_by_user(request.turns))
+        asked, missing = self._refusals.without_known(with_upstream_names(tools.without_clash(request)))
         left_out: list[Refusable] = []
         lost, has_begun = 0, False
         while True:
@@ -132,7 +141,7 @@ class ClaudeCodeRunner:
             missing = ()
             session = await self._pool.checkout(asked, fresh=lost == _MOST_LOST)
             try:
-                async with aclosing(self._run_on(session, asked)) as events:
+                async with aclosing(self._run_on(session, asked, request.tools)) as events:
                     async for event in events:
                         if not has_begun and not isinstance(event, RunStarted):
                             has_begun = True
@@ -160,19 +169,24 @@ class ClaudeCodeRunner:
         if isinstance(lost, UnresponsiveError):
             await self._pool.probe()
 
-    async def _run_on(self, session: Session, request: RunRequest) -> AsyncGenerator[Event, None]:
+    async def _run_on(
+        self, session: Session, request: RunRequest, client_tools: tuple[Tool, ...]
+    ) -> AsyncGenerator[Event, None]:
         """Answer a request on a session, and give that back or end it, whatever happens."""
         names = [tool.name for tool in request.tools]
         by_tool = request.output if request.answers_by_tool else None
         translator = Translator(by_tool, names, alone=request.personality == "chat")
-        checks = OutputChecks(request, lambda: translator.usage)
+        checks = OutputChecks(request, client_tools, lambda: translator.usage)
         events: list[Event] = []
         returned = False
         try:
             yield RunStarted(session.origin)
             await self._ask(session, request)
             while True:
-                for translated in translator.feed(await session.receive()):
+                line = await session.receive()
+                if isinstance(line, wire.Result):
+                    self._learn(line.modelUsage)
+                for translated in translator.feed(line):
                     for event in checks.feed(translated):
                         if isinstance(event, RunEnd):
                             await checks.check(event)
@@ -180,7 +194,7 @@ class ClaudeCodeRunner:
                             self._remember_window(request.model, translator.context_window)
                             end = replace(event, cost=session.cost)
                             # before the client knows of the end: its next request may come at once
-                            session.settle(answered(events, request.tools))
+                            session.settle(answered(events, client_tools))
                             self._pool.release(session)
                             returned = True
                             yield end
@@ -196,6 +210,13 @@ class ClaudeCodeRunner:
             way = "Claude Code's tool" if request.answers_by_tool else "the upstream's own format"
             _log.info("structured output by %s", way)
         await session.ask(request, self._strategy(request.personality))
+
+    def _learn(self, used: Mapping[str, wire.ModelUsage]) -> None:
+        """Keep the full ids of models that have answered, and what each of them takes."""
+        for model, known in used.items():
+            if model not in self._full_ids and len(self._full_ids) < _MOST_IDS:
+                self._full_ids[model] = None
+                self._remember_window(model, known.context_window)
 
     def _remember_window(self, model: str, context_window: int | None) -> None:
         if context_window is not None:
@@ -216,7 +237,7 @@ class ClaudeCodeRunner:
                 self._self_testing.cancel()
             self._self_testing = asyncio.create_task(self._test_itself(found))
             if first:
-                self._pool.start(self._settings.personality)
+                self._pool.start(*likely(self._settings, self._size))
         return found
 
     async def _test_itself(self, installation: Installation) -> None:
@@ -280,6 +301,17 @@ def limits(settings: Settings, found: Size) -> Limits:
         # the CLI counts what all questions of a process have cost
         agents_once=settings.max_budget_usd > 0,
     )
+
+
+def likely(settings: Settings, found: Size) -> tuple[Personality, ...]:
+    """Return the personalities that will likely be asked, the operator's own choice first.
+
+    Whoever brings tools gets ``chat``. Where there is no room for all of them beside the answers and a conversation
+    that waits, only the operator's is likely enough.
+    """
+    wanted = tuple(dict.fromkeys((settings.personality, *settings.personalities.values(), "chat")))
+    has_room = found.processes > found.answers + len(wanted) * found.warm
+    return wanted if has_room else wanted[:1]
 
 
 def self_test_pauses() -> Iterator[float]:

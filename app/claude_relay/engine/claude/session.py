@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from claude_relay.engine.claude import configuration, history, wire
+from claude_relay.engine.claude import configuration, history, tools, wire
 from claude_relay.engine.claude.capabilities import Current
 from claude_relay.engine.claude.control import ControlChannel, ProcessGoneError
 from claude_relay.engine.claude.guard import SingleRequestGuard
@@ -96,6 +96,7 @@ class Session:
         self._spent = 0.0
         self._own: frozenset[str] = frozenset()
         self._in_own_turn = False
+        self._answers_by_tool = False
         self._watching: asyncio.Task[None] | None = None
         self._probe: str | None = None
         self._responded = asyncio.Event()
@@ -176,6 +177,7 @@ class Session:
         self._asked = (self.history, request.turns) if keeps_words else None
         self.history = None
         self.aborted = False
+        self._answers_by_tool = request.answers_by_tool
         self._channel.tools = request.tools
         self._guard = (
             SingleRequestGuard.for_request(request) if self._capabilities.single_request else SingleRequestGuard()
@@ -238,6 +240,10 @@ class Session:
             case wire.Result(terminal_reason="blocking_limit") if self._guard.engaging and not self.has_output:
                 self.request_sent = False
                 raise ProcessGoneError("Claude Code ended the turn without asking the upstream.")
+            case wire.System("init", tools=tuple(listed)) if self._answers_by_tool and tools.ANSWER not in listed:
+                # before anything is asked, and paid for
+                self.process.kill()
+                raise UpstreamError("Claude Code does not take the schema of the answer.", code="claude_refused")
             case wire.System("status", status="requesting"):
                 self.request_sent = True
             case wire.StreamEvent():

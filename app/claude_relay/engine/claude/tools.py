@@ -6,7 +6,9 @@ The CLI asks a hook before each call; deferring it ends the run cleanly, with th
 from collections.abc import Collection
 from typing import Any
 
-from claude_relay.engine.vocabulary import Tool
+from msgspec.structs import replace
+
+from claude_relay.engine.vocabulary import Piece, RunRequest, Tool, ToolCall
 
 SERVER = "relay"
 """Name of the server; ``--allowedTools mcp__relay`` lets the CLI call it."""
@@ -14,6 +16,8 @@ SERVER = "relay"
 ANSWER = "StructuredOutput"
 """The CLI's own tool that takes a structured answer."""
 
+_ALIAS = "StructuredOutput_"
+"""The name upstream of a client's tool that has the name of the CLI's, where both are offered."""
 _HOOK = "defer"
 _METHOD_NOT_FOUND = -32601
 
@@ -60,6 +64,32 @@ def answer_definition(schema: dict[str, Any]) -> dict[str, Any]:
     """Return the CLI's tool for answers as the upstream has it where the client's tools stand beside it."""
     description = "Give your final answer by calling this tool once; the answer is its input."
     return {"name": ANSWER, "description": description, "input_schema": schema}
+
+
+def without_clash(request: RunRequest) -> RunRequest:
+    """Return a request in which no tool of the client's has the name of the tool that takes the answer."""
+    if not request.answers_by_tool or all(tool.name != ANSWER for tool in request.tools):
+        return request
+    choice = request.tool_choice
+    return replace(
+        request,
+        tools=tuple(replace(tool, name=_aliased(tool.name)) for tool in request.tools),
+        tool_choice=replace(choice, name=choice.name and _aliased(choice.name)),
+        turns=tuple(replace(turn, content=tuple(map(_with_alias, turn.content))) for turn in request.turns),
+    )
+
+
+def clients_name(name: str) -> str:
+    """Return the name by which the client knows a tool."""
+    return ANSWER if name == _ALIAS else name
+
+
+def _aliased(name: str) -> str:
+    return _ALIAS if name == ANSWER else name
+
+
+def _with_alias(piece: Piece) -> Piece:
+    return replace(piece, name=_aliased(piece.name)) if isinstance(piece, ToolCall) else piece
 
 
 def _listed(tool: Tool) -> dict[str, Any]:

@@ -10,10 +10,12 @@ import msgspec
 from claude_relay import errors
 from claude_relay.engine.claude import wire
 from claude_relay.engine.claude.causes import causes
-from claude_relay.engine.claude.tools import ANSWER
+from claude_relay.engine.claude.tools import ANSWER, clients_name
+from claude_relay.engine.custom_tools import arguments_of
 from claude_relay.engine.structured_output import schema_mismatch, tool_answer
 from claude_relay.engine.surrogates import Pairs, as_escape, as_replacement
 from claude_relay.engine.vocabulary import (
+    ANY_OBJECT,
     Event,
     JsonOutput,
     RunEnd,
@@ -59,6 +61,11 @@ class Translator:
         self._output = output
         self._tools = tools
         self._alone = alone and bool(tools)
+        self._ends_early = alone and output is None
+        self._is_streamed = output is not None and output.schema == ANY_OBJECT
+        self._in_answer = self._answer_streamed = False
+        self._written: list[str] = []
+        self._broken = False
         self._unknown = False
         self._in_call = False
         self._calling = False
@@ -67,7 +74,7 @@ class Translator:
         self._finished = Usage()
         self._current = Usage()
         self._heard = False
-        self._spoken_unfinished = False
+        self._spoken_unfinished = self._has_words = False
         self._separator = ""
         self._last_text = ""
         self._text, self._thinking = Pairs(as_replacement), Pairs(as_replacement)
@@ -108,7 +115,11 @@ class Translator:
             case wire.TextPiece(piece) if self._output is None and (text := self._text.feed(piece)):
                 return (TextDelta(self._separated(text)),)
             case wire.ArgumentsPiece(piece) if self._in_call and (arguments := self._arguments.feed(piece)):
+                self._written.append(arguments)
                 return (ToolCallDelta(arguments),)
+            case wire.ArgumentsPiece(piece) if self._in_answer and (answer := self._arguments.feed(piece)):
+                self._answer_streamed = True
+                return (TextDelta(answer),)
             case wire.ThinkingPiece(piece) if text := self._thinking.feed(piece):
                 return (ThinkingDelta(text),)
         return ()
@@ -118,12 +129,15 @@ class Translator:
         if text := self._text.flush():
             yield TextDelta(self._separated(text))
         if arguments := self._arguments.flush():
-            yield ToolCallDelta(arguments)
+            yield TextDelta(arguments) if self._in_answer else ToolCallDelta(arguments)
         if thinking := self._thinking.flush():
             yield ThinkingDelta(thinking)
 
     def _structure(self, event: wire.Streamed) -> Iterator[Event]:
         yield from self._flush()
+        if self._in_call:
+            self._broken = self._broken or isinstance(arguments_of("".join(self._written)), str)
+            self._written.clear()
         match event:
             case wire.MessageStart() if self._called:
                 # the CLI went on without the client, whose tools these are
@@ -133,12 +147,19 @@ class Translator:
             case wire.ContentBlockStart(block):
                 yield from self._begin_block(block)
             case wire.MessageDelta(wire.MessageEnd(str(reason)), usage):
+                is_silent = self._ends_early and not (self._has_words or self._calling)
                 self._end_message(usage)
                 if reason in _EARLY_ENDS:
                     yield RunEnd(_EARLY_ENDS[reason], self.usage)
-                elif self._unknown:
+                elif self._unknown or (self._ends_early and self._broken):
                     # the CLI would answer such a call itself
                     yield RunEnd("tool_calls", self.usage)
+                elif is_silent:
+                    # the CLI would ask for words once more
+                    yield RunEnd("end", self.usage)
+
+    def _is_answer(self, tool: str) -> bool:
+        return tool == ANSWER and self._output is not None
 
     @property
     def usage(self) -> Usage:
@@ -153,12 +174,16 @@ class Translator:
         self._separator = "\n\n" if self._last_text and not self._last_text.endswith("\n") else ""
 
     def _begin_block(self, block: wire.StartedBlock) -> Iterator[Event]:
-        is_call = block.type == "tool_use" and block.name != ANSWER
+        is_answer = self._is_answer(block.name)
+        is_call = block.type == "tool_use" and not is_answer
+        if is_answer and self._answer_streamed:
+            raise schema_mismatch("it was begun a second time")
+        self._in_answer = is_answer and self._is_streamed
         self._in_call = is_call and (self._alone or block.name in self._tools)
         if self._in_call:
             self._unknown = self._unknown or block.name not in self._tools
             self._calling = self._spoken_unfinished = True
-            yield ToolCallStart(block.id, block.name)
+            yield ToolCallStart(block.id, clients_name(block.name))
 
     def _end_message(self, usage: wire.Tokens) -> None:
         """Only a stop reason ends a message: for a broken one the CLI makes up a ``message_stop``."""
@@ -171,6 +196,7 @@ class Translator:
         """Set the texts of an agent's successive messages apart, as a reader would expect."""
         text, self._separator = self._separator + text, ""
         self._spoken_unfinished, self._last_text = True, text
+        self._has_words = self._has_words or not text.isspace()
         return text
 
     def _end(self, result: wire.Result) -> Iterator[Event]:
@@ -191,9 +217,9 @@ class Translator:
         self.context_window = (
             max((model.context_window or 0 for model in result.modelUsage.values()), default=0) or None
         )
-        if self._output is not None and not self._called:
+        if self._output is not None and not (self._called or self._answer_streamed):
             yield TextDelta(_structured(result, self._output))
-        elif result.result and not self._last_text and not self._called:
+        elif self._output is None and result.result and not self._last_text and not self._called:
             # an answer that was not streamed
             yield TextDelta(result.result)
         details = result.usage.output_tokens_details or wire.TokenDetails()
@@ -204,7 +230,7 @@ class Translator:
 
     def _activity(self, message: wire.AssistantMessage) -> Iterator[Event]:
         for block in message.content:
-            if block.type == "tool_use" and block.name != ANSWER and block.name not in self._tools:
+            if block.type == "tool_use" and block.name not in self._tools and not self._is_answer(block.name):
                 yield ToolActivity(block.name, summary(block.input))
 
 

@@ -185,12 +185,14 @@ class System(Struct, frozen=True, tag="system"):
         error_status: HTTP status of a model call that is tried again.
         status: What the CLI does now; ``requesting`` is a model call.
         user_message_uuids: The lines of ours that the turn is for, if the CLI tells; none for a turn of its own.
+        tools: Names of the tools that the model gets, at the beginning of a turn.
     """
 
     subtype: str
     error_status: int | None = None
     status: str | None = None
     user_message_uuids: tuple[str, ...] = ()
+    tools: tuple[str, ...] | None = None
 
 
 class RateLimitInfo(Struct, frozen=True, rename="camel"):

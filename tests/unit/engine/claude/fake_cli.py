@@ -116,7 +116,8 @@ def begin_turn(line: dict[str, Any]) -> None:
     if MODE == "wakes":
         take_turn_of_its_own()
     _asked[:] = [line["uuid"]]
-    say(type="system", subtype="init", user_message_uuids=_asked)
+    listed: dict[str, Any] = {"tools": []} if MODE == "drops" else {}
+    say(type="system", subtype="init", user_message_uuids=_asked, **listed)
 
 
 def take_turn_of_its_own() -> None:

@@ -1,23 +1,26 @@
 """A conversation becomes lines, in batches that are answered one by one."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
 from claude_relay.engine.claude import wire
-from claude_relay.engine.claude.history import Block, Strategy, blocks, native, require_question, verbatim
+from claude_relay.engine.claude.history import Block, Strategy, blocks, ended_by_user, native, verbatim
 from claude_relay.engine.vocabulary import (
     Base64,
     Document,
     Image,
+    JsonOutput,
     Link,
     Piece,
     Role,
     Text,
     ToolCall,
+    ToolChoice,
     ToolResult,
     Turn,
 )
-from claude_relay.errors import InvalidRequestError
 from tests.unit.factories import RunRequestFactory, conversation
 
 PICTURE = Image(Base64("image/png", "aGk="))
@@ -117,12 +120,15 @@ def test_the_guard_lets_a_turn_be_that_does_not_end_with_a_text() -> None:
     assert asked(Text("/clear"), PICTURE, composed=False)[0] == {"type": "text", "text": "/clear"}
 
 
-def test_an_answer_cannot_be_continued_with_real_turns() -> None:
-    require_question(RunRequestFactory.build(turns=conversation("Hi", "Hel", "Hi")))
-    with pytest.raises(InvalidRequestError, match="--history verbatim") as raised:
-        require_question(RunRequestFactory.build(turns=conversation("Hi", "Hel")))
+GO_ON = "Continue exactly where your last message ended; do not repeat any of it."
 
-    assert raised.value.param == "messages"
+
+def test_an_answer_is_continued_by_a_turn_of_the_users() -> None:
+    begun = conversation("Hi", "Hel")
+
+    assert ended_by_user(begun) == (*begun, Turn("user", (Text(GO_ON),)))
+    assert ended_by_user(begun[:1]) == begun[:1]
+    assert planned("Hi", "Hel", "Hi")[1][-1] == ("user", "Hi", True)
 
 
 def test_real_turns_add_nothing_to_the_body_of_the_request() -> None:
@@ -153,10 +159,66 @@ def test_verbatim_marks_the_end_of_the_conversation_and_nothing_else_for_the_cac
     assert plan.body["messages"][-1]["content"][-1]["cache_control"] == {"type": "ephemeral"}
 
 
-def test_verbatim_may_end_with_the_beginning_of_an_answer() -> None:
-    plan = verbatim(RunRequestFactory.build(turns=conversation("Hi", "Hel")), client_composed=True)
+def ends(**fields: Any) -> list[tuple[str, str]]:
+    """Return role and text of what follows the question, of an answer that was begun."""
+    request = RunRequestFactory.build(
+        **{"turns": conversation("Hi", "Hel \n"), "effort": "none", "model": "claude-haiku-4-5", **fields}
+    )
+    plan = verbatim(request, client_composed=True)
+    return [(message["role"], message["content"][0]["text"]) for message in plan.body["messages"][1:]]
 
-    assert plan.body["messages"][-1]["role"] == "assistant"
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "claude-haiku-4-5",
+        "claude-haiku-4-5-20251001",
+        "claude-sonnet-4-5[1m]",
+        "claude-sonnet-4-5@20250929",
+        "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+        "claude-opus-4-20250514",
+        "claude-opus-4-1",
+        "claude-sonnet-4",
+        "claude-3-5-sonnet-latest",
+    ],
+)
+def test_verbatim_ends_with_the_beginning_of_an_answer_where_the_model_takes_it(model: str) -> None:
+    assert ends(model=model) == [("assistant", "Hel")]
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "claude-opus-4-6",
+        "claude-opus-4-10",
+        "claude-sonnet-4-6-20260101",
+        "claude-haiku-5",
+        "claude-opus-5-5",
+        "claude-sonnet-45",
+        "haiku",
+        "sonnet",
+        "other",
+    ],
+)
+def test_verbatim_asks_to_go_on_where_a_model_is_not_known_to_take_the_beginning_of_an_answer(model: str) -> None:
+    assert ends(model=model) == [("assistant", "Hel \n"), ("user", GO_ON)]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"effort": None},
+        {"effort": "low"},
+        {"output": JsonOutput({"type": "object"})},
+        {"tool_choice": ToolChoice("required")},
+    ],
+)
+def test_verbatim_asks_to_go_on_where_a_request_excludes_the_beginning_of_an_answer(fields: dict[str, Any]) -> None:
+    assert ends(**fields) == [("assistant", "Hel \n"), ("user", GO_ON)]
+
+
+def test_verbatim_leaves_the_users_last_words_as_they_are() -> None:
+    assert ends(turns=conversation("Hi", "Hello", "a \n"))[-1] == ("user", "a \n")
 
 
 def test_verbatim_keeps_calls_results_and_pictures_where_they_stand() -> None:

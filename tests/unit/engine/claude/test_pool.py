@@ -124,6 +124,22 @@ async def test_spares_are_started_one_at_a_time_up_to_the_number_that_was_asked_
     assert by_work(pool) == (3, 0, 0)
 
 
+@pytest.mark.parametrize("likely", [("agent", "chat"), ("chat", "agent")])
+async def test_spares_of_each_likely_personality_are_ready_before_it_is_asked(
+    make: Callable[[int], Pool], opener: Opener, likely: tuple[Personality, ...]
+) -> None:
+    pool = make(1)
+    pool.start(*likely)
+    await until_spares_are_ready(pool, 2)
+
+    sessions = [await pool.checkout(wanting(personality)) for personality in likely]
+
+    assert [session.personality for session in sessions] == list(likely)
+    assert tuple(opener.started[:2]) == likely
+    assert opener.sessions[:2] == sessions
+    assert (pool.counts.prewarmed, pool.counts.started) == (2, 0)
+
+
 async def test_a_checkout_takes_a_spare_and_the_gap_is_filled(make: Callable[[int], Pool], opener: Opener) -> None:
     pool = make(1)
     pool.start("chat")

@@ -10,6 +10,7 @@ import pytest
 
 from claude_relay.engine.claude import pool as pool_module
 from claude_relay.engine.claude.runner import ClaudeCodeRunner
+from claude_relay.engine.claude.wire import ModelUsage
 from claude_relay.engine.runner import ClaudeRunner, open_run
 from claude_relay.engine.vocabulary import (
     Event,
@@ -274,14 +275,16 @@ async def test_a_constrained_answer_that_the_upstream_refuses_is_taken_by_a_tool
     assert events[2] == TextDelta('{"said":"Hello"}')
 
 
-async def test_a_request_that_cannot_be_helped_is_refused(make: Make, cli: FakeCli) -> None:
+async def test_an_answer_that_was_begun_is_continued(make: Make, cli: FakeCli) -> None:
     runner = make()
     await runner.start()
 
-    with pytest.raises(InvalidRequestError, match="--history verbatim"):
-        await asked(runner, turns=conversation("Hi", "Hel"))
+    events = await asked(runner, turns=conversation("Hi", "Hel"))
     await runner.stop()
 
+    assert [event.text for event in events if isinstance(event, TextDelta)] == [
+        "You said: Continue exactly where your last message ended; do not repeat any of it."
+    ]
     await cli.all_ended()
 
 
@@ -307,6 +310,28 @@ async def test_a_context_window_is_known_once_a_model_was_asked(make: Make) -> N
 
     assert runner.context_window("sonnet") == 1_000_000
     assert runner.context_window("opus") == 200_000
+
+
+async def test_the_full_id_of_a_model_is_known_once_it_has_answered(make: Make) -> None:
+    runner = make()
+    await runner.start()
+    before = runner.models
+
+    await asked(runner)
+    await asked(runner)
+
+    assert before == ("opus", "sonnet", "haiku")
+    assert runner.models == (*before, "some-model")
+    assert runner.context_window("some-model") == 1_000_000
+
+
+def test_not_every_name_that_a_gateway_takes_is_kept() -> None:
+    runner = ClaudeCodeRunner(Settings(), {})
+
+    runner._learn({f"model-{number}": ModelUsage() for number in range(1_000)})
+
+    assert len(runner.models) == 103
+    assert runner.models[-1] == "model-99"
 
 
 async def test_a_question_that_has_reached_the_upstream_is_not_asked_a_second_time(make: Make, cli: FakeCli) -> None:

@@ -13,12 +13,12 @@ from msgspec.structs import replace
 from claude_relay.engine.claude import runner as runner_module
 from claude_relay.engine.claude.capabilities import SelfTestResult
 from claude_relay.engine.claude.pool import Limits
-from claude_relay.engine.claude.runner import ClaudeCodeRunner, limits, self_test_pauses
+from claude_relay.engine.claude.runner import ClaudeCodeRunner, likely, limits, self_test_pauses
 from claude_relay.engine.resources import Bound, Resources
-from claude_relay.engine.sizing import size
+from claude_relay.engine.sizing import Size, size
 from claude_relay.engine.vocabulary import Event, RunEnd, RunRequest, RunStarted, TextDelta
 from claude_relay.errors import InvalidRequestError
-from claude_relay.settings import Settings
+from claude_relay.settings import Personality, Settings
 from tests.unit.engine.claude.fakes import FakeCli
 from tests.unit.factories import RunRequestFactory, conversation
 
@@ -261,9 +261,37 @@ async def test_a_spare_that_was_started_before_the_verdict_follows_it_too(
 # --- limits ----------------------------------------------------------------------------------------------------------
 
 
+def size_of(settings: Settings, megabytes: int = 1 << 14) -> Size:
+    return size(settings, Resources(Bound(megabytes << 20, "machine"), Bound(2, "machine")))
+
+
 def limits_of(**chosen: Any) -> Limits:
     settings = Settings(**chosen)
-    return limits(settings, size(settings, Resources(Bound(1 << 34, "machine"), Bound(2, "machine"))))
+    return limits(settings, size_of(settings))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        ({}, ("agent", "chat")),
+        ({"personality": "chat"}, ("chat",)),
+        ({"personality": "chat", "personality_for": ("ann=agent",)}, ("chat", "agent")),
+        ({"personality": "agent", "personality_for": ("webui=chat",)}, ("agent", "chat")),
+        ({"max_processes": 10, "max_concurrent": 4, "warm": 3}, ("agent",)),
+        ({"max_processes": 11, "max_concurrent": 4, "warm": 3}, ("agent", "chat")),
+    ],
+)
+def test_what_will_likely_be_asked_is_the_operators_choice_and_a_plain_model_for_those_with_tools(
+    chosen: dict[str, Any], expected: tuple[Personality, ...]
+) -> None:
+    settings = Settings(**chosen)
+
+    assert likely(settings, size_of(settings)) == expected
+
+
+@pytest.mark.parametrize(("megabytes", "expected"), [(1024, 1), (2048, 2), (4096, 2), (1 << 14, 2)])
+def test_a_small_machine_keeps_its_room_for_answers_and_their_conversations(megabytes: int, expected: int) -> None:
+    assert len(likely(Settings(), size_of(Settings(), megabytes))) == expected
 
 
 @pytest.mark.parametrize(("asked_for", "made"), [(1, 6), (6, 6), (50, 50)])

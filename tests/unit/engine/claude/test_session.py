@@ -452,3 +452,18 @@ async def test_a_question_that_cannot_be_read_is_an_error_at_once(cli: FakeCli) 
         await answer(session)
 
     assert raised.value.code == "claude_unreadable"
+
+
+@pytest.mark.parametrize("personality", ["chat", "agent"])
+async def test_a_schema_that_the_cli_drops_is_an_error_before_anything_is_asked(
+    cli: FakeCli, personality: Personality
+) -> None:
+    session = await cli.session("drops", personality)
+
+    with pytest.raises(UpstreamError) as raised:
+        await session.ask(hello(output=JsonOutput({"type": "object"}), personality=personality), native)
+        await answer(session)
+    await until_ended(session.process)
+
+    assert raised.value.code == "claude_refused"
+    assert not session.request_sent

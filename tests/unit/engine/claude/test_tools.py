@@ -6,8 +6,10 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from claude_relay.engine.claude import tools
 from claude_relay.engine.claude.tools import SERVER, definition, hook_reply, mcp_reply, registration
-from claude_relay.engine.vocabulary import Tool
+from claude_relay.engine.vocabulary import JsonOutput, Tool, ToolCall, ToolChoice, Turn
+from tests.unit.factories import RunRequestFactory, conversation
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "x-unknown": [1]}
 WEATHER = Tool("get_weather", "Tells the weather.", SCHEMA)
@@ -125,3 +127,19 @@ def test_the_upstream_gets_a_tool_unabridged_and_strict_only_where_it_is_held_to
         "description": "",
         "input_schema": {"type": "object"},
     }
+
+
+def test_only_beside_the_tool_for_answers_is_a_tool_of_its_name_renamed_and_its_past_calls_with_it() -> None:
+    named = Tool(tools.ANSWER, "", {"type": "object"})
+    turns = (*conversation("?"), Turn("assistant", (ToolCall("1", tools.ANSWER, {}),)))
+    request = RunRequestFactory.build(
+        tools=(named,), tool_choice=ToolChoice("required", tools.ANSWER), turns=turns, output=None
+    )
+    beside = replace(request, output=JsonOutput({"type": "object"}))
+
+    renamed = tools.without_clash(beside)
+
+    assert tools.without_clash(request) is request
+    assert renamed.tools[0].name == renamed.tool_choice.name != tools.ANSWER
+    assert [call.name for call in renamed.turns[-1].content if isinstance(call, ToolCall)] == [renamed.tools[0].name]
+    assert tools.clients_name(renamed.tools[0].name) == tools.ANSWER

@@ -31,9 +31,9 @@ class Told(Struct, frozen=True):
     error: tuple[int, str | None] | None = None
 
 
-def told(lines: list[wire.Line]) -> Told:
+def told(lines: list[wire.Line], output: JsonOutput | None = None) -> Told:
     """Translate one turn as the runner does: no line after the end is looked at."""
-    translator, events = Translator(), list[Event]()
+    translator, events = Translator(output), list[Event]()
     try:
         for line in lines:
             for event in translator.feed(line):
@@ -523,8 +523,9 @@ def test_a_recorded_context_window_is_read() -> None:
 # --- activity --------------------------------------------------------------------------------------------------------
 
 
-def activities(name: str) -> list[Event]:
-    return [event for lines in captures.turns(name) for event in told(lines).events if isinstance(event, ToolActivity)]
+def activities(name: str, output: JsonOutput | None = None) -> list[Event]:
+    turns = [told(lines, output) for lines in captures.turns(name)]
+    return [event for turn in turns for event in turn.events if isinstance(event, ToolActivity)]
 
 
 def test_the_work_of_an_agent_is_told_once_with_what_it_is_for() -> None:
@@ -532,7 +533,7 @@ def test_the_work_of_an_agent_is_told_once_with_what_it_is_for() -> None:
 
 
 def test_the_tool_that_takes_an_answer_is_no_work() -> None:
-    assert activities("json-schema") == []
+    assert activities("json-schema", JsonOutput({"type": "object"})) == []
 
 
 @pytest.mark.parametrize(

@@ -209,7 +209,7 @@ def test_a_call_of_an_unknown_tool_is_the_clients_where_there_are_no_others_and_
     assert events[:-1] == [ToolCallStart("1", "get_tme"), ToolCallDelta("{}")]
     assert ends(events)[0] == "tool_calls"
     assert told(lines) == []
-    assert told(lines, tools=(), alone=True) == []
+    assert ends(told(lines, tools=(), alone=True))[0] == "end"
 
 
 # --- beside an answer that the CLI's tool takes ----------------------------------------------------------------------
@@ -248,3 +248,33 @@ def test_ids_are_read_from_the_stream() -> None:
     }))  # fmt: skip
 
     assert told([line]) == [ToolCallStart("toolu_1", "get_time")]
+
+
+# --- what the CLI would go on from by itself -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("said", [(), (text(" \n"),), (text(""),)], ids=["nothing", "white space", "an empty text"])
+def test_an_answer_without_words_ends_before_the_cli_asks_for_some_in_chat_alone(said: tuple[wire.Line, ...]) -> None:
+    lines: list[wire.Line] = [started(), *said, stopped("end_turn")]
+
+    assert ends(told(lines, tools=(), alone=True))[0] == "end"
+    assert not [event for event in told(lines, tools=()) if isinstance(event, RunEnd)]
+
+
+@pytest.mark.parametrize("pieces", [('{"a',), ("[", "1]"), ("null",)])
+@pytest.mark.parametrize("after", [(), (begun("get_weather", "2"), written("{}"))], ids=["last", "before another"])
+def test_a_call_whose_arguments_are_no_object_ends_the_run_before_the_cli_answers_it(
+    pieces: tuple[str, ...], after: tuple[wire.Line, ...]
+) -> None:
+    lines: list[wire.Line] = [started(), begun("get_weather"), *map(written, pieces), *after, stopped()]
+
+    assert ends(told(lines, alone=True))[0] == "tool_calls"
+    assert not [event for event in told(lines) if isinstance(event, RunEnd)]
+
+
+def test_the_arguments_of_a_call_may_be_cut_within_a_character() -> None:
+    lines: list[wire.Line] = [started(), begun("get_weather"), written('{"a":"\ud83d'), written('\ude00"}'), stopped()]
+
+    pieces = [event.arguments for event in told(lines) if isinstance(event, ToolCallDelta)]
+
+    assert pieces == ['{"a":"', '\N{GRINNING FACE}"}']

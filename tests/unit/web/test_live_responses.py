@@ -13,7 +13,7 @@ from litestar.types import Message
 from claude_relay.errors import RateLimitError
 from claude_relay.web.errors import respond
 from claude_relay.web.frames import DONE, frame
-from claude_relay.web.sse import KEEP_ALIVE, EventStream
+from claude_relay.web.live_responses import KEEP_ALIVE, LiveResponse
 
 Frames = Callable[[], AsyncIterator[bytes]]
 
@@ -61,8 +61,8 @@ async def failing_at_once() -> AsyncIterator[bytes]:
 
 def streaming(frames: Frames, closing: Closing, headers: dict[str, str] | None = None) -> Any:
     @get("/")
-    async def handler() -> EventStream:
-        return EventStream(frames(), closing, headers)
+    async def handler() -> LiveResponse:
+        return LiveResponse(frames(), closing, headers)
 
     return handler
 
@@ -222,8 +222,8 @@ async def received(frames: Frames, keep_alive: float, closing: Closing | None = 
     cleaned = closing or Closing()
 
     @get("/")
-    async def handler() -> EventStream:
-        return EventStream(frames(), cleaned, keep_alive=keep_alive)
+    async def handler() -> LiveResponse:
+        return LiveResponse(frames(), cleaned, keep_alive=keep_alive)
 
     client = Client(stays=1000)
     await client.get(Litestar([handler], openapi_config=None, logging_config=None))
@@ -277,9 +277,9 @@ async def test_a_comment_never_comes_before_the_response_has_begun() -> None:
     first: list[str] = []
 
     @get("/")
-    async def handler() -> EventStream:
+    async def handler() -> LiveResponse:
         await asyncio.sleep(0.05)
-        return EventStream(slow(0.05)(), closing, keep_alive=0.01)
+        return LiveResponse(slow(0.05)(), closing, keep_alive=0.01)
 
     class Watching(Client):
         async def send(self, message: Message) -> None:
@@ -310,8 +310,8 @@ async def test_a_client_that_leaves_a_silent_stream_is_sent_no_more_comments() -
     closing = Closing()
 
     @get("/")
-    async def handler() -> EventStream:
-        return EventStream(slow(60)(), closing, keep_alive=0.01)
+    async def handler() -> LiveResponse:
+        return LiveResponse(slow(60)(), closing, keep_alive=0.01)
 
     client = Client(stays=2)
     await client.get(Litestar([handler], openapi_config=None, logging_config=None))

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from claude_relay.web import peers
-from claude_relay.web.peers import unix_client, user_of
+from claude_relay.access import peers
+from claude_relay.access.peers import unix_client, user_of
 
 ME = os.getuid()
 Ends = tuple[tuple[str, int], tuple[str, int]]
@@ -58,6 +58,27 @@ def test_users_are_told_apart() -> None:
             assert user_of(accepted.getpeername(), accepted.getsockname()) == user
             accepted.close()
             other.wait(20)
+
+
+def test_a_connection_stays_its_creators_whoever_holds_it_later() -> None:
+    # only root can become somebody else
+    user = 54321 if ME == 0 else ME
+    code = f"import os,sys; os.setuid({user}); print(os.getuid(), flush=True); sys.stdin.read()"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = socket.create_connection(server.getsockname())
+        with server.accept()[0] as accepted:
+            ends = accepted.getpeername(), accepted.getsockname()
+            with subprocess.Popen(
+                [sys.executable, "-c", code],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                pass_fds=[client.fileno()],
+            ) as holder:
+                assert holder.stdout is not None
+                assert int(holder.stdout.readline()) == user
+                client.close()
+                assert user_of(*ends) == ME
+                holder.communicate()
 
 
 def test_what_is_not_of_this_machine_or_gone_has_no_user() -> None:

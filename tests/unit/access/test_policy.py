@@ -2,16 +2,27 @@
 
 import pytest
 
+from claude_relay.access.policy import (
+    Caller,
+    Policy,
+    RequestHead,
+    authenticate,
+    client_of,
+    is_open,
+    policy_of,
+    source_of,
+)
 from claude_relay.errors import OriginNotAllowedError, RelayError, UnauthenticatedError, UnsupportedMediaTypeError
 from claude_relay.settings import Settings
-from claude_relay.web.auth import Caller, Policy, RequestHead, authenticate, client_of, is_open, policy_of, source_of
+from claude_relay.settings_loading import keyring
 
 OPEN = frozenset({"/health"})
 JSON = {"content-type": "application/json", "content-length": "2"}
 
 
 def policy(hostname: str = "workshop", **choices: object) -> Policy:
-    return policy_of(Settings(**choices), hostname, OPEN)  # type: ignore[arg-type] # fields by their names
+    chosen = Settings(**choices)  # type: ignore[arg-type] # fields by their names
+    return policy_of(chosen, keyring(chosen), hostname, OPEN)
 
 
 def head(

@@ -10,12 +10,11 @@ from typing import TypeGuard
 
 from msgspec import Struct
 
-from claude_relay import addresses
-from claude_relay.addresses import Authority, Network, Origin
+from claude_relay.access import addresses
+from claude_relay.access.addresses import Authority, Network, Origin
+from claude_relay.access.keys import Key, owner
 from claude_relay.errors import OriginNotAllowedError, UnauthenticatedError, UnsupportedMediaTypeError
-from claude_relay.keys import Key, owner
 from claude_relay.settings import Settings
-from claude_relay.settings_loading import keyring
 
 _SEND_KEY = (
     "You need to provide your API key in an Authorization header using Bearer auth (i.e. Authorization: Bearer "
@@ -107,22 +106,20 @@ class RequestHead(Struct, frozen=True):
     user: int | None = None
 
 
-def policy_of(chosen: Settings, hostname: str, open_paths: frozenset[str]) -> Policy:
+def policy_of(chosen: Settings, keys: tuple[Key, ...], hostname: str, open_paths: frozenset[str]) -> Policy:
     """Return the policy that the operator chose.
 
     Args:
         chosen: The operator's choices.
+        keys: The keys that they name.
         hostname: What this machine is called.
         open_paths: Paths that answer everybody.
-
-    Raises:
-        SettingsError: The keys cannot be read.
     """
     origins = frozenset(filter(None, map(addresses.origin, chosen.allow_origin)))
     name = hostname.lower().removesuffix(".")
     short = name.partition(".")[0]
     return Policy(
-        keys=keyring(chosen),
+        keys=keys,
         origins=origins,
         any_origin="*" in chosen.allow_origin,
         hosts=frozenset({name, short, f"{short}.local"} - {"", ".local"})

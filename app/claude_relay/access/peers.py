@@ -5,7 +5,7 @@ import os
 import socket
 import struct
 
-from claude_relay import addresses
+from claude_relay.access import addresses
 
 _SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20

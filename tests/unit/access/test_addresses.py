@@ -4,7 +4,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from claude_relay.addresses import (
+from claude_relay.access.addresses import (
     UNIX,
     Authority,
     Origin,

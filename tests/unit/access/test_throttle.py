@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
+from claude_relay.access.throttle import FORGOTTEN_AFTER, FREE, LONGEST, MOST_SOURCES, KeyThrottle
 from claude_relay.errors import RateLimitError
-from claude_relay.web.throttle import FORGOTTEN_AFTER, FREE, LONGEST, MOST_SOURCES, KeyThrottle
 
 DAY = 86_400.0
 

@@ -4,8 +4,8 @@ import hmac
 
 import pytest
 
+from claude_relay.access.keys import Entry, owner, parse_keys
 from claude_relay.errors import SettingsError
-from claude_relay.keys import Entry, owner, parse_keys
 
 
 def entries(*texts: str) -> list[Entry]:

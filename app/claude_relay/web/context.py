@@ -1,0 +1,78 @@
+"""What is known of a request while it is served: one object for each, which all that serves it shares."""
+
+import os
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+from litestar.types import Scope
+from msgspec import Struct
+
+from claude_relay import logs
+from claude_relay.access.policy import Caller
+from claude_relay.errors import RelayError
+from claude_relay.web.parameters import Question
+
+_KEY = "claude_relay"
+_SANE = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+
+
+class RequestContext(Struct):
+    """What is known of a request so far.
+
+    Attributes:
+        id: Its id, in log lines and in its response.
+        began: When it came, by ``time.perf_counter``.
+        caller: Who calls; None for a stranger, whom open paths answer too.
+        request: What the client sent, once its body was read.
+        question: What that asks.
+        fields: What the access log tells of it.
+        is_draining: Whether the server was about to stop when it came.
+        is_answered: Whether its response has begun.
+        report_error: Returns what reports an error inside that response; None if it is complete and only being sent.
+    """
+
+    id: str
+    began: float
+    caller: Caller | None = None
+    request: Any = None
+    question: Question | None = None
+    fields: dict[str, Any] = {}
+    is_draining: bool = False
+    is_answered: bool = False
+    report_error: Callable[[RelayError], bytes] | None = None
+
+    @property
+    def elapsed_ms(self) -> int:
+        """Milliseconds since the request came."""
+        return round(1000 * (time.perf_counter() - self.began))
+
+
+def begin(scope: Scope) -> RequestContext:
+    """Return the context of a request, which begins with the first call.
+
+    The request's id is the client's own if it sent a sane one. It is in a ``ContextVar`` too, for log records: they are
+    made where no scope is known, in the engine and in libraries.
+    """
+    state = scope["state"]
+    if _KEY not in state:
+        state[_KEY] = RequestContext(_id(scope), time.perf_counter())
+        logs.request_id.set(state[_KEY].id)
+    return context_of(scope)
+
+
+def has_begun(scope: Scope) -> bool:
+    """Whether a request has a context: those for routes of others, in somebody else's application, have none."""
+    return _KEY in scope["state"]
+
+
+def context_of(scope: Scope) -> RequestContext:
+    """Return the context of a request that has begun."""
+    context: RequestContext = scope["state"][_KEY]
+    return context
+
+
+def _id(scope: Scope) -> str:
+    sent = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+    return sent.decode() if _SANE.fullmatch(sent) else f"req_{os.urandom(16).hex()}"

@@ -1,0 +1,124 @@
+"""Responses that begin before their answer is complete: signs of life, errors inside, and a clean-up in any case."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
+
+import anyio
+import msgspec
+from litestar import Request
+from litestar.response import Stream
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from msgspec import Struct
+
+from claude_relay.errors import ClientDisconnectedError, RelayError
+from claude_relay.web import access_log
+from claude_relay.web.context import context_of, has_begun
+from claude_relay.web.dialect import OPENAI, Dialect
+from claude_relay.web.disconnects import cancel_on_disconnect
+from claude_relay.web.errors import to_relay_error
+
+KEEP_ALIVE = 10.0
+"""Seconds of silence after which a sign of life is sent, so that proxies and clients do not give up."""
+
+_END: Message = {"type": "http.response.body", "body": b"", "more_body": False}
+_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+"""Keep proxies from holding events back."""
+
+
+class Form(Struct, frozen=True):
+    """What a response consists of.
+
+    Attributes:
+        media_type: Its media type.
+        sign_of_life: Bytes that mean nothing, for proxies and clients that wait.
+        error: Returns the bytes that report an error.
+    """
+
+    media_type: str
+    sign_of_life: bytes
+    error: Callable[[RelayError], bytes]
+
+
+def events(dialect: Dialect = OPENAI) -> Form:
+    """Return the form of server-sent events."""
+    return Form("text/event-stream", b": keep-alive\n\n", dialect.error_frame)
+
+
+def json(dialect: Dialect = OPENAI) -> Form:
+    """Return the form of one JSON document, before which white space may stand."""
+    return Form("application/json", b" ", lambda error: msgspec.json.encode(dialect.error_body(error)))
+
+
+EVENTS = events()
+"""The form of OpenAI's streams."""
+
+
+class LiveResponse(Stream):
+    """A response whose parts are each sent as they come.
+
+    Args:
+        parts: The parts. What it raises is reported in a last part, and the response ends there.
+        close: Cleans up behind the parts. Awaited once, whatever happens, even when no part was ever taken.
+        headers: Further response headers.
+        form: What the response consists of.
+        keep_alive: Seconds of silence before a sign of life.
+    """
+
+    def __init__(
+        self,
+        parts: AsyncIterator[bytes],
+        close: Callable[[], Awaitable[None]],
+        headers: Mapping[str, str] | None = None,
+        form: Form = EVENTS,
+        keep_alive: float = KEEP_ALIVE,
+    ) -> None:
+        super().__init__(parts, media_type=form.media_type, headers={**_HEADERS, **(headers or {})})
+        self._parts = parts
+        self._close = close
+        self._keep_alive = keep_alive
+        self._form = form
+        self._last = 0.0
+
+    def to_asgi_response(self, *args: Any, **kwargs: Any) -> ASGIApp:  # type: ignore[override] # any ASGI app does
+        """Return an ASGI application that streams, and then closes."""
+        response = super().to_asgi_response(*args, **kwargs)
+
+        async def stream_and_close(scope: Scope, receive: Receive, send: Send) -> None:
+            if has_begun(scope):
+                context_of(scope).report_error = self._form.error
+            try:
+                await response.start_response(send)
+                with contextlib.suppress(ClientDisconnectedError):
+                    await cancel_on_disconnect(Request(scope, receive), lambda: self._stream(scope, send))
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await self._close()
+
+        return stream_and_close
+
+    async def _stream(self, scope: Scope, send: Send) -> None:
+        """Send the parts, and a sign of life whenever there was none for a while."""
+        self._last = time.monotonic()
+        ticking = asyncio.create_task(self._tick(send))
+        try:
+            async for data in self._parts:
+                self._last = time.monotonic()
+                await send({"type": "http.response.body", "body": data, "more_body": True})
+        except Exception as exception:  # noqa: BLE001 - the client is told, whatever it is
+            error = to_relay_error(exception)
+            access_log.annotate(scope, error=error.code)
+            await send({"type": "http.response.body", "body": self._form.error(error), "more_body": True})
+        finally:
+            ticking.cancel()
+            await asyncio.gather(ticking, return_exceptions=True)
+        await send(_END)
+
+    async def _tick(self, send: Send) -> None:
+        while True:
+            await asyncio.sleep(max(0.0, self._last + self._keep_alive - time.monotonic()))
+            if time.monotonic() - self._last >= self._keep_alive:
+                self._last = time.monotonic()
+                await send({"type": "http.response.body", "body": self._form.sign_of_life, "more_body": True})

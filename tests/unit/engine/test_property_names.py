@@ -1,0 +1,70 @@
+"""Names of parameters that the upstream refuses have others there."""
+
+from typing import Any
+
+import pytest
+
+from claude_relay.engine.custom_tools import ClientsNames
+from claude_relay.engine.property_names import upstream_names, with_clients_names, with_upstream_names
+from claude_relay.engine.vocabulary import Tool, ToolCall, Turn
+from tests.unit.factories import RunRequestFactory, conversation
+
+TEXT = {"type": "string"}
+
+
+def offering(*names: str, **more: Any) -> Tool:
+    return Tool("search", "", {"type": "object", "properties": dict.fromkeys(names, TEXT), **more})
+
+
+@pytest.mark.parametrize(
+    ("names", "made"),
+    [
+        (("a", "b.c-d_e"), {}),
+        (("$filter", "$top"), {"$filter": "_filter", "$top": "_top"}),
+        (("a b", "a_b", "a/b"), {"a b": "a_b_2", "a/b": "a_b_2_3"}),
+        (("", "\N{SNOWMAN}"), {"": "_", "\N{SNOWMAN}": "__2"}),
+        (("x" * 65, "x" * 66), {"x" * 65: "x" * 64, "x" * 66: "x" * 59 + "_2"}),
+    ],
+)
+def test_each_name_that_is_refused_has_one_of_its_own(names: tuple[str, ...], made: dict[str, str]) -> None:
+    assert upstream_names(offering(*names)) == made
+
+
+@pytest.mark.parametrize("schema", [{"type": "object"}, {}, {"properties": True}])
+def test_a_schema_without_parameters_has_no_names(schema: dict[str, Any]) -> None:
+    assert upstream_names(Tool("f", "", schema)) == {}
+
+
+def test_a_schema_that_refers_to_its_own_parameters_keeps_them() -> None:
+    assert upstream_names(offering("$a", **{"$defs": {"b": {"$ref": "#/properties/$a"}}})) == {}
+
+
+def test_past_calls_have_the_names_of_their_tool_and_others_their_own() -> None:
+    calls = (ToolCall("1", "search", {"$filter": 1, "x": 2}), ToolCall("2", "other", {"$filter": 1}))
+    turns = (*conversation("?"), Turn("assistant", calls))
+    request = RunRequestFactory.build(tools=(offering("$filter", "x", required=["$filter"]),), turns=turns)
+
+    asked = with_upstream_names(request)
+
+    (tool,) = asked.tools
+    assert list(tool.schema["properties"]) == ["_filter", "x"]
+    assert tool.schema["required"] == ["_filter"]
+    assert [call.arguments for call in asked.turns[-1].content if isinstance(call, ToolCall)] == [
+        {"_filter": 1, "x": 2},
+        {"$filter": 1},
+    ]
+
+
+def test_a_request_without_such_names_is_asked_as_it_is() -> None:
+    request = RunRequestFactory.build(tools=(offering("a"),))
+
+    assert with_upstream_names(request) is request
+
+
+def test_the_client_gets_its_own_names_back() -> None:
+    tool = offering("$filter", "x")
+    whole, cut = ClientsNames(tool), ClientsNames(tool)
+
+    assert with_clients_names({"_filter": 1, "y": 2}, tool) == {"$filter": 1, "y": 2}
+    assert [whole.feed('{"_fil'), whole.feed('ter":"a"}'), whole.flush()] == ["", "", '{"$filter":"a"}']
+    assert [cut.feed('{"_fil'), cut.flush()] == ["", '{"_fil']
