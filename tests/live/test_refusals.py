@@ -55,10 +55,14 @@ def _ignored(running: Relay, **fields: Any) -> str | None:
     return ignored and ", ".join(sorted(ignored.split(", ")))
 
 
-def _last(upstream: FakeUpstream) -> dict[str, Any]:
-    body = upstream.messages_requests[-1].body
+def _sent(upstream: FakeUpstream, index: int) -> dict[str, Any]:
+    body = upstream.messages_requests[index].body
     assert body is not None
     return body
+
+
+def _last(upstream: FakeUpstream) -> dict[str, Any]:
+    return _sent(upstream, -1)
 
 
 def _strict(name: str, schema: dict[str, Any]) -> dict[str, Any]:
@@ -108,6 +112,13 @@ def test_a_model_that_takes_one_of_two_gets_one_of_two(chat: Relay, upstream: Fa
     upstream.clear()
     assert _ignored(chat, model=model, temperature=0.2) is None
     assert (len(upstream.messages_requests), upstream.refusals) == (1, [])
+
+
+def test_the_clis_own_temperature_stands_beside_a_top_p(chat: Relay, upstream: FakeUpstream) -> None:
+    model = f"claude-opus-4-6-200002{next(NUMBERS)}"
+    assert _ignored(chat, model=model, top_p=0.5) == "top_p"
+    assert upstream.refusals
+    assert _sent(upstream, 0)["temperature"] == 1
 
 
 def test_a_value_that_asks_for_nothing_is_left_out_without_a_word(
@@ -219,7 +230,7 @@ def test_a_schema_that_the_upstream_refuses_is_asked_for_by_another_way_from_the
 
     upstream.clear()
     assert _ignored(chat, model=newest, response_format=answer_form(CLOSED)) is None
-    assert "format" not in upstream.messages_requests[0].body["output_config"]  # type: ignore[index] # an object
+    assert "format" not in _sent(upstream, 0)["output_config"]
 
     # another schema may be taken
     script(lambda _: None, text('{"town":"Oslo"}'))
