@@ -27,8 +27,8 @@ from claude_relay.engine.output_checks import OutputChecks
 from claude_relay.engine.resources import find
 from claude_relay.engine.runner import RunnerHealth, Spend
 from claude_relay.engine.sizing import Size, size
-from claude_relay.engine.vocabulary import Event, ParameterDropped, RunEnd, RunRequest, RunStarted
-from claude_relay.errors import InvalidRequestError, UnavailableError
+from claude_relay.engine.vocabulary import Event, ParameterDropped, RunEnd, RunRequest, RunStarted, Usage
+from claude_relay.errors import InvalidRequestError, RelayError, UnavailableError
 from claude_relay.settings import Personality, Settings
 
 _log = logging.getLogger(__name__)
@@ -189,6 +189,11 @@ class ClaudeCodeRunner:
                             return
                         events.append(event)
                         yield event
+        except RelayError as error:
+            if events or translator.usage != Usage():
+                # it would be paid for once more, and an agent would do its work again
+                error.should_retry = False
+            raise
         finally:
             if not returned:
                 self._pool.retire(session)
