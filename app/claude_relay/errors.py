@@ -4,8 +4,20 @@ Each class carries the HTTP status and the OpenAI ``type`` it is answered with; 
 instance into a response. Nothing in here knows an HTTP framework.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
+LONGEST_WAIT = 60.0
+"""Seconds that SDKs wait before they ask again; told to wait longer, they ask too early, by a clock of their own."""
+RETRIES: Mapping[str, bool] = {
+    "claude_not_found": False,
+    "claude_refused": False,
+    "claude_unreadable": False,
+    "internal_error": False,
+    "invalid_structured_output": False,
+    "no_temporary_directory": False,
+}
+"""Whether asking again can help, by an error's code, where its status would tell an SDK otherwise."""
 _LONGEST_QUOTED = 200
 """Characters."""
 
@@ -18,12 +30,14 @@ class RelayError(Exception):
         param: The request parameter at fault, as a path such as ``messages[0].content``.
         code: A stable word for programs, such as ``model_not_found``; the class's own when not given.
         retry_after: Seconds after which asking again makes sense.
-        should_retry: Overrides the client SDK's own choice (header ``x-should-retry``).
+        should_retry: Overrides the client SDK's own choice (header ``x-should-retry``). When not given, the code
+            decides, or how long there is to wait, or the class; None leaves it to the SDK.
     """
 
     status: ClassVar[int] = 500
     type: ClassVar[str] = "server_error"
     default_code: ClassVar[str | None] = None
+    default_should_retry: ClassVar[bool | None] = None
 
     def __init__(
         self,
@@ -39,7 +53,13 @@ class RelayError(Exception):
         self.param = param
         self.code = code if code is not None else self.default_code
         self.retry_after = retry_after
-        self.should_retry = should_retry
+        self.should_retry = self._helps() if should_retry is None else should_retry
+
+    def _helps(self) -> bool | None:
+        """Whether asking again can help, if that is known."""
+        if self.code is not None and self.code in RETRIES:
+            return RETRIES[self.code]
+        return self.default_should_retry if self.retry_after is None else self.retry_after <= LONGEST_WAIT
 
 
 class SettingsError(RelayError):
@@ -55,6 +75,7 @@ class InvalidRequestError(RelayError):
 
     status = 400
     type = "invalid_request_error"
+    default_should_retry = False
 
 
 class AuthenticationError(RelayError):
@@ -63,6 +84,7 @@ class AuthenticationError(RelayError):
     status = 401
     type = "authentication_error"
     default_code = "invalid_api_key"
+    default_should_retry = False
 
 
 class UnauthenticatedError(RelayError):
@@ -71,6 +93,7 @@ class UnauthenticatedError(RelayError):
     status = 401
     type = "authentication_error"
     default_code = "invalid_api_key"
+    default_should_retry = False
 
 
 class PermissionDeniedError(RelayError):
@@ -79,6 +102,7 @@ class PermissionDeniedError(RelayError):
     status = 403
     type = "permission_error"
     default_code = "permission_denied"
+    default_should_retry = False
 
 
 class OriginNotAllowedError(RelayError):
@@ -87,6 +111,7 @@ class OriginNotAllowedError(RelayError):
     status = 403
     type = "permission_error"
     default_code = "origin_not_allowed"
+    default_should_retry = False
 
 
 class NotFoundError(RelayError):
@@ -95,6 +120,7 @@ class NotFoundError(RelayError):
     status = 404
     type = "invalid_request_error"
     default_code = "not_found"
+    default_should_retry = False
 
 
 class MethodNotAllowedError(RelayError):
@@ -103,6 +129,7 @@ class MethodNotAllowedError(RelayError):
     status = 405
     type = "invalid_request_error"
     default_code = "method_not_allowed"
+    default_should_retry = False
 
 
 class RequestTimeoutError(RelayError):
@@ -119,6 +146,7 @@ class RequestTooLargeError(RelayError):
     status = 413
     type = "invalid_request_error"
     default_code = "request_too_large"
+    default_should_retry = False
 
 
 class UnsupportedMediaTypeError(RelayError):
@@ -127,6 +155,7 @@ class UnsupportedMediaTypeError(RelayError):
     status = 415
     type = "invalid_request_error"
     default_code = "unsupported_media_type"
+    default_should_retry = False
 
 
 class UpgradeRefusedError(RelayError):
@@ -135,6 +164,7 @@ class UpgradeRefusedError(RelayError):
     status = 426
     type = "invalid_request_error"
     default_code = "upgrade_refused"
+    default_should_retry = False
 
 
 class TooManyConnectionsError(RelayError):
@@ -159,6 +189,7 @@ class QuotaError(RelayError):
     status = 429
     type = "insufficient_quota"
     default_code = "insufficient_quota"
+    default_should_retry = False
 
 
 class ClientDisconnectedError(RelayError):
@@ -186,6 +217,7 @@ class DeadlineError(RelayError):
     """The answer took too long, and its work is stopped."""
 
     status = 504
+    default_should_retry = False
 
 
 def missing(param: str) -> InvalidRequestError:

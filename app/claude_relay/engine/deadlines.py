@@ -111,4 +111,4 @@ class _Watch:
 
 def _missed(message: str, code: str) -> DeadlineError:
     """An agent's work must not be begun again by an SDK of its own accord."""
-    return DeadlineError(message, code=code, should_retry=False)
+    return DeadlineError(message, code=code)

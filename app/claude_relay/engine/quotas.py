@@ -94,7 +94,11 @@ class Quotas:
         if (excess := len(begun) + charge - most) > 0:
             # of more than a minute allows at all, not even a minute makes room
             until = begun[min(excess, len(begun)) - 1] if begun else now
-            raise RateLimitError(f"Rate limit reached: {most} requests per minute.", retry_after=until + _MINUTE - now)
+            raise RateLimitError(
+                f"Rate limit reached: {most} requests per minute.",
+                retry_after=until + _MINUTE - now,
+                should_retry=charge <= most,
+            )
         begun.extend([now] * charge)
 
     def _forget_all_but(self, now: float) -> None:

@@ -67,6 +67,7 @@ def test_what_goes_beyond_a_minutes_requests_is_refused_until_the_oldest_is_a_mi
 
     error = refusal(quotas)
     assert (error.status, error.code, error.retry_after) == (429, "rate_limit_exceeded", 10.0)
+    assert error.should_retry is True
     assert "2 requests per minute" in error.message
 
     clock.now += 9.9
@@ -86,6 +87,13 @@ def test_what_was_refused_does_not_count(clock: Clock) -> None:
     clock.now += 1
 
     quotas.charge_request("ann")
+
+
+def test_what_no_minute_has_room_for_is_not_asked_again(clock: Clock) -> None:
+    with pytest.raises(RateLimitError) as raised:
+        paced(clock, 2).charge_request("ann", 3)
+
+    assert raised.value.should_retry is False
 
 
 def test_each_caller_has_its_own_minute(clock: Clock) -> None:

@@ -55,7 +55,7 @@ def test_what_a_client_sent_is_not_told_back_at_any_length() -> None:
 
 @pytest.mark.parametrize(("seconds", "told"), [(0.0, "0"), (0.01, "1"), (1.0, "1"), (5.2, "6"), (3600.0, "3600")])
 def test_a_time_to_wait_is_rounded_up_to_whole_seconds(seconds: float, told: str) -> None:
-    assert headers(RateLimitError("words", retry_after=seconds)) == {"retry-after": told}
+    assert headers(RateLimitError("words", retry_after=seconds))["retry-after"] == told
 
 
 @pytest.mark.parametrize(("retry", "told"), [(True, "true"), (False, "false")])

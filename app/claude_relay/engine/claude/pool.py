@@ -32,6 +32,8 @@ _REFILL_DELAY = 0.25
 share its CPU with a start-up."""
 _RETRY_DELAY = 5.0
 """Seconds before starting a spare is tried again after it failed."""
+_STOPPING = 1.0
+"""Seconds after which another relay may be there."""
 _START_TIMEOUT = 60.0
 """Seconds that a process gets to answer at all; on a machine with much to do that may take many."""
 _PROBE_INTERVAL = 30.0
@@ -402,7 +404,7 @@ class Pool:
 
 
 def _stopping() -> UnavailableError:
-    return UnavailableError("The relay is stopping.", code="shutting_down")
+    return UnavailableError("The relay is stopping.", code="shutting_down", retry_after=_STOPPING)
 
 
 def _opened(opening: asyncio.Task[Session]) -> Session | None:

@@ -29,8 +29,8 @@ from claude_relay.engine.property_names import with_upstream_names
 from claude_relay.engine.resources import find
 from claude_relay.engine.runner import RunnerHealth, Spend
 from claude_relay.engine.sizing import Size, size
-from claude_relay.engine.vocabulary import Event, ParameterDropped, RunEnd, RunRequest, RunStarted, Tool
-from claude_relay.errors import InvalidRequestError, UnavailableError
+from claude_relay.engine.vocabulary import Event, ParameterDropped, RunEnd, RunRequest, RunStarted, Tool, Usage
+from claude_relay.errors import InvalidRequestError, RelayError, UnavailableError
 from claude_relay.settings import Personality, Settings
 
 _log = logging.getLogger(__name__)
@@ -201,6 +201,11 @@ class ClaudeCodeRunner:
                             return
                         events.append(event)
                         yield event
+        except RelayError as error:
+            if events or translator.usage != Usage():
+                # it would be paid for once more, and an agent would do its work again
+                error.should_retry = False
+            raise
         finally:
             if not returned:
                 self._pool.retire(session)

@@ -169,6 +169,19 @@ async def test_a_failed_run_is_an_error_and_leaves_no_process(make: Make, cli: F
     await cli.all_ended()
 
 
+@pytest.mark.parametrize(("mode", "expected"), [("dies", False), ("dies asking", None)])
+async def test_a_run_that_failed_after_its_answer_began_is_not_worth_a_second_price(
+    make: Make, mode: str, expected: bool | None
+) -> None:
+    runner = make(mode)
+    await runner.start()
+
+    with pytest.raises(UpstreamError) as raised:
+        await asked(runner)
+
+    assert (raised.value.code, raised.value.should_retry) == ("claude_exited", expected)
+
+
 async def test_health_tells_the_version_and_the_processes(make: Make) -> None:
     runner = make()
     assert runner.health().status == "degraded"
