@@ -14,8 +14,8 @@ from claude_relay.access.policy import policy_of
 from claude_relay.chat.controller import ChatController
 from claude_relay.engine.claude.runner import ClaudeCodeRunner
 from claude_relay.engine.echo import EchoRunner
-from claude_relay.engine.limited import limited
-from claude_relay.engine.quotas import quotas
+from claude_relay.engine.limits.limited import limited
+from claude_relay.engine.limits.quotas import quotas
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.health.controller import HealthController
 from claude_relay.models.controller import ModelsController

@@ -13,8 +13,8 @@ from claude_relay import __version__
 from claude_relay.access.throttle import FREE
 from claude_relay.asgi import create_app
 from claude_relay.engine.echo import EchoRunner
-from claude_relay.engine.limited import limited
-from claude_relay.engine.quotas import quotas
+from claude_relay.engine.limits.limited import limited
+from claude_relay.engine.limits.quotas import quotas
 from claude_relay.engine.vocabulary import RunRequest
 from claude_relay.settings import Settings
 from tests.api.conftest import Client

@@ -17,8 +17,8 @@ from openai import OpenAI
 
 from claude_relay.asgi import create_app
 from claude_relay.engine.claude.runner import ClaudeCodeRunner
-from claude_relay.engine.limited import limited
-from claude_relay.engine.quotas import quotas
+from claude_relay.engine.limits.limited import limited
+from claude_relay.engine.limits.quotas import quotas
 from claude_relay.settings import Settings
 from claude_relay.web.protocol import BoundedProtocol
 from tests.serving import serving

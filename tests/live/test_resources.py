@@ -8,9 +8,9 @@ from typing import Self
 import psutil
 import pytest
 
-from claude_relay.engine import limited
 from claude_relay.engine.claude import runner
-from claude_relay.engine.resources import Bound, Resources
+from claude_relay.engine.limits import limited
+from claude_relay.engine.limits.resources import Bound, Resources
 from tests.live.relay import Relay, clean_environment, processes_with_home, relay
 from tests.upstream import FakeUpstream
 

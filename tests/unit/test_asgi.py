@@ -8,7 +8,7 @@ import pytest
 from claude_relay.asgi import create_app
 from claude_relay.engine.claude.runner import ClaudeCodeRunner
 from claude_relay.engine.echo import EchoRunner
-from claude_relay.engine.limited import LimitedRunner
+from claude_relay.engine.limits.limited import LimitedRunner
 from claude_relay.plugin import create_runner
 from claude_relay.settings import Settings
 from tests.callers import calling

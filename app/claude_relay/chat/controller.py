@@ -14,7 +14,13 @@ from claude_relay.access.policy import Caller
 from claude_relay.chat import functions, inbound, limits, outbound
 from claude_relay.chat.operation import ChatOperation
 from claude_relay.chat.parameters import KNOWN
-from claude_relay.chat.schemas import ChatCompletion, ChatCompletionRequest, JsonObjectFormat, JsonSchemaFormat
+from claude_relay.chat.schemas import (
+    ChatCompletion,
+    ChatCompletionRequest,
+    FunctionTool,
+    JsonObjectFormat,
+    JsonSchemaFormat,
+)
 from claude_relay.engine.fanout import Indexed
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.settings import Settings
@@ -33,7 +39,9 @@ def _to_question(body: bodies.Body[ChatCompletionRequest], settings: Settings, c
 
 
 def _takes_long(request: ChatCompletionRequest) -> bool:
-    return isinstance(request.response_format, JsonSchemaFormat)
+    """Schemas that answers or calls are held to are looked over."""
+    is_held = any(isinstance(tool, FunctionTool) and tool.function.strict for tool in request.tools or ())
+    return is_held or isinstance(request.response_format, JsonSchemaFormat)
 
 
 class ChatController(WireController):

@@ -7,8 +7,8 @@ import pytest
 
 from claude_relay.engine.echo import EchoRunner
 from claude_relay.engine.fanout import Answers, opened
-from claude_relay.engine.limited import limited
-from claude_relay.engine.quotas import quotas
+from claude_relay.engine.limits.limited import limited
+from claude_relay.engine.limits.quotas import quotas
 from claude_relay.engine.runner import Run
 from claude_relay.engine.vocabulary import Event, ParameterDropped, RunEnd, RunRequest, TextDelta, Usage
 from claude_relay.errors import RateLimitError, UpstreamError

@@ -24,11 +24,11 @@ from claude_relay.engine.claude.refusals import Refusals
 from claude_relay.engine.claude.selftest import run_self_test
 from claude_relay.engine.claude.session import Session, UnresponsiveError
 from claude_relay.engine.claude.translate import Translator
+from claude_relay.engine.limits.resources import find
+from claude_relay.engine.limits.sizing import Size, size
 from claude_relay.engine.output_checks import OutputChecks
 from claude_relay.engine.property_names import with_upstream_names
-from claude_relay.engine.resources import find
 from claude_relay.engine.runner import RunnerHealth, Spend
-from claude_relay.engine.sizing import Size, size
 from claude_relay.engine.vocabulary import Event, ParameterDropped, RunEnd, RunRequest, RunStarted, Tool, Usage
 from claude_relay.errors import InvalidRequestError, RelayError, UnavailableError
 from claude_relay.settings import Personality, Settings

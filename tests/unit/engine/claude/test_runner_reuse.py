@@ -14,8 +14,8 @@ from claude_relay.engine.claude import runner as runner_module
 from claude_relay.engine.claude.capabilities import SelfTestResult
 from claude_relay.engine.claude.pool import Limits
 from claude_relay.engine.claude.runner import ClaudeCodeRunner, likely, limits, self_test_pauses
-from claude_relay.engine.resources import Bound, Resources
-from claude_relay.engine.sizing import Size, size
+from claude_relay.engine.limits.resources import Bound, Resources
+from claude_relay.engine.limits.sizing import Size, size
 from claude_relay.engine.vocabulary import Event, RunEnd, RunRequest, RunStarted, TextDelta
 from claude_relay.errors import InvalidRequestError
 from claude_relay.settings import Personality, Settings

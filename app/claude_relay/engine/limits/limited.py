@@ -5,12 +5,12 @@ from contextlib import aclosing
 
 from msgspec.structs import replace
 
-from claude_relay.engine.admission import Admission, capacity
-from claude_relay.engine.deadlines import Deadlines, with_deadlines
-from claude_relay.engine.quotas import Quotas
-from claude_relay.engine.resources import find
+from claude_relay.engine.limits.admission import Admission, capacity
+from claude_relay.engine.limits.deadlines import Deadlines, with_deadlines
+from claude_relay.engine.limits.quotas import Quotas
+from claude_relay.engine.limits.resources import find
+from claude_relay.engine.limits.sizing import size
 from claude_relay.engine.runner import ClaudeRunner, RunnerHealth
-from claude_relay.engine.sizing import size
 from claude_relay.engine.vocabulary import Event, RunRequest, RunStarted
 from claude_relay.settings import Settings
 

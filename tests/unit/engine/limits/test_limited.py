@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from claude_relay.engine import admission
 from claude_relay.engine.echo import EchoRunner
 from claude_relay.engine.fanout import opened
-from claude_relay.engine.limited import LimitedRunner, limited
-from claude_relay.engine.quotas import quotas
+from claude_relay.engine.limits import admission
+from claude_relay.engine.limits.limited import LimitedRunner, limited
+from claude_relay.engine.limits.quotas import quotas
 from claude_relay.engine.runner import ClaudeRunner, RunnerHealth, open_run
 from claude_relay.engine.vocabulary import Event, ParameterDropped, RunEnd, RunRequest, RunStarted
 from claude_relay.errors import DeadlineError, QuotaError, RateLimitError, RelayError, UpstreamError

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from claude_relay.engine.resources import Resources
+from claude_relay.engine.limits.resources import Resources
 from claude_relay.settings import Settings
 
 _MEGABYTE = 1024 * 1024

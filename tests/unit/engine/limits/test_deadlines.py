@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from claude_relay.engine.deadlines import Deadlines, with_deadlines
+from claude_relay.engine.limits.deadlines import Deadlines, with_deadlines
 from claude_relay.engine.vocabulary import Event, ParameterDropped, RunEnd, RunStarted, TextDelta, ToolActivity, Usage
 from claude_relay.errors import DeadlineError, UpstreamError
 from tests.unit.engine.virtual import BACKEND, now, timers

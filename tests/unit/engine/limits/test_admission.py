@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from claude_relay.engine import admission as admission_module
-from claude_relay.engine.admission import Admission, Capacity, capacity
+from claude_relay.engine.limits import admission as admission_module
+from claude_relay.engine.limits.admission import Admission, Capacity, capacity
 from claude_relay.errors import RateLimitError
 from claude_relay.settings import Settings
 

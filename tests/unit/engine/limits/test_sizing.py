@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from claude_relay.engine.resources import Bound, Resources
-from claude_relay.engine.sizing import Size, size
+from claude_relay.engine.limits.resources import Bound, Resources
+from claude_relay.engine.limits.sizing import Size, size
 from claude_relay.settings import Settings
 
 MEGABYTE = 1 << 20

@@ -2,7 +2,7 @@
 
 import pytest
 
-from claude_relay.engine.quotas import Quota, Quotas
+from claude_relay.engine.limits.quotas import Quota, Quotas
 from claude_relay.errors import QuotaError, RateLimitError
 
 DAY = 86_400.0

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import psutil
 import pytest
 
-from claude_relay.engine import resources
-from claude_relay.engine.resources import Bound, Resources, bounds, tightest
+from claude_relay.engine.limits import resources
+from claude_relay.engine.limits.resources import Bound, Resources, bounds, tightest
 
 GIGABYTE = 1 << 30
 V1 = "\n".join(
