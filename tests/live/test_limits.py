@@ -98,7 +98,7 @@ def test_an_answer_that_stops_coming_is_one_error_frame(run: Run, upstream: Fake
 
 def test_an_answer_that_takes_too_long_in_all_is_ended(run: Run, upstream: FakeUpstream) -> None:
     running = run("chat", total_timeout=5)
-    upstream.replies(text(chunks=100, interval=0.1))
+    upstream.replies(text("word " * 100, chunks=100, interval=0.1))
 
     frames = running.chat("?", stream=True).text.strip().split("\n\n")
 

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -279,7 +280,9 @@ def failure(result: wire.Result, code: str | None, resets_at: float | None = Non
         case 503 | 529:
             return _overloaded()
         case status:
-            return errors.UpstreamError(f"The upstream failed with status {status}.")
+            # what an upstream refuses it refuses again
+            may_heal = None if status >= HTTPStatus.INTERNAL_SERVER_ERROR else False
+            return errors.UpstreamError(f"The upstream failed with status {status}.", should_retry=may_heal)
 
 
 def _cause(result: wire.Result, code: str | None) -> str:

@@ -631,3 +631,10 @@ def test_an_answer_that_broke_off_and_is_not_asked_for_again_is_an_error() -> No
 
 def test_a_prompt_that_is_too_long_for_the_cli_itself_is_too_long() -> None:
     assert told([BLOCKED]).error == (400, "context_length_exceeded")
+
+
+@pytest.mark.parametrize(("status", "may_help"), [(409, False), (422, False), (500, None), (504, None)])
+def test_what_the_upstream_refuses_is_not_worth_asking_again(status: int, may_help: bool | None) -> None:
+    error = failure(wire.Result("success", is_error=True, api_error_status=status), None)
+
+    assert (error.status, error.should_retry) == (502, may_help)
