@@ -22,6 +22,10 @@ _LONGEST_QUOTED = 200
 """Characters."""
 
 
+CONVERSATION = "conversation"
+"""A ``param`` that is the conversation as a whole, which each family of endpoints calls by another name."""
+
+
 class RelayError(Exception):
     """A failure with a message for the client.
 

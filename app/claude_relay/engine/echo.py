@@ -159,12 +159,12 @@ def parse(text: str) -> tuple[Script, str]:
     try:
         script = msgspec.convert(fields, Script, strict=False)
     except msgspec.ValidationError as error:
-        raise errors.InvalidRequestError(f"Invalid {_COMMAND} line: {error}.", param="messages") from None
+        raise errors.InvalidRequestError(f"Invalid {_COMMAND} line: {error}.", param=errors.CONVERSATION) from None
     if script.error is not None and script.error not in _FAILURES:
         raise errors.InvalidRequestError(
             f"Invalid {_COMMAND} line: 'error' must be one of {', '.join(map(str, sorted(_FAILURES)))}; got "
             f"{script.error}.",
-            param="messages",
+            param=errors.CONVERSATION,
         )
     return script, rest
 

@@ -11,13 +11,15 @@ from litestar.datastructures import State
 from litestar.types import Scope
 from msgspec import Struct
 
-from claude_relay.errors import RelayError
+from claude_relay.errors import CONVERSATION, RelayError
 from claude_relay.web.frames import frame
 
 _STATE = "claude_relay_dialects"
 _LONGEST_MESSAGE = 4_000
 """Characters."""
 _LONGEST_PARAM = 200
+_CONVERSATION = "messages"
+"""What OpenAI calls the conversation of a chat."""
 
 
 class Dialect(Struct, frozen=True):
@@ -56,7 +58,7 @@ class ErrorResponse(Struct, frozen=True):
 
 def error_response(error: RelayError) -> ErrorResponse:
     """Return an error as OpenAI reports it."""
-    param = error.param and shortened(error.param, _LONGEST_PARAM)
+    param = _CONVERSATION if error.param == CONVERSATION else error.param and shortened(error.param, _LONGEST_PARAM)
     return ErrorResponse(ErrorDetail(shortened(error.message, _LONGEST_MESSAGE), error.type, param, error.code))
 
 

@@ -152,7 +152,7 @@ def test_a_script_that_cannot_be_understood_is_refused_by_name(line: str, words:
     with pytest.raises(errors.InvalidRequestError, match=words) as raised:
         parse(f"!echo {line}\nhi")
 
-    assert raised.value.param == "messages"
+    assert raised.value.param == errors.CONVERSATION
 
 
 @pytest.mark.anyio

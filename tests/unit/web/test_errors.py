@@ -19,6 +19,7 @@ from litestar.params import FromPath
 from litestar.testing import TestClient, create_test_client
 
 from claude_relay.errors import (
+    CONVERSATION,
     AuthenticationError,
     InvalidRequestError,
     RateLimitError,
@@ -172,3 +173,9 @@ def test_the_answer_carries_the_headers_of_the_error(client: TestClient[Any]) ->
 
     assert (late.headers["retry-after"], late.headers["x-should-retry"]) == ("2", "true")
     assert client.get("/fail/headers").headers["x-extra"] == "1"
+
+
+def test_the_conversation_has_the_name_that_openai_gives_it() -> None:
+    error = InvalidRequestError("Prompt is too long", param=CONVERSATION, code="context_length_exceeded")
+
+    assert error_response(error).error.param == "messages"

@@ -5,7 +5,7 @@ import itertools
 import logging
 import operator
 import time
-from collections import Counter, defaultdict, deque
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -21,17 +21,13 @@ from claude_relay.engine.claude.session import (
     UnresponsiveError,
     UnsolicitedTurnError,
 )
+from claude_relay.engine.claude.spares import Spares
 from claude_relay.engine.vocabulary import RunRequest
 from claude_relay.errors import RelayError, UnavailableError, UpstreamError
 from claude_relay.settings import Personality
 
 _log = logging.getLogger(__name__)
 
-_REFILL_DELAY = 0.25
-"""Seconds between taking a spare and starting the next: the request that took it is on its way by then, and does not
-share its CPU with a start-up."""
-_RETRY_DELAY = 5.0
-"""Seconds before starting a spare is tried again after it failed."""
 _STOPPING = 1.0
 """Seconds after which another relay may be there."""
 _START_TIMEOUT = 60.0
@@ -110,7 +106,7 @@ class Pool:
         self._limits = limits
         self._memory_of = memory_of
         self._capabilities = capabilities
-        self._spares: defaultdict[Personality, deque[asyncio.Task[Session]]] = defaultdict(deque)
+        self._spares = Spares(limits.warm, self._start, self._evict_if_full)
         self._idle: dict[Session, float] = {}
         self._alive: set[Session] = set()
         self._busy: set[Session] = set()
@@ -118,7 +114,6 @@ class Pool:
         self._ending: set[asyncio.Task[None]] = set()
         self._got: Counter[Origin] = Counter()
         self._faults: Counter[type[ProcessGoneError]] = Counter()
-        self._refill_needed = asyncio.Event()
         self._stopped = False
         self._starting: set[asyncio.Task[Any] | None] = set()
         self._keepers: list[asyncio.Task[None]] = []
@@ -127,7 +122,7 @@ class Pool:
     def counts(self) -> Counts:
         """How many processes there are."""
         return Counts(
-            spare=sum(map(len, self._spares.values())),
+            spare=len(self._spares),
             idle=len(self._idle),
             busy=len(self._busy),
             ending=len(self._ending),
@@ -141,11 +136,9 @@ class Pool:
 
     def start(self, *likely: Personality) -> None:
         """Begin to keep spares: of the personalities that will likely be asked, in this order, and of all that are."""
-        for personality in likely:
-            self._spares[personality]
-        keepers = (self._keep_spares(), self._reap_idle(), self._probe_idle())
+        self._spares.expect(likely)
+        keepers = (self._spares.keep(), self._reap_idle(), self._probe_idle())
         self._keepers = [asyncio.create_task(keeper) for keeper in keepers]
-        self._refill_needed.set()
 
     async def stop(self) -> None:
         """End every process, busy ones included, and start no more."""
@@ -221,10 +214,7 @@ class Pool:
 
     def _lost(self, session: Session) -> None:
         """End an idle process."""
-        for spares in self._spares.values():
-            for opening in [opening for opening in spares if _opened(opening) is session]:
-                spares.remove(opening)
-                asyncio.get_running_loop().call_later(_RETRY_DELAY, self._refill_needed.set)
+        self._spares.forget(session)
         self.retire(session)
 
     def _take(self, session: Session, origin: Origin) -> Session:
@@ -304,19 +294,7 @@ class Pool:
         return len(self._alive) + len(self._starting)
 
     async def _spare(self, personality: Personality) -> Session | None:
-        spares = self._spares[personality]
-        asyncio.get_running_loop().call_later(_REFILL_DELAY, self._refill_needed.set)
-        while spares:
-            opening = spares.popleft()
-            try:
-                session = await asyncio.shield(opening)
-            except asyncio.CancelledError:
-                if self._stopped:
-                    raise _stopping() from None
-                spares.appendleft(opening)
-                raise
-            except RelayError:
-                continue
+        while session := await self._spares.take(personality):
             if session.alive and session in self._alive:
                 return session
             self.retire(session)
@@ -336,21 +314,6 @@ class Pool:
         """End a process that became ready after its request was cancelled."""
         if not opening.cancelled() and opening.exception() is None:
             self.retire(opening.result())
-
-    async def _keep_spares(self) -> None:
-        """Start what is lacking, one process at a time: several at once would each take many times as long."""
-        while True:
-            await self._refill_needed.wait()
-            self._refill_needed.clear()
-            for personality, spares in tuple(self._spares.items()):
-                while len(spares) < self._limits.warm and self._evict_if_full():
-                    opening = self._start(personality)
-                    spares.append(opening)
-                    await asyncio.wait({opening})
-                    if (error := opening.exception()) is not None:
-                        _log.warning("no %s process could be kept ready: %s", personality, error)
-                        _discard(spares, opening)
-                        await asyncio.sleep(_RETRY_DELAY)
 
     async def _reap_idle(self) -> None:
         """End processes that were idle for too long, and clean up after those that have ended."""
@@ -405,16 +368,6 @@ class Pool:
 
 def _stopping() -> UnavailableError:
     return UnavailableError("The relay is stopping.", code="shutting_down", retry_after=_STOPPING)
-
-
-def _opened(opening: asyncio.Task[Session]) -> Session | None:
-    finished = opening.done() and not opening.cancelled() and opening.exception() is None
-    return opening.result() if finished else None
-
-
-def _discard(spares: deque[asyncio.Task[Session]], opening: asyncio.Task[Session]) -> None:
-    if opening in spares:
-        spares.remove(opening)
 
 
 async def _end(session: Session) -> None:

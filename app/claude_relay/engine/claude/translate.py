@@ -261,7 +261,7 @@ def failure(result: wire.Result, code: str | None, resets_at: float | None = Non
     """
     text = result.result.replace("API Error: ", "")
     if result.terminal_reason in {"prompt_too_long", "blocking_limit"}:
-        return errors.InvalidRequestError(text, param="messages", code="context_length_exceeded")
+        return errors.InvalidRequestError(text, param=errors.CONVERSATION, code="context_length_exceeded")
     if result.api_error_status is None:
         return _coded_failure(text, code, result.subtype)
     match result.api_error_status:
@@ -274,7 +274,7 @@ def failure(result: wire.Result, code: str | None, resets_at: float | None = Non
         case 404:
             return errors.NotFoundError(text, param="model", code="model_not_found")
         case 413:
-            return errors.RequestTooLargeError(text, param="messages")
+            return errors.RequestTooLargeError(text, param=errors.CONVERSATION)
         case 429:
             return errors.RateLimitError(text, retry_after=_seconds_until(resets_at))
         case 503 | 529:

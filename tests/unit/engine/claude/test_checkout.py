@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from claude_relay.engine.claude import pool as pool_module
+from claude_relay.engine.claude import spares as spares_module
 from claude_relay.engine.claude import wire
 from claude_relay.engine.claude.capabilities import Capabilities
 from claude_relay.engine.claude.history import native
@@ -273,7 +273,7 @@ async def test_who_leaves_while_a_process_is_emptied_takes_it_along(make: Make) 
 
 async def until_spare(pool: Pool) -> None:
     async with asyncio.timeout(5):
-        while not any(task.done() for tasks in pool._spares.values() for task in tasks):  # noqa: ASYNC110 - nobody tells
+        while not any(task.done() for tasks in pool._spares._waiting.values() for task in tasks):  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.005)
 
 
@@ -414,7 +414,7 @@ async def test_a_process_that_takes_a_turn_of_its_own_while_it_waits_is_ended_at
 
 
 async def test_a_spare_that_takes_a_turn_of_its_own_is_ended_too(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "_RETRY_DELAY", 0.01)
+    monkeypatch.setattr(spares_module, "_RETRY_DELAY", 0.01)
     pool = make("wakes first", warm=1)
     pool.start("chat")
 

@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from claude_relay.engine.claude import history
-from claude_relay.engine.claude import pool as pool_module
+from claude_relay.engine.claude import spares as spares_module
 from claude_relay.engine.claude.capabilities import Capabilities
 from claude_relay.engine.claude.control import ProcessGoneError
 from claude_relay.engine.claude.matching import answered
@@ -355,7 +355,7 @@ class World:
             and any(process.works and not process.leaks for process in own)
         ):
             return "reset"
-        spares = self.pool._spares[request.personality]
+        spares = self.pool._spares._waiting[request.personality]
         return "prewarmed" if any(not task.done() or task.result().alive for task in spares) else "started"
 
     def _check_out(self, session: Session, request: RunRequest, wanted: str | None) -> None:
@@ -535,7 +535,7 @@ def explored(*, at_once: bool) -> Counter[str]:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL, "claude_relay")
-    monkeypatch.setattr(pool_module, "_REFILL_DELAY", 0)
+    monkeypatch.setattr(spares_module, "_REFILL_DELAY", 0)
 
 
 def test_whatever_happens_each_body_is_the_requests_own_conversation_and_nothing_else() -> None:

@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from claude_relay.engine.claude import pool as pool_module
+from claude_relay.engine.claude import spares as spares_module
 from claude_relay.engine.claude import wire
 from claude_relay.engine.claude.history import native
 from claude_relay.engine.claude.pool import Limits, Pool
@@ -59,8 +60,8 @@ class Opener:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "_REFILL_DELAY", 0.01)
-    monkeypatch.setattr(pool_module, "_RETRY_DELAY", 0.02)
+    monkeypatch.setattr(spares_module, "_REFILL_DELAY", 0.01)
+    monkeypatch.setattr(spares_module, "_RETRY_DELAY", 0.02)
 
 
 @pytest.fixture
@@ -106,7 +107,9 @@ def is_ready(spare: asyncio.Task[Session]) -> bool:
 
 
 async def until_spares_are_ready(pool: Pool, number: int) -> None:
-    await until(lambda: sum(map(is_ready, (task for tasks in pool._spares.values() for task in tasks))) == number)
+    await until(
+        lambda: sum(map(is_ready, (task for tasks in pool._spares._waiting.values() for task in tasks))) == number
+    )
     await asyncio.sleep(0.005)  # the one who keeps them has seen it too
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from claude_relay.engine.claude import pool as pool_module
+from claude_relay.engine.claude import spares as spares_module
 from claude_relay.engine.claude.runner import ClaudeCodeRunner
 from claude_relay.engine.claude.wire import ModelUsage
 from claude_relay.engine.runner import ClaudeRunner, open_run
@@ -34,7 +34,7 @@ Make = Callable[..., ClaudeCodeRunner]
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "_RETRY_DELAY", 0.02)
+    monkeypatch.setattr(spares_module, "_RETRY_DELAY", 0.02)
 
 
 @pytest.fixture

@@ -189,8 +189,8 @@ def test_an_answer_that_was_streamed_is_not_given_twice() -> None:
         ("error-401", None, "/login"),
         ("error-400", None, "messages.0: bad thing"),
         ("error-404-model", "model", "claude-opus-5-5"),
-        ("error-prompt-too-long", "messages", "Prompt is too long"),
-        ("error-413", "messages", "32MB"),
+        ("error-prompt-too-long", errors.CONVERSATION, "Prompt is too long"),
+        ("error-413", errors.CONVERSATION, "32MB"),
     ],
 )
 def test_an_error_says_what_to_change(name: str, param: str | None, words: str) -> None:
