@@ -2,12 +2,15 @@
 
 import socket
 from collections.abc import Iterable
+from typing import Any
 
-from litestar import Litestar, Router
+from litestar import Litestar, Request, Response, Router
 from litestar.config.app import AppConfig
 from litestar.di import Provide
+from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
+from litestar.exceptions.responses import create_exception_response
 from litestar.plugins import InitPlugin
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, ExceptionHandler, ExceptionHandlersMap, Receive, Scope, Send
 
 from claude_relay.access.keys import Key
 from claude_relay.access.policy import policy_of
@@ -18,6 +21,7 @@ from claude_relay.engine.limits.limited import limited
 from claude_relay.engine.limits.quotas import quotas
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.health.controller import HealthController
+from claude_relay.metrics.controller import MetricsController
 from claude_relay.models.controller import ModelsController
 from claude_relay.settings import Settings
 from claude_relay.settings_loading import environment, keyring
@@ -32,9 +36,15 @@ from claude_relay.web import (
 )
 from claude_relay.web.draining import Draining
 from claude_relay.web.family import PREFIXES, Family, paths
+from claude_relay.web.request_metrics import RequestMetrics
 from claude_relay.web.watchdog import Watchdog
 
-FAMILIES = (Family(ChatController), Family(ModelsController), Family(HealthController, is_open=True))
+FAMILIES = (
+    Family(ChatController),
+    Family(ModelsController),
+    Family(HealthController, is_open=True),
+    Family(MetricsController),
+)
 _MEGABYTE = 1024 * 1024
 
 
@@ -70,6 +80,7 @@ class RelayPlugin(InitPlugin):
         self._prefixes = tuple(prefixes)
         self._draining = Draining(settings.drain_timeout)
         self._watchdog = Watchdog()
+        self._metrics = RequestMetrics(paths(self._families, self._prefixes))
         open_paths = paths((family for family in self._families if family.is_open), self._prefixes)
         known = keyring(settings) if keys is None else tuple(keys)
         self._policy = policy_of(settings, known, socket.gethostname(), frozenset(open_paths))
@@ -85,6 +96,9 @@ class RelayPlugin(InitPlugin):
         bodies.set_up(app_config.state, self._settings)
         self._watchdog.on_app_init(app_config)
         self._draining.on_app_init(app_config)
+        for kind in (NotFoundException, MethodNotAllowedException):
+            # by its status, which comes before its class
+            app_config.exception_handlers[kind.status_code] = self._routed(kind, dict(app_config.exception_handlers))
         app_config.on_startup += [self._protect_own, self._runner.start]
         app_config.on_shutdown.append(self._runner.stop)
         return app_config
@@ -92,7 +106,8 @@ class RelayPlugin(InitPlugin):
     def protect(self, app: Litestar) -> Litestar:
         """Authenticate and log every request of an application, those for unknown paths included."""
         self._protected = app
-        return access_log.install(auth_middleware.install(head_requests.install(app), self._policy))
+        authenticated = auth_middleware.install(head_requests.install(app), self._policy)
+        return access_log.install(authenticated, self._metrics.observe)
 
     def _protect_own(self, app: Litestar) -> None:
         """Authenticate and log the requests for the relay's endpoints, unless all requests are."""
@@ -100,13 +115,34 @@ class RelayPlugin(InitPlugin):
             return
         others = app.asgi_handler
         own = self.protect(app).asgi_handler
-        below = tuple(f"{path}/" for path in paths(self._families, self._prefixes))
+        below = self._below()
 
         async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
             is_own = f"{scope['path']}/".startswith(below)
             await (own if is_own else others)(scope, receive, send)
 
         app.asgi_handler = dispatch
+
+    def _routed(self, kind: type[HTTPException], others: ExceptionHandlersMap) -> "ExceptionHandler[Any]":
+        """Return what answers where there is no route: in the family's dialect below the relay's paths, else as before.
+
+        Args:
+            kind: What Litestar raises there, outside of all routers.
+            others: The application's own handlers.
+        """
+        below = self._below()
+        keys: tuple[Any, ...] = (kind.status_code, *kind.__mro__)
+        other = next((others[key] for key in keys if key in others), None)
+
+        def respond(request: Request[Any, Any, Any], exception: Exception) -> Response[Any]:
+            if f"{request.scope['path']}/".startswith(below):
+                return errors.respond(request, exception)
+            return create_exception_response(request, exception) if other is None else other(request, exception)
+
+        return respond
+
+    def _below(self) -> tuple[str, ...]:
+        return tuple(f"{path}/" for path in paths(self._families, self._prefixes))
 
     def _router(self, prefix: str, family: Family) -> Router:
         def draining(app: ASGIApp) -> ASGIApp:
@@ -128,6 +164,7 @@ class RelayPlugin(InitPlugin):
                 "runner": Provide(lambda: self._runner, sync_to_thread=False),
                 "settings": Provide(lambda: self._settings, sync_to_thread=False),
                 "watchdog": Provide(lambda: self._watchdog, sync_to_thread=False),
+                "metrics": Provide(lambda: self._metrics, sync_to_thread=False),
             },
         )
 

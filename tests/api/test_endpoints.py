@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from claude_relay import __version__
 from claude_relay.asgi import create_app
@@ -134,6 +135,7 @@ def test_the_document_shows_every_operation_once_under_openais_names(client: Cli
         ("/v1/models", "get"): "listModels",
         ("/v1/models/{model}", "get"): "retrieveModel",
         ("/v1/health", "get"): "getHealth",
+        ("/v1/metrics", "get"): "getMetrics",
     }
 
 
@@ -317,3 +319,21 @@ def test_a_method_that_a_path_does_not_have_is_told_which_it_has(
 
     assert response.status_code == 405
     assert set(response.headers["allow"].split(", ")) == allowed
+
+
+# --- metrics ---------------------------------------------------------------------------------------------------------
+
+
+def test_figures_of_requests_and_of_the_server_are_there_for_prometheus(client: Client) -> None:
+    client.post("/v1/chat/completions", json={"model": "echo:chat", "messages": [{"role": "user", "content": "hi"}]})
+    client.get("/nowhere")
+
+    response = client.get("/metrics")
+
+    assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    families = {family.name: family for family in text_string_to_metric_families(response.text)}
+    assert {"claude_relay_ok", "claude_relay_event_loop_stalls", "claude_relay_log_lines_lost"} <= families.keys()
+    requests = [sample.labels for sample in families["claude_relay_requests"].samples if sample.value]
+    assert {"path": "/v1/chat/completions", "status": "200", "personality": "chat", "error": ""} in requests
+    assert "other" in {labels["path"] for labels in requests if labels["status"] == "404"}
+    assert client.get("/v1/metrics").status_code == 200

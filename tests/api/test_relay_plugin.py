@@ -162,3 +162,26 @@ def test_further_paths_without_a_prefix_are_a_choice() -> None:
         statuses = [client.get(f"{prefix}/health").status_code for prefix in ("/ai", "/v1", "")]
 
     assert statuses == [200, 200, 200]
+
+
+@pytest.mark.parametrize("handlers", [{}, {Exception: handle}, {404: handle, 405: handle}])
+def test_where_there_is_no_route_each_application_answers_for_its_own_paths(handlers: dict[Any, Any]) -> None:
+    mounted = Litestar(
+        [own],
+        plugins=[RelayPlugin(Settings(), EchoRunner())],
+        exception_handlers=handlers,
+        logging_config=None,
+    )
+    with calling(mounted) as client:
+        relays = [client.get("/v1/chat/completions/x"), client.delete("/v1/models"), client.get("/v1/chat/completions")]
+        others = [client.get("/nowhere"), client.delete("/own")]
+
+    assert [response.status_code for response in relays] == [404, 405, 405]
+    assert [response.json()["error"]["type"] for response in relays] == ["invalid_request_error"] * 3
+    if handlers:
+        assert [response.text for response in others] == [
+            "handled NotFoundException",
+            "handled MethodNotAllowedException",
+        ]
+    else:
+        assert [response.json()["status_code"] for response in others] == [404, 405]

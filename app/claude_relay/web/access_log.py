@@ -1,7 +1,7 @@
 """One log line for each request: what it was, how it was served, what it cost. Never prompts or answers."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from litestar import Litestar
@@ -14,7 +14,7 @@ from claude_relay.web.context import RequestContext, begin, context_of, has_begu
 
 _log = logging.getLogger(__name__)
 
-_QUIET = ("/health", "/schema")
+_QUIET = ("/health", "/metrics", "/schema")
 """Paths that are asked for so often, or mean so little, that their lines are for debugging."""
 _LONGEST = 200
 """Characters of a path that are logged; clients may send any."""
@@ -52,8 +52,13 @@ def run_fields(
     return fields
 
 
-def install(app: Litestar) -> Litestar:
-    """Log the requests of an application and tell clients their ids, also where the auth middleware refuses."""
+def install(app: Litestar, observe: Callable[[Mapping[str, Any]], None] = lambda _: None) -> Litestar:
+    """Log the requests of an application and tell clients their ids, also where the auth middleware refuses.
+
+    Args:
+        app: The application.
+        observe: Is told the fields of each line.
+    """
     inside = app.asgi_handler
 
     async def logged(scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,15 +86,16 @@ def install(app: Litestar) -> Litestar:
             if not is_complete:
                 # an answer that never ended, for no other reason, had a client that left
                 context.fields.setdefault("error", "client_disconnected")
-            _write(context, scope)
+            observe(_written(context, scope))
 
     app.asgi_handler = logged
     return app
 
 
-def _write(context: RequestContext, scope: HTTPScope) -> None:
+def _written(context: RequestContext, scope: HTTPScope) -> Mapping[str, Any]:
     quiet = context.fields["path"].removeprefix("/v1").startswith(_QUIET)
     # the auth middleware may have found out meanwhile who calls through a proxy
     client = scope.get("client")
     fields = {**context.fields, **({"client": client[0]} if client else {}), "total_ms": context.elapsed_ms}
     _log.log(logging.DEBUG if quiet else logging.INFO, "request", extra={"fields": fields})
+    return fields

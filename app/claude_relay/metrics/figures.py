@@ -1,0 +1,45 @@
+"""Runner's and event loop's health -> figures for Prometheus. Pure."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+
+from claude_relay.engine.runner import RunnerHealth
+from claude_relay.web.watchdog import LoopHealth
+
+_STATES = ("spare", "idle", "busy", "ending")
+_FAULTS = ("unresponsive", "unsolicited")
+
+
+def figures(health: RunnerHealth, loop: LoopHealth, log_lines_lost: int) -> Iterator[Metric]:
+    """Yield what is true of a server now.
+
+    Args:
+        health: How its engine is.
+        loop: How late its event loop was.
+        log_lines_lost: Log lines that nobody read.
+    """
+    detail = health.detail
+    yield GaugeMetricFamily("claude_relay_ok", "1, or 0 where the engine is degraded.", float(health.status == "ok"))
+    if "waiting" in detail:
+        yield GaugeMetricFamily("claude_relay_waiting", "Requests that wait for their turn.", detail["waiting"])
+    if (processes := detail.get("processes")) is not None:
+        states = GaugeMetricFamily("claude_relay_processes", "Processes, by state.", labels=["state"])
+        yield _filled(states, _STATES, processes)
+        ended = CounterMetricFamily("claude_relay_processes_ended", "Idle ones that were ended.", labels=["fault"])
+        yield _filled(ended, _FAULTS, processes)
+    yield CounterMetricFamily("claude_relay_event_loop_stalls", "How often the loop was blocked.", loop.stalls)
+    yield GaugeMetricFamily(
+        "claude_relay_event_loop_longest_stall_seconds", "The longest of these times.", loop.longest_ms / 1000
+    )
+    yield CounterMetricFamily("claude_relay_log_lines_lost", "Log lines that could not be written.", log_lines_lost)
+
+
+def _filled(
+    family: GaugeMetricFamily | CounterMetricFamily, values: tuple[str, ...], found: Mapping[str, Any]
+) -> Metric:
+    for value in values:
+        family.add_metric([value], found[value])
+    return family
