@@ -17,7 +17,6 @@ from claude_relay.engine.claude.runner import ClaudeCodeRunner, likely, limits, 
 from claude_relay.engine.limits.resources import Bound, Resources
 from claude_relay.engine.limits.sizing import Size, size
 from claude_relay.engine.vocabulary import Event, RunEnd, RunRequest, RunStarted, TextDelta
-from claude_relay.errors import InvalidRequestError
 from claude_relay.settings import Personality, Settings
 from tests.unit.engine.claude.fakes import FakeCli
 from tests.unit.factories import RunRequestFactory, conversation
@@ -139,14 +138,13 @@ async def test_costs_are_told_turn_by_turn(make: Make) -> None:
     assert [end.cost for end in ends if isinstance(end, RunEnd)] == [0.5, 0.5]
 
 
-async def test_a_question_that_cannot_be_asked_costs_no_process(make: Make) -> None:
+async def test_an_answer_is_continued_where_it_is_held(make: Make) -> None:
     runner = await make()
     await asked(runner, "one")
 
-    with pytest.raises(InvalidRequestError):
-        await asked(runner, "one", "You sa")
+    await asked(runner, "one", "You said: one")
 
-    assert runner._pool.counts.idle == 1
+    assert got(runner) == {"started": 1, "reused": 1}
 
 
 # --- the self-test ---------------------------------------------------------------------------------------------------
