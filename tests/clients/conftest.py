@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from claude_relay.asgi import create_app
+from claude_relay.engine.claude.refusals import Refusals
 from tests.clients import node_side
 from tests.clients.overhear import App, Overhearing
 from tests.live.relay import Relay, clean_environment, relay
@@ -44,6 +45,8 @@ def shared_relay(
     environ = clean_environment(home, shared_upstream)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tests.live.relay.create_app", overheard)
+        # what the upstream of one test refuses, that of another takes
+        patch.setattr(Refusals, "learn", lambda *_: None)
         with relay(home, environ, personality="chat", claude_path=claude_path) as running:
             yield running
 
