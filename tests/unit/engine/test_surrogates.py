@@ -38,6 +38,7 @@ def test_pairs_are_joined_over_pieces_and_what_stays_alone_is_told(
     assert pieces(Pairs(as_escape), *texts) == arguments
 
 
+@pytest.mark.slow
 @given(ANY, st.integers(0, 20))
 def test_a_text_is_the_same_wherever_it_is_cut(text: str, cut: int) -> None:
     told = pieces(Pairs(as_replacement), text[:cut], text[cut:])
@@ -45,6 +46,7 @@ def test_a_text_is_the_same_wherever_it_is_cut(text: str, cut: int) -> None:
     assert told == text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
+@pytest.mark.slow
 @given(ANY)
 def test_json_without_lone_surrogates_is_as_it_was_but_for_them(text: str) -> None:
     document = json.dumps({text: [text, "\\ud83d"]}).encode()

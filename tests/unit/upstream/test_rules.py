@@ -8,6 +8,8 @@ import pytest
 
 from tests.upstream.rules import RULES, json_refusal, refusal
 
+pytestmark = pytest.mark.slow
+
 Json = dict[str, Any]
 
 ASK: Json = {"role": "user", "content": "Weather?"}
