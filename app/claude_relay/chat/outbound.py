@@ -7,8 +7,8 @@ from msgspec import UNSET, Struct
 
 from claude_relay.chat import schemas
 from claude_relay.chat.calls import StreamedCalls, whole
-from claude_relay.engine import fold as answers
 from claude_relay.engine.fanout import Indexed
+from claude_relay.engine.fold import fold as fold_events
 from claude_relay.engine.vocabulary import (
     Event,
     RunEnd,
@@ -168,7 +168,7 @@ def completion_usage(ends: Iterable[RunEnd]) -> schemas.CompletionUsage:
 
 
 def _choice(options: RenderOptions, index: int, events: list[Event]) -> schemas.Choice:
-    answer = answers.fold(events)
+    answer = fold_events(events)
     text, stop = answer.text, answer.stop
     called = whole(answer.calls, options.custom_tools)
     declined = stop == "refusal" and (options.structured or not text)

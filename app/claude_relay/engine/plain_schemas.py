@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
 from msgspec import UNSET
 
 Schema = dict[str, Any]
@@ -102,7 +103,16 @@ def _pattern(value: Any) -> Any:
 def _values(value: Any) -> Any:
     if not isinstance(value, list) or not value:
         return UNSET
-    return [item for index, item in enumerate(value) if item not in value[:index]]
+    distinct: dict[bytes, Any] = {}
+    for item in value:
+        distinct.setdefault(_identity(item), item)
+    return list(distinct.values())
+
+
+def _identity(value: Any) -> bytes:
+    """Return what tells values apart: 1 and 1.0 are one, 1 and true are two."""
+    is_whole = isinstance(value, float) and value.is_integer()
+    return msgspec.json.encode(int(value) if is_whole else value, order="deterministic")
 
 
 _COPIES: Mapping[str, Callable[[Any], Any]] = {

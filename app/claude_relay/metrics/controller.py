@@ -3,7 +3,7 @@
 from litestar import MediaType, Response, get
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
@@ -37,8 +37,7 @@ class MetricsController(WireController):
         metrics: NamedDependency[RequestMetrics],
     ) -> Response[bytes]:
         """Tell what was counted since the start, and how many processes there are now, in this worker."""
-        present = CollectorRegistry()
-        present.register(_Present(list(figures(runner.health(), watchdog.health, logs.lost()))))
+        present = _Present(list(figures(runner.health(), watchdog.health, logs.lost())))
         text = generate_latest(metrics.registry) + generate_latest(present)
         return Response(text, media_type="text/plain; version=0.0.4")
 

@@ -18,7 +18,7 @@ from claude_relay.web import access_log, bodies
 from claude_relay.web.context import RequestContext, context_of
 from claude_relay.web.dialect import dialect_of
 from claude_relay.web.disconnects import done_within
-from claude_relay.web.live_responses import LiveResponse, events, json
+from claude_relay.web.live_responses import LiveResponse, event_stream, json_document
 from claude_relay.web.parameters import Question
 
 _LONGEST_NAME = 64
@@ -76,9 +76,9 @@ async def answer(
         raise
     headers = _headers(question, pending.dropped)
     if body is None:
-        return LiveResponse(pending.frames(), pending.close, headers, events(dialect))
+        return LiveResponse(pending.frames(), pending.close, headers, event_stream(dialect))
     if not is_known:
-        return LiveResponse(_encoded(body), partial(pending.close, body), headers, json(dialect))
+        return LiveResponse(_encoded(body), partial(pending.close, body), headers, json_document(dialect))
     await pending.close()
     return Response(result, headers=headers)
 

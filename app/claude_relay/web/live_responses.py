@@ -42,17 +42,17 @@ class Form(Struct, frozen=True):
     error: Callable[[RelayError], bytes]
 
 
-def events(dialect: Dialect = OPENAI) -> Form:
+def event_stream(dialect: Dialect = OPENAI) -> Form:
     """Return the form of server-sent events."""
     return Form("text/event-stream", b": keep-alive\n\n", dialect.error_frame)
 
 
-def json(dialect: Dialect = OPENAI) -> Form:
+def json_document(dialect: Dialect = OPENAI) -> Form:
     """Return the form of one JSON document, before which white space may stand."""
     return Form("application/json", b" ", lambda error: msgspec.json.encode(dialect.error_body(error)))
 
 
-EVENTS = events()
+EVENT_STREAM = event_stream()
 """The form of OpenAI's streams."""
 
 
@@ -72,7 +72,7 @@ class LiveResponse(Stream):
         parts: AsyncIterator[bytes],
         close: Callable[[], Awaitable[None]],
         headers: Mapping[str, str] | None = None,
-        form: Form = EVENTS,
+        form: Form = EVENT_STREAM,
         keep_alive: float = KEEP_ALIVE,
     ) -> None:
         super().__init__(parts, media_type=form.media_type, headers={**_HEADERS, **(headers or {})})

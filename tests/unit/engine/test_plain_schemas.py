@@ -29,6 +29,7 @@ TEXT = {"type": "string"}
         ({"properties": {"a": {**TEXT, "pattern": "(?i)x"}}}, {"properties": {"a": TEXT}}),
         ({"patternProperties": {"^a": TEXT, "(?<!b)c": TEXT}}, {"patternProperties": {"^a": TEXT}}),
         ({"enum": [1, 1, 2]}, {"enum": [1, 2]}),
+        ({"enum": ["1", 1, 1.0, {"a": 1}, {"a": 1}, "{'a': 1}"]}, {"enum": ["1", 1, {"a": 1}, "{'a': 1}"]}),
         ({"enum": []}, {}),
         ({"if": {"const": 1}}, {}),
         ({"if": {"const": 1}, "then": TEXT}, {"if": {"const": 1}, "then": TEXT}),
@@ -76,3 +77,7 @@ def test_a_pattern_of_all_engines_is_portable(pattern: str) -> None:
 )
 def test_any_other_is_not(pattern: str) -> None:
     assert not is_portable(pattern)
+
+
+def test_values_that_are_equal_in_python_alone_are_kept_in_their_order() -> None:
+    assert list(map(repr, plain({"enum": [True, 1, 0, False, 1]})["enum"])) == ["True", "1", "0", "False"]

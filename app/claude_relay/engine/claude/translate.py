@@ -116,7 +116,8 @@ class Translator:
             case wire.TextPiece(piece) if self._output is None and (text := self._text.feed(piece)):
                 return (TextDelta(self._separated(text)),)
             case wire.ArgumentsPiece(piece) if self._in_call and (arguments := self._arguments.feed(piece)):
-                self._written.append(arguments)
+                if self._ends_early:
+                    self._written.append(arguments)
                 return (ToolCallDelta(arguments),)
             case wire.ArgumentsPiece(piece) if self._in_answer and (answer := self._arguments.feed(piece)):
                 self._answer_streamed = True
@@ -136,7 +137,7 @@ class Translator:
 
     def _structure(self, event: wire.Streamed) -> Iterator[Event]:
         yield from self._flush()
-        if self._in_call:
+        if self._in_call and self._ends_early:
             self._broken = self._broken or isinstance(arguments_of("".join(self._written)), str)
             self._written.clear()
         match event:
@@ -152,7 +153,7 @@ class Translator:
                 self._end_message(usage)
                 if reason in _EARLY_ENDS:
                     yield RunEnd(_EARLY_ENDS[reason], self.usage)
-                elif self._unknown or (self._ends_early and self._broken):
+                elif self._unknown or self._broken:
                     # the CLI would answer such a call itself
                     yield RunEnd("tool_calls", self.usage)
                 elif is_silent:
