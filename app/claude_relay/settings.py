@@ -296,8 +296,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     ] = 0
     max_process_turns: Annotated[
         int,
-        Meta(ge=1, description="Questions that one process answers before a fresh one takes over.", extra=UNRESTRICTED),
-    ] = 500
+        Meta(
+            ge=0,
+            description="Questions that one process answers before a fresh one takes over; 0 means no limit.",
+            extra=UNRESTRICTED,
+        ),
+    ] = 0
     max_process_memory: Annotated[
         int, Meta(ge=1, description="Megabytes of memory beyond which a process is not used again.", extra=UNRESTRICTED)
     ] = 1024

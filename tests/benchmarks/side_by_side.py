@@ -136,7 +136,7 @@ def served(checkout: Path) -> Iterator[Server]:
                 stderr=output,
             )
             try:
-                _wait_for(port)
+                wait_for(port)
                 server = Server(process.pid, port)
                 yield server
                 server.close()
@@ -152,7 +152,8 @@ def _stub(folder: Path) -> Path:
     return path
 
 
-def _wait_for(port: int) -> None:
+def wait_for(port: int) -> None:
+    """Wait until somebody listens on a port of this machine."""
     deadline = time.monotonic() + _START_TIMEOUT
     while time.monotonic() < deadline:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port)):

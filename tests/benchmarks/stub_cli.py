@@ -13,7 +13,11 @@ from typing import Any
 TEXT = "some words "
 _IDS = {"session_id": "5d428dac-7e91-40cc-a8b5-713665684fca", "uuid": "53d314cd-0123-4aa6-b7df-9ba8044f98e7"}
 _TOKENS = {"input_tokens": 100, "cache_creation_input_tokens": 20, "cache_read_input_tokens": 300, "output_tokens": 1}
-_EMPTY = {"messageBreakdown": {"userMessageTokens": 0}, "apiUsage": None}
+_EMPTIED = {
+    "rewind_conversation": {"rewound": True, "precedingAssistantUuid": None},
+    "get_context_usage": {"messageBreakdown": {"userMessageTokens": 0}, "apiUsage": None},
+}
+"""How it proves that it is empty; older relays want another proof than this one."""
 
 
 def main() -> None:
@@ -27,7 +31,7 @@ def main() -> None:
 def _replies(line: dict[str, Any]) -> bytes:
     match line["type"]:
         case "control_request":
-            found = _EMPTY if line["request"]["subtype"] == "get_context_usage" else {}
+            found = _EMPTIED.get(line["request"]["subtype"], {})
             reply = {"subtype": "success", "request_id": line["request_id"], "response": found}
             return _line(type="control_response", response=reply)
         case "user":

@@ -99,7 +99,7 @@ BAD: list[tuple[str, object, str]] = [
     ("warm", "65", "<= 64"),
     ("idle_timeout", "0", "> 0"),
     ("max_queue", "-1", ">= 0"),
-    ("max_process_turns", "0", ">= 1"),
+    ("max_process_turns", "-1", ">= 0"),
     ("workers", "0", ">= 1"),
     ("max_body_size", "0", ">= 1"),
     ("api_key_file", "/no/such/keys", "cannot be read"),

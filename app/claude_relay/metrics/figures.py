@@ -9,7 +9,7 @@ from prometheus_client.metrics_core import Metric
 from claude_relay.engine.runner import RunnerHealth
 from claude_relay.web.watchdog import LoopHealth
 
-_STATES = ("spare", "idle", "busy", "ending")
+_STATES = ("starting", "spare", "idle", "busy", "ending")
 _FAULTS = ("unresponsive", "unsolicited")
 
 

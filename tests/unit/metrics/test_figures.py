@@ -6,7 +6,16 @@ from claude_relay.engine.runner import RunnerHealth
 from claude_relay.metrics.figures import figures
 from claude_relay.web.watchdog import LoopHealth
 
-PROCESSES = {"spare": 1, "idle": 2, "busy": 3, "ending": 0, "unresponsive": 4, "unsolicited": 5, "reused": 9}
+PROCESSES = {
+    "starting": 0,
+    "spare": 1,
+    "idle": 2,
+    "busy": 3,
+    "ending": 0,
+    "unresponsive": 4,
+    "unsolicited": 5,
+    "reused": 9,
+}
 
 
 def values(metrics: list[Metric]) -> dict[str, float]:
@@ -23,6 +32,7 @@ def test_what_is_known_of_a_server_is_told() -> None:
     assert values(list(figures(health, LoopHealth(2, 1500), 6))) == {
         "ok": 1,
         "waiting": 7,
+        "processes.starting": 0,
         "processes.spare": 1,
         "processes.idle": 2,
         "processes.busy": 3,

@@ -7,7 +7,7 @@ import msgspec
 from claude_relay.engine.claude import tools
 from claude_relay.engine.claude.history import Plan
 from claude_relay.engine.structured_output import tool_schema
-from claude_relay.engine.vocabulary import RunRequest, ToolChoice
+from claude_relay.engine.vocabulary import Effort, JsonOutput, RunRequest, Sampling, ToolChoice
 from claude_relay.settings import Personality
 
 TITLE = "claude-relay"
@@ -24,6 +24,8 @@ _EVERYTHING_UNSET = dict.fromkeys(
     ("CLAUDE_CODE_EXTRA_BODY", "CLAUDE_CODE_MAX_OUTPUT_TOKENS", "CLAUDE_CODE_DISABLE_THINKING"), _UNSET
 )
 
+Options = tuple[str, Effort | None, Sampling, ToolChoice, JsonOutput | None]
+
 
 def initial(request: RunRequest) -> dict[str, Any]:
     """Return the fields of ``initialize``, of which only the first one in a process's life has an effect.
@@ -38,6 +40,11 @@ def initial(request: RunRequest) -> dict[str, Any]:
     if request.output is not None and request.answers_by_tool:
         fields["jsonSchema"] = tool_schema(request.output)
     return {**fields, **tools.registration()} if request.tools else fields
+
+
+def options(request: RunRequest) -> Options:
+    """Return what the settings of a request depend on, beside what its process is bound to."""
+    return request.model, request.effort, request.sampling, request.tool_choice, request.output
 
 
 def settings(request: RunRequest, plan: Plan) -> dict[str, Any]:

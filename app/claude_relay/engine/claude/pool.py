@@ -21,7 +21,7 @@ from claude_relay.engine.claude.session import (
     UnresponsiveError,
     UnsolicitedTurnError,
 )
-from claude_relay.engine.claude.spares import Spares
+from claude_relay.engine.claude.spares import Spares, Waiting
 from claude_relay.engine.vocabulary import RunRequest
 from claude_relay.errors import RelayError, UnavailableError, UpstreamError
 from claude_relay.settings import Personality
@@ -47,14 +47,16 @@ class Limits(Struct, frozen=True):
     Attributes:
         warm: Spares kept for each personality in use, or likely to be.
         processes: Processes in all; idle ones make room first.
+        starts: Processes that are started at the same time for requests that wait.
         idle_seconds: How long a process waits for its next question.
-        turns: Questions that a process answers in its life.
+        turns: Questions that a process answers in its life; 0 means any number.
         memory: Bytes of memory beyond which a process is not used again.
         agents_once: Whether a process of an agent answers one question only.
     """
 
     warm: int
     processes: int
+    starts: int
     idle_seconds: float
     turns: int
     memory: int
@@ -65,6 +67,7 @@ class Counts(Struct, frozen=True):
     """Processes by what they do, and how requests got theirs since the start.
 
     Attributes:
+        starting: Being started.
         spare: Ready, for anybody.
         idle: Idle, with a conversation.
         busy: Serving a request.
@@ -73,6 +76,7 @@ class Counts(Struct, frozen=True):
         unsolicited: Ended because they took a turn that nobody asked for.
     """
 
+    starting: int
     spare: int
     idle: int
     busy: int
@@ -106,7 +110,7 @@ class Pool:
         self._limits = limits
         self._memory_of = memory_of
         self._capabilities = capabilities
-        self._spares = Spares(limits.warm, self._start, self._evict_if_full)
+        self._spares = Spares(limits.warm, limits.starts, self._start, self._evict_if_full, self._hand_over)
         self._idle: dict[Session, float] = {}
         self._alive: set[Session] = set()
         self._busy: set[Session] = set()
@@ -122,6 +126,7 @@ class Pool:
     def counts(self) -> Counts:
         """How many processes there are."""
         return Counts(
+            starting=len(self._opening),
             spare=len(self._spares),
             idle=len(self._idle),
             busy=len(self._busy),
@@ -134,19 +139,24 @@ class Pool:
             unsolicited=self._faults[UnsolicitedTurnError],
         )
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no process is being started, and no request waits for the first of its answer."""
+        return not self._opening and all(session.has_output for session in self._busy)
+
     def start(self, *likely: Personality) -> None:
         """Begin to keep spares: of the personalities that will likely be asked, in this order, and of all that are."""
         self._spares.expect(likely)
-        keepers = (self._spares.keep(), self._reap_idle(), self._probe_idle())
+        keepers = (self._reap_idle(), self._probe_idle())
         self._keepers = [asyncio.create_task(keeper) for keeper in keepers]
 
     async def stop(self) -> None:
         """End every process, busy ones included, and start no more."""
         self._stopped = True
+        self._spares.clear(_stopping())
         for task in (*self._keepers, *self._opening):
             task.cancel()
         await asyncio.gather(*self._keepers, *self._opening, return_exceptions=True)
-        self._spares.clear()
         for session in tuple(self._alive):
             self.retire(session)
         while self._ending:
@@ -166,7 +176,8 @@ class Pool:
         """
         if self._stopped:
             raise _stopping()
-        return await (self._new(request) if fresh else self._found(request))
+        found = None if fresh else self._found(request)
+        return found or await self._waited_for(request, fresh=fresh)
 
     async def probe(self, within: float = REPLY_TIMEOUT) -> None:
         """Ask all processes that wait whether they still answer, and end those that do not within some seconds."""
@@ -175,24 +186,41 @@ class Pool:
         for session in itertools.compress(waiting, map(operator.not_, answers)):
             self._lost(session)
 
-    async def _found(self, request: RunRequest) -> Session:
+    def _found(self, request: RunRequest) -> Session | None:
         if session := self._holding(request):
             return self._take(session, "reused")
-        if session := await self._reset_idle(request):
+        if session := self._to_reset(request):
             return self._take(session, "reset")
-        if session := await self._spare(request.personality):
+        if session := self._spare(request.personality):
             return self._take(session, "prewarmed")
-        return await self._new(request)
+        return None
 
-    async def _new(self, request: RunRequest) -> Session:
-        self._evict_if_full()
-        return self._take(await self._started(request.personality), "started")
+    async def _waited_for(self, request: RunRequest, *, fresh: bool) -> Session:
+        """Wait for a process that is given back or started, whichever comes first."""
+        may_be_reset = not fresh and request.personality == "chat" and self._capabilities().reset
+        waiting = self._spares.wait(request.personality, Binding.of(request) if may_be_reset else None)
+        try:
+            return await waiting.session
+        except asyncio.CancelledError:
+            if waiting.session.done() and not waiting.session.cancelled() and waiting.session.exception() is None:
+                self.retire(waiting.session.result())
+            raise
+        finally:
+            self._spares.leave(waiting)
+
+    def _hand_over(self, waiting: Waiting, session: Session, origin: Origin = "started") -> None:
+        """Give a process to a request that waits."""
+        waiting.session.set_result(self._take(session, origin))
 
     def release(self, session: Session) -> None:
         """Take a session back after its answer, to be used again if that can be done."""
         self._busy.discard(session)
         if not self._is_worth_keeping(session):
             self.retire(session)
+            return
+        if waiting := self._spares.waiting_for(session):
+            session.forget()
+            self._hand_over(waiting, session, "reset")
             return
         self._idle[session] = time.monotonic()
         session.watch(self._lost)
@@ -218,9 +246,6 @@ class Pool:
         self.retire(session)
 
     def _take(self, session: Session, origin: Origin) -> Session:
-        if self._stopped:
-            self.retire(session)
-            raise _stopping()
         self._got[origin] += 1
         session.assign(origin)
         self._busy.add(session)
@@ -239,28 +264,18 @@ class Pool:
                 return session
         return None
 
-    async def _reset_idle(self, request: RunRequest) -> Session | None:
-        """Find a process of the same caller and configuration and reset it; end it if it cannot prove the reset."""
+    def _to_reset(self, request: RunRequest) -> Session | None:
+        """Find a process of the same caller and configuration that can forget its conversation."""
         if not self._capabilities().reset or request.personality == "agent":
             return None
-        binding = Binding.of(request)
-        # looked for anew each time: others take from the idle ones while a proof is waited for
-        while idle := self._idle_ones(binding):
-            session = idle[0]
-            del self._idle[session]
-            self._busy.add(session)
-            try:
-                if await session.reset():
-                    return session
-            except asyncio.CancelledError:
-                self.retire(session)
-                raise
-            _log.warning("claude[%d] could not prove that it is empty and is not used again", session.process.pid)
-            self.retire(session)
-            if isinstance(session.fault, UnresponsiveError):
-                # where one hangs others may, and nobody waits for them one after the other
-                await self.probe()
-        return None
+        idle = self._idle_ones(Binding.of(request))
+        if not idle:
+            return None
+        # what is set already need not be set again
+        session = next((session for session in idle if session.is_set_for(request)), idle[0])
+        del self._idle[session]
+        session.forget()
+        return session
 
     def _idle_ones(self, binding: Binding) -> list[Session]:
         """The one used last comes first: it is the warmest."""
@@ -274,7 +289,7 @@ class Pool:
         if session.personality == "agent" and self._limits.agents_once:
             return False
         can_go_on = session.history is not None or (self._capabilities().reset and session.personality == "chat")
-        young = session.turns < self._limits.turns
+        young = not self._limits.turns or session.turns < self._limits.turns
         return (
             self._capabilities().reuse
             and can_go_on
@@ -284,8 +299,10 @@ class Pool:
 
     def _evict_if_full(self) -> bool:
         """End what was idle longest, if one more process would be too many, and tell whether there is room now."""
-        while self._total >= self._limits.processes and self._idle:
-            self.retire(next(iter(self._idle)))
+        while self._total >= self._limits.processes and (
+            spare := self._spares.surplus() or next(iter(self._idle), None)
+        ):
+            self.retire(spare)
         return self._total < self._limits.processes
 
     @property
@@ -293,27 +310,12 @@ class Pool:
         """All processes, those included that are only just being started."""
         return len(self._alive) + len(self._starting)
 
-    async def _spare(self, personality: Personality) -> Session | None:
-        while session := await self._spares.take(personality):
+    def _spare(self, personality: Personality) -> Session | None:
+        while session := self._spares.take(personality):
             if session.alive and session in self._alive:
                 return session
             self.retire(session)
         return None
-
-    async def _started(self, personality: Personality) -> Session:
-        opening = self._start(personality)
-        try:
-            return await opening
-        except asyncio.CancelledError:
-            if self._stopped:
-                raise _stopping() from None
-            opening.add_done_callback(self._abandon)
-            raise
-
-    def _abandon(self, opening: asyncio.Task[Session]) -> None:
-        """End a process that became ready after its request was cancelled."""
-        if not opening.cancelled() and opening.exception() is None:
-            self.retire(opening.result())
 
     async def _reap_idle(self) -> None:
         """End processes that were idle for too long, and clean up after those that have ended."""
@@ -322,6 +324,8 @@ class Pool:
             too_old = time.monotonic() - self._limits.idle_seconds
             for session in [session for session, since in self._idle.items() if since < too_old or not session.alive]:
                 self.retire(session)
+            while surplus := self._spares.surplus(too_old):
+                self.retire(surplus)
 
     async def _probe_idle(self) -> None:
         """Probe the waiting processes, so that those that hang are found before a request needs them."""

@@ -6,7 +6,7 @@ import logging
 import resource
 import sys
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 
 import msgspec
@@ -22,7 +22,7 @@ from claude_relay.engine.claude.matching import answered
 from claude_relay.engine.claude.pool import Limits, Pool
 from claude_relay.engine.claude.refusals import Refusals
 from claude_relay.engine.claude.selftest import run_self_test
-from claude_relay.engine.claude.session import Session, UnresponsiveError
+from claude_relay.engine.claude.session import NotEmptyError, Session, UnresponsiveError
 from claude_relay.engine.claude.translate import Translator
 from claude_relay.engine.limits.resources import find
 from claude_relay.engine.limits.sizing import Size, size
@@ -39,6 +39,9 @@ _ALWAYS_KNOWN = ("opus", "sonnet", "haiku")
 _MOST_IDS = 100
 """Full ids of models that are remembered: clients ask for what they like, and a gateway may take any name."""
 _LEAST_CONTEXT_WINDOW = 200_000
+_SELF_TEST_WAITS = 2.0
+"""Seconds that each part of the self-test waits at most while requests wait."""
+_SELF_TEST_PAUSE = 0.05
 _PAGE = resource.getpagesize()
 _MOST_LOST = 2
 """Processes that may be lost before they ask; after them one is started for the request."""
@@ -163,7 +166,12 @@ class ClaudeCodeRunner:
                 return
 
     async def _require_unasked(self, session: Session, lost: ProcessGoneError) -> None:
-        """Try again if the process was lost before it asked the upstream; what has asked is not asked a second time."""
+        """Try again if the process was lost before it asked the upstream; what has asked is not asked a second time.
+
+        What a process asked that did not forget its last conversation is not the client's question: that is asked anew.
+        """
+        if isinstance(lost, NotEmptyError):
+            return
         if session.request_sent or session.origin == "started":
             raise lost
         if isinstance(lost, UnresponsiveError):
@@ -264,12 +272,19 @@ class ClaudeCodeRunner:
     async def _run_self_test(self, installation: Installation) -> list[str]:
         """Make the self-test, follow what it finds, and return what failed."""
         try:
-            result = await run_self_test(installation, self._environ)
+            result = await run_self_test(installation, self._environ, self._wait_until_quiet)
         except (OSError, UnavailableError) as error:
             _log.warning("The self-test could not be made, so no process is used again: %s", error)
             return ["everything"]
         self._capabilities = by_self_test(installation, result)
         return result.failed
+
+    async def _wait_until_quiet(self) -> None:
+        """Let requests go first, but not for ever: without a self-test each of them needs a process of its own."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_SELF_TEST_WAITS):
+                while not self._pool.is_quiet:  # noqa: ASYNC110 - much has to be true at the same time
+                    await asyncio.sleep(_SELF_TEST_PAUSE)
 
     async def _open(self, personality: Personality) -> Session:
         installation = await self._installed()
@@ -300,6 +315,7 @@ def limits(settings: Settings, found: Size) -> Limits:
     return Limits(
         warm=found.warm,
         processes=found.processes,
+        starts=found.starts,
         idle_seconds=settings.idle_timeout,
         turns=settings.max_process_turns,
         memory=found.process_memory,

@@ -32,23 +32,22 @@ _TRAPS = ("@/etc/hostname", "/clear")
 _TEXT = {"type": "text", "text": "go"}
 
 
-async def run_self_test(installation: Installation, environ: Mapping[str, str]) -> SelfTestResult:
+async def run_self_test(
+    installation: Installation, environ: Mapping[str, str], let_others_go_first: Callable[[], Awaitable[None]]
+) -> SelfTestResult:
     """Test each behaviour once.
 
     Args:
         installation: The CLI.
         environ: Where its PATH comes from; nothing else of it is used.
+        let_others_go_first: Is awaited before each test.
     """
+    passed: dict[str, bool] = {}
     async with _harness(installation, environ) as harness:
-        text = await _passes("text", harness.texts_arrive)
-        reuse = await _passes("reuse", harness.a_conversation_goes_on)
-        reset = await _passes("reset", harness.a_reset_process_is_empty)
-        tools = await _passes("tools", harness.calls_end_the_run)
-        interrupt = await _passes("interrupt", harness.an_interrupt_reaches_the_upstream)
-        single_request = await _passes("single_request", harness.a_limit_ends_the_turn)
-        tied = await _passes("tied", harness.turns_are_tied_to_lines)
-        peers = await _passes("peers", harness.words_of_other_sessions_are_refused)
-    return SelfTestResult(text, reuse, reset, tools, interrupt, single_request, tied, peers)
+        for name, check in harness.checks().items():
+            await let_others_go_first()
+            passed[name] = await _passes(name, check)
+    return SelfTestResult(**passed)
 
 
 async def _passes(name: str, check: Callable[[], Awaitable[bool]]) -> bool:
@@ -74,6 +73,18 @@ class _Harness:
         self._capabilities = capabilities
         self._spawn = spawn
 
+    def checks(self) -> dict[str, Callable[[], Awaitable[bool]]]:
+        return {
+            "text": self.texts_arrive,
+            "reuse": self.a_conversation_goes_on,
+            "reset": self.a_reset_process_is_empty,
+            "tools": self.calls_end_the_run,
+            "interrupt": self.an_interrupt_reaches_the_upstream,
+            "single_request": self.a_limit_ends_the_turn,
+            "tied": self.turns_are_tied_to_lines,
+            "peers": self.words_of_other_sessions_are_refused,
+        }
+
     async def texts_arrive(self) -> bool:
         async with self._session() as session:
             for trap in _TRAPS:
@@ -97,8 +108,7 @@ class _Harness:
     async def a_reset_process_is_empty(self) -> bool:
         async with self._session() as session:
             await _ask(session, _request("SECRET"))
-            if not await session.reset():
-                return False
+            session.forget()
             await _ask(session, _request("afresh"))
             return _turns(self._upstream.bodies[-1]) == ["afresh"]
 

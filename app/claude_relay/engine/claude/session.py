@@ -3,11 +3,11 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections import deque
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Literal
 
-import msgspec
 from msgspec.structs import replace
 
 from claude_relay.engine.claude import configuration, history, tools, wire
@@ -43,6 +43,13 @@ class UnresponsiveError(ProcessGoneError):
 
 class UnsolicitedTurnError(ProcessGoneError):
     """The process began a turn that the relay did not ask for, so its conversation is no longer the client's."""
+
+
+class NotEmptyError(ProcessGoneError):
+    """The process could not prove that it has forgotten its last conversation, so its answer is not used."""
+
+
+Fault = UnresponsiveError | UnsolicitedTurnError | NotEmptyError
 
 
 class Session:
@@ -87,7 +94,7 @@ class Session:
         self.request_sent = False
         self.has_output = False
         self.aborted = False
-        self.fault: UnresponsiveError | UnsolicitedTurnError | None = None
+        self.fault: Fault | None = None
         self._current = capabilities
         self._capabilities = capabilities()
         self._asked: tuple[Conversation | None, tuple[Turn, ...]] | None = None
@@ -95,6 +102,10 @@ class Session:
         self._spend = spend
         self._spent = 0.0
         self._own: frozenset[str] = frozenset()
+        self._told: tuple[str, str] | None = None
+        self._rewind: wire.ControlLine | None = None
+        self._options: configuration.Options | None = None
+        self._early: deque[wire.Line] = deque()
         self._in_own_turn = False
         self._answers_by_tool = False
         self._watching: asyncio.Task[None] | None = None
@@ -182,17 +193,17 @@ class Session:
         self._guard = (
             SingleRequestGuard.for_request(request) if self._capabilities.single_request else SingleRequestGuard()
         )
-        self._own = _user_lines((*plan.past, plan.question))
+        told = [line.uuid for batch in (*plan.past, plan.question) for line in batch if isinstance(line, wire.UserLine)]
+        self._own = frozenset(told)
+        self._told = (self._told[0] if self._told else told[0], told[-1])
         lines = [*self._sign_of_life(), *self._initial(request), *self._changes(request, plan, goes_on=goes_on)]
         for batch in plan.past:
-            await self._channel.write(*lines, *batch)
-            await self._hear()
+            await self._tell(*lines, *batch)
             await self._turn_over()
             lines = []
         self.in_turn, self.cost = True, None
         self.turns += 1
-        await self._channel.write(*lines, *plan.question)
-        await self._hear()
+        await self._tell(*lines, *plan.question)
 
     def settle(self, answer: Turn | None) -> None:
         """Learn which conversation the process holds, now that its turn is over.
@@ -207,20 +218,23 @@ class Session:
         before, turns = asked
         self.history = (before or Conversation.of(turns[:-1])).followed_by(turns[-1], answer)
 
-    async def reset(self) -> bool:
-        """Make the process forget its conversation, and let it prove that it has.
+    def forget(self) -> None:
+        """Have the process forget its conversation before its next question, and prove it before anything is read.
 
-        The CLI counts what its next request would carry: after a boundary that must be nothing at all.
+        The CLI goes back to before the first line that it was told, and says what is left before that: it must be
+        nothing. All is written at once, and whoever waits for the answer does not wait for the proof.
         """
-        await self._stop_watching()
         self.history = None
-        wanted = self._channel.request("get_context_usage", detail="summary")
-        with contextlib.suppress(UpstreamError, msgspec.DecodeError):
-            async with self._answering():
-                await self._channel.write(wire.boundary(), wanted)
-                reply = await self._reply_to(wanted.request_id)
-                return reply.subtype == "success" and _is_empty(wire.context_usage(reply.response))
-        return False
+        if self._told is not None:
+            first, last = self._told
+            self._rewind = self._channel.request(
+                "rewind_conversation", target_message_uuid=first, last_seen_user_message_uuid=last
+            )
+            self._told = None
+
+    def is_set_for(self, request: RunRequest) -> bool:
+        """Whether a request needs no other settings than those that are set."""
+        return self._options == configuration.options(request)
 
     async def receive(self) -> wire.Line:
         """Return the next line of the CLI; what it asks of the relay is answered on the way.
@@ -304,16 +318,17 @@ class Session:
 
     def _changes(self, request: RunRequest, plan: history.Plan, *, goes_on: bool) -> list[wire.Outgoing]:
         """Only what differs from what is set already is set: it costs the CLI some 20 ms."""
+        self._options = configuration.options(request)
         wanted = configuration.settings(request, plan)
         if wanted == self._settings:
             return []
-        self._settings = wanted
+        same_model, self._settings = wanted["model"] == self.model, wanted
         change = self._channel.request("apply_flag_settings", settings=wanted)
         # a boundary hides what a change of model leaves in the conversation, and with it the conversation
-        return [change] if goes_on else [change, wire.boundary()]
+        return [change] if goes_on or same_model else [change, wire.boundary()]
 
     async def _next(self) -> wire.Line:
-        line = await self._channel.read()
+        line = self._early.popleft() if self._early else await self._channel.read()
         # whose a turn is stands in the lines at its beginning and its end, and never in what is said
         if self._capabilities.tied_turns and not isinstance(line, wire.StreamEvent) and not self._is_own(line):
             # a turn goes on, so that whoever ends the process interrupts it first
@@ -333,12 +348,6 @@ class Session:
                 own, self._in_own_turn = self._in_own_turn and self._own.issuperset(uuids), False
                 return own
         return True
-
-    async def _reply_to(self, request_id: str) -> wire.ControlReply:
-        while True:
-            match await self._next():
-                case wire.ControlResponse(reply) if reply.request_id == request_id:
-                    return reply
 
     async def _require_quiet(self) -> None:
         """Where the CLI does not tie its turns to lines: see whether an agent said anything since its last answer."""
@@ -373,6 +382,14 @@ class Session:
             await asyncio.gather(self._watching, return_exceptions=True)
             self._watching = None
 
+    async def _tell(self, *lines: wire.Outgoing) -> None:
+        """Write lines, and see that the process hears them: before all others the one to forget, if it must."""
+        rewind, self._rewind = self._rewind, None
+        await self._channel.write(*([rewind] if rewind else []), *lines)
+        await self._hear()
+        if rewind is not None:
+            await self._require_forgotten(rewind.request_id)
+
     async def _hear(self) -> None:
         """Wait for the first line if the process was idle; a new process has just answered and is not probed."""
         if self.origin == "started":
@@ -384,6 +401,15 @@ class Session:
             # where the relay itself was late, the answer may have come: then the question may be asked already
             async with self._answering(_GRACE):
                 await self.process.readable()
+
+    async def _require_forgotten(self, rewind_id: str) -> None:
+        """Read nothing of an answer before the process has proved that nothing is left of its last conversation."""
+        async with self._answering():
+            while not _replies(line := await self._channel.read(), rewind_id):
+                self._early.append(line)
+        if not (isinstance(line, wire.ControlResponse) and wire.is_empty_before(line.response)):
+            self.process.kill()
+            raise self._failed(NotEmptyError("Claude Code could not prove that it has forgotten its conversation."))
 
     @contextlib.asynccontextmanager
     async def _answering(self, within: float = REPLY_TIMEOUT) -> AsyncIterator[None]:
@@ -399,7 +425,7 @@ class Session:
             self.process.kill()
             raise self._failed(UnresponsiveError(f"Claude Code did not answer within {within:g} seconds.")) from None
 
-    def _failed(self, fault: UnresponsiveError | UnsolicitedTurnError) -> ProcessGoneError:
+    def _failed(self, fault: Fault) -> ProcessGoneError:
         if self.fault is None:
             _log.warning("claude[%d] is ended: %s", self.process.pid, fault.message)
         self.fault = self.fault or fault
@@ -427,12 +453,5 @@ class Session:
         return line
 
 
-def _user_lines(batches: Iterable[history.Batch]) -> frozenset[str]:
-    return frozenset(line.uuid for batch in batches for line in batch if isinstance(line, wire.UserLine))
-
-
-def _is_empty(usage: wire.ContextUsage) -> bool:
-    """Whether the context is empty: every count is there, and zero."""
-    counts = usage.messageBreakdown or {}
-    counted = isinstance(counts.get("userMessageTokens"), int)
-    return counted and usage.apiUsage is None and all(count in (0, []) for count in counts.values())
+def _replies(line: wire.Line, request_id: str) -> bool:
+    return isinstance(line, wire.ControlResponse) and line.response.request_id == request_id

@@ -1,10 +1,15 @@
-"""Processes kept ready for whoever comes, of each personality in use."""
+"""Starts processes: for requests that wait for one, and to be kept ready for whoever comes."""
 
 import asyncio
 import logging
-from collections import defaultdict, deque
+import math
+import time
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable
 
+from msgspec import Struct
+
+from claude_relay.engine.claude.matching import Binding
 from claude_relay.engine.claude.session import Session
 from claude_relay.errors import RelayError
 from claude_relay.settings import Personality
@@ -18,82 +23,170 @@ _RETRY_DELAY = 5.0
 """Seconds before starting a spare is tried again after it failed."""
 
 
+class Waiting(Struct, eq=False):
+    """A request that waits for a process.
+
+    Attributes:
+        personality: What the process must be.
+        binding: What a used process must be bound to, to be reset for it; None if only a new one will do.
+        session: The process, once it is there.
+    """
+
+    personality: Personality
+    binding: Binding | None
+    session: asyncio.Future[Session]
+
+
 class Spares:
-    """The spares of one pool.
+    """The processes that nobody has used yet, and the requests that wait for one.
+
+    A request that waits gets whichever comes first, a process that is given back or one that was started. What was
+    started for a request that has got another one becomes a spare.
 
     Args:
         number: How many are kept of each personality.
+        at_once: How many are started at the same time, if requests wait for them. Spares are started one at a time:
+            several at once would each take many times as long.
         start: Starts a process, in a task of its own that ends when the process is ready.
         has_room: Makes room for one more process if that can be done, and tells whether there is room.
+        hand_over: Takes a process that was started for the request that waited longest, and is ready.
     """
 
     def __init__(
-        self, number: int, start: Callable[[Personality], asyncio.Task[Session]], has_room: Callable[[], bool]
+        self,
+        number: int,
+        at_once: int,
+        start: Callable[[Personality], asyncio.Task[Session]],
+        has_room: Callable[[], bool],
+        hand_over: Callable[[Waiting, Session], None],
     ) -> None:
         self._number = number
+        self._at_once = at_once
         self._start = start
         self._has_room = has_room
-        self._waiting: defaultdict[Personality, deque[asyncio.Task[Session]]] = defaultdict(deque)
-        self._refill_needed = asyncio.Event()
+        self._hand_over = hand_over
+        self._ready: defaultdict[Personality, dict[Session, float]] = defaultdict(dict)
+        self._waiting: deque[Waiting] = deque()
+        self._starting: Counter[Personality] = Counter()
+        self._pauses = 0
 
     def __len__(self) -> int:
-        """Return how many there are, those included that are not ready yet."""
-        return sum(map(len, self._waiting.values()))
+        """Return how many are ready."""
+        return sum(map(len, self._ready.values()))
 
     def expect(self, likely: Iterable[Personality]) -> None:
         """Keep spares of the personalities that will likely be asked, in this order, and of all that are."""
         for personality in likely:
-            self._waiting[personality]
-        self._refill_needed.set()
+            self._ready[personality]
+        self._fill()
 
-    async def keep(self) -> None:
-        """Start what is missing, one process at a time: several at once would each take many times as long."""
-        while True:
-            await self._refill_needed.wait()
-            self._refill_needed.clear()
-            for personality, waiting in tuple(self._waiting.items()):
-                while len(waiting) < self._number and self._has_room():
-                    opening = self._start(personality)
-                    waiting.append(opening)
-                    await asyncio.wait({opening})
-                    if (error := opening.exception()) is not None:
-                        _log.warning("no %s process could be kept ready: %s", personality, error)
-                        if opening in waiting:
-                            waiting.remove(opening)
-                        await asyncio.sleep(_RETRY_DELAY)
+    def take(self, personality: Personality) -> Session | None:
+        """Return the spare that has been ready for longest, if there is one. Another is started after a while."""
+        ready = self._ready[personality]
+        self._fill_in(_REFILL_DELAY)
+        if not ready:
+            return None
+        session = next(iter(ready))
+        del ready[session]
+        return session
 
-    async def take(self, personality: Personality) -> Session | None:
-        """Return the spare that is ready, or will be first; None if there is none. Another one is started later."""
-        waiting = self._waiting[personality]
-        self._refill_in(_REFILL_DELAY)
-        while waiting:
-            opening = waiting.popleft()
-            try:
-                return await asyncio.shield(opening)
-            except asyncio.CancelledError:
-                if not opening.cancelled():
-                    # whoever wanted it is gone
-                    waiting.appendleft(opening)
-                    raise
-            except RelayError:
-                continue
-        return None
+    def wait(self, personality: Personality, binding: Binding | None) -> Waiting:
+        """Take note of a request that waits for a process, and start one unless enough are being started."""
+        waiting = Waiting(personality, binding, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        self._ready[personality]
+        self._serve_waiting()
+        return waiting
+
+    def leave(self, waiting: Waiting) -> None:
+        """Take note that a request waits no more, whatever the reason."""
+        if waiting in self._waiting:
+            self._waiting.remove(waiting)
+
+    def waiting_for(self, session: Session) -> Waiting | None:
+        """Return the request that has waited longest of those that may have a process which is given back."""
+        return self._first(lambda one: one.binding is not None and one.binding == session.binding)
 
     def forget(self, session: Session) -> None:
         """Count a process no more, and start another one in its place after a while."""
-        for waiting in self._waiting.values():
-            for opening in [opening for opening in waiting if _opened(opening) is session]:
-                waiting.remove(opening)
-                self._refill_in(_RETRY_DELAY)
+        if self._ready[session.personality].pop(session, None) is not None:
+            self._fill_in(_RETRY_DELAY)
 
-    def clear(self) -> None:
-        """Forget all."""
-        self._waiting.clear()
+    def surplus(self, before: float = math.inf) -> Session | None:
+        """Return, and count no more, a spare that is one too many, if it was ready before some time."""
+        for ready in self._ready.values():
+            session = next(iter(ready), None)
+            if session is not None and len(ready) > self._number and ready[session] < before:
+                del ready[session]
+                return session
+        return None
 
-    def _refill_in(self, seconds: float) -> None:
-        asyncio.get_running_loop().call_later(seconds, self._refill_needed.set)
+    def clear(self, error: RelayError) -> None:
+        """Forget all spares, and fail all who wait."""
+        self._ready.clear()
+        while waiting := self._first(lambda _: True):
+            waiting.session.set_exception(error)
 
+    def _first(self, fits: Callable[[Waiting], bool]) -> Waiting | None:
+        """Return, and count no more, who has waited longest of some."""
+        waiting = next((one for one in self._waiting if not one.session.done() and fits(one)), None)
+        if waiting is not None:
+            self._waiting.remove(waiting)
+        return waiting
 
-def _opened(opening: asyncio.Task[Session]) -> Session | None:
-    finished = opening.done() and not opening.cancelled() and opening.exception() is None
-    return opening.result() if finished else None
+    def _serve_waiting(self) -> None:
+        """Start processes for those who wait, whether there is room or not: they are let in one by one."""
+        wanted = Counter(one.personality for one in self._waiting)
+        for personality, number in wanted.items():
+            while self._starting.total() < self._at_once and self._starting[personality] < number:
+                self._has_room()
+                self._begin(personality, is_spare=False)
+
+    def _fill(self) -> None:
+        """Start the next spare that is missing, if nothing else is being started."""
+        for personality, ready in self._ready.items():
+            lacks = len(ready) < self._number and not self._starting.total() and not self._pauses
+            if lacks and self._has_room():
+                self._begin(personality, is_spare=True)
+
+    def _begin(self, personality: Personality, *, is_spare: bool) -> None:
+        self._starting[personality] += 1
+        opening = self._start(personality)
+        opening.add_done_callback(lambda opened: self._opened(personality, opened, is_spare=is_spare))
+
+    def _opened(self, personality: Personality, opened: asyncio.Task[Session], *, is_spare: bool) -> None:
+        self._starting[personality] -= 1
+        if opened.cancelled():
+            return
+        error = opened.exception()
+        if error is None:
+            self._keep(opened.result())
+        elif not is_spare and (waiting := self._first(lambda one: one.personality == personality)):
+            waiting.session.set_exception(error)
+        else:
+            _log.warning("no %s process could be kept ready: %s", personality, error)
+            self._pause()
+        self._serve_waiting()
+        self._fill_in(_REFILL_DELAY)
+
+    def _keep(self, session: Session) -> None:
+        if waiting := self._first(lambda one: one.personality == session.personality):
+            self._hand_over(waiting, session)
+        elif session.is_watched:
+            self._ready[session.personality][session] = time.monotonic()
+        else:
+            # it has ended already
+            self._pause()
+
+    def _pause(self) -> None:
+        """Start no spare for a while; what is waited for is started all the same."""
+        self._pauses += 1
+
+        def go_on() -> None:
+            self._pauses -= 1
+            self._fill()
+
+        asyncio.get_running_loop().call_later(_RETRY_DELAY, go_on)
+
+    def _fill_in(self, seconds: float) -> None:
+        asyncio.get_running_loop().call_later(seconds, self._fill)

@@ -213,16 +213,16 @@ class RateLimitEvent(Struct, frozen=True, tag="rate_limit_event"):
     rate_limit_info: RateLimitInfo
 
 
-class ContextUsage(Struct, frozen=True):
-    """What the CLI would send along with its next request, by its own count.
+class Rewound(Struct, frozen=True):
+    """What the CLI says of a ``rewind_conversation``.
 
     Attributes:
-        messageBreakdown: Estimated tokens of messages, by kind.
-        apiUsage: The counts of the last answer that is still part of the conversation.
+        rewound: Whether it has forgotten the line that was named, and all after it.
+        precedingAssistantUuid: The answer that stands before that line; None if nothing does.
     """
 
-    messageBreakdown: dict[str, Any] | None = None  # noqa: N815 - the CLI's own name
-    apiUsage: Any = None  # noqa: N815 - the CLI's own name
+    rewound: bool
+    precedingAssistantUuid: str | None  # noqa: N815 - the CLI's own name
 
 
 class ControlReply(Struct, frozen=True):
@@ -318,13 +318,12 @@ def must_be_read(line: bytes) -> bool:
     return any(kind in line[:_HEAD] for kind in (b'"type":"control_request"', b'"type":"result"'))
 
 
-def context_usage(response: msgspec.Raw) -> ContextUsage:
-    """Read the reply to ``get_context_usage``.
-
-    Raises:
-        msgspec.DecodeError: It is none.
-    """
-    return msgspec.json.decode(response, type=ContextUsage)
+def is_empty_before(reply: ControlReply) -> bool:
+    """Whether a reply to ``rewind_conversation`` says that the line is forgotten, and that nothing stands before it."""
+    try:
+        return reply.subtype == "success" and msgspec.json.decode(reply.response, type=Rewound) == Rewound(True, None)
+    except msgspec.DecodeError:
+        return False
 
 
 def _known_or_other(line: bytes) -> Line:

@@ -30,6 +30,7 @@ class Size(Struct, frozen=True):
     Attributes:
         answers: Answers at once.
         processes: Processes in all, idle ones included.
+        starts: Processes that are started at the same time.
         warm: Processes kept ready for each personality in use, or likely to be.
         process_memory: Bytes of memory beyond which a process is not used again.
         reason: What set the number of answers, for the operator.
@@ -37,6 +38,7 @@ class Size(Struct, frozen=True):
 
     answers: int
     processes: int
+    starts: int
     warm: int
     process_memory: int
     reason: str
@@ -62,6 +64,8 @@ def size(settings: Settings, found: Resources) -> Size:
     return Size(
         answers,
         processes,
+        # one core is left for those that answer
+        max(1, found.cores.value // settings.workers - 1),
         warm,
         min(settings.max_process_memory * _MEGABYTE, share),
         "as chosen"

@@ -70,7 +70,7 @@ class Composer(ChildProcess):
     Attributes:
         reply: What the upstream will answer next.
         gate: While it is clear, nothing is answered.
-        leaks: Whether a boundary fails to clear the history.
+        leaks: Whether nothing clears the history.
         history: What its next request would carry along.
         ledger: What it was asked to do.
     """
@@ -91,6 +91,7 @@ class Composer(ChildProcess):
         self._initialized: dict[str, Any] | None = None
         self._listed: list[str] = []
         self._seen: set[str] = set()
+        self._places: dict[str, int] = {}
         self._out: deque[dict[str, Any]] = deque()
         self.dismissed = False
         self._queue: deque[dict[str, Any]] = deque()
@@ -180,6 +181,7 @@ class Composer(ChildProcess):
                 self.ledger.boundaries += bool(self.ledger.bodies)
                 if not self.leaks:
                     self.history.clear()
+                    self._places = dict.fromkeys(self._places, 0)
             case "assistant":
                 self.history.append(("assistant", line["message"]["content"]))
             case "user":
@@ -198,17 +200,25 @@ class Composer(ChildProcess):
                 if request["settings"].get("model", self.model) != self.model:
                     self.history.append(("user", [_text("the model was changed")]))
                 self._settings = {**self._settings, **request["settings"]}
-            case "get_context_usage":
+            case "rewind_conversation":
                 self.ledger.proofs += 1
-                counts = {"userMessageTokens": len(self.history), "toolCallTokens": 0, "toolCallsByType": []}
-                said = any(role == "assistant" for role, _ in self.history)
-                response = {"messageBreakdown": counts, "apiUsage": {"input_tokens": 1} if said else None}
-                self._failed_proof = bool(self.history)
+                response = self._rewind(request["target_message_uuid"], request["last_seen_user_message_uuid"])
+                self._failed_proof = response.get("precedingAssistantUuid", "") is not None
             case "interrupt" if self._queue:
                 self._queue.clear()
                 self._out.append({"type": "result", "subtype": "error_during_execution", "is_error": True})
         reply = {"subtype": "success", "request_id": request_id, "response": response}
         self._out.append({"type": "control_response", "response": reply})
+
+    def _rewind(self, target: str, last: str) -> dict[str, Any]:
+        """Forget a line and all after it, and name an answer that stands before it."""
+        assert last == next(reversed(self._places)), "lines were told after the last one that was seen"
+        if self.leaks:
+            return {"rewound": False, "error": "target not found"}
+        del self.history[self._places[target] :]
+        self._places.clear()
+        left = any(role == "assistant" for role, _ in self.history)
+        return {"rewound": True, "precedingAssistantUuid": "an answer" if left else None}
 
     def _get_to_know_tools(self) -> Iterator[dict[str, Any]]:
         yield _question("mcp-1", subtype="mcp_message", message={"method": "initialize", "params": {}, "id": 0})
@@ -222,6 +232,7 @@ class Composer(ChildProcess):
     def _take_turn(self, line: dict[str, Any]) -> Iterator[dict[str, Any]]:
         if self._failed_proof:
             self.ledger.wrongs.append("it was asked although it could not prove that it is empty")
+        self._places[line["uuid"]] = len(self.history)
         self.history.append(("user", line["message"]["content"]))
         yield {"type": "system", "subtype": "init", "user_message_uuids": [line["uuid"]]}
         if line.get("shouldQuery") is False:

@@ -21,18 +21,15 @@ _FENCE_PATIENCE = 0.5
 """Long enough for a relay on a busy machine: whether it engages the guard is asked, not how quickly."""
 _settings: dict[str, Any] = {}
 """What was set last."""
-_lines: list[str] = []
-"""Turns since the last boundary."""
 _asked: list[str] = []
 """The line that the present turn is for."""
 _answered: list[str] = []
 """Questions so far; each answer costs half a dollar."""
 PROOFS: dict[str, dict[str, Any]] = {
-    "keeps something": {"messageBreakdown": {"userMessageTokens": 0, "attachmentTokens": 3}, "apiUsage": None},
-    "keeps its last answer": {"messageBreakdown": {"userMessageTokens": 0}, "apiUsage": {"input_tokens": 1}},
-    "counts nothing": {"messageBreakdown": {}, "apiUsage": None},
-    "does not count": {"messageBreakdown": None},
-    "counts in words": {"messageBreakdown": "none"},
+    "forgets nothing": {"rewound": False, "error": "target not found"},
+    "keeps an answer": {"rewound": True, "precedingAssistantUuid": "an answer"},
+    "says half of it": {"rewound": True},
+    "says it in words": {"rewound": "yes", "precedingAssistantUuid": None},
     "says nothing of it": {},
 }
 
@@ -87,32 +84,30 @@ def end(code: int, words: str) -> NoReturn:
 def control(request_id: str, request: dict[str, Any]) -> None:
     if request["subtype"] == "apply_flag_settings":
         _settings.update(request["settings"])
-    refused = {"refuses": "initialize", "cannot count": "get_context_usage"}
+    refused = {"refuses": "initialize", "cannot rewind": "rewind_conversation"}
     if request["subtype"] == refused.get(MODE):
         say(type="control_response", response={"subtype": "error", "request_id": request_id, "error": "too late"})
-    elif request["subtype"] == "get_context_usage":
+    elif request["subtype"] == "rewind_conversation":
         prove(request_id)
     else:
         say(type="control_response", response={"subtype": "success", "request_id": request_id, "response": {}})
 
 
 def prove(request_id: str) -> None:
-    """Count what the next request would carry along."""
+    """Forget the conversation, and say what is left."""
     match MODE:
         case "is silent":
             return
         case "dies of it":
-            end(5, "cannot count")
+            end(5, "cannot rewind")
         case "garbled":
-            os.write(1, b"0 tokens\n")
-    empty = {"userMessageTokens": len(_lines), "toolCallsByType": []}
-    found = PROOFS.get(MODE, {"messageBreakdown": empty, "apiUsage": None})
+            os.write(1, b"gone\n")
+    found = PROOFS.get(MODE, {"rewound": True, "precedingAssistantUuid": None})
     say(type="control_response", response={"subtype": "success", "request_id": "another's", "response": {}})
     say(type="control_response", response={"subtype": "success", "request_id": request_id, "response": found})
 
 
 def begin_turn(line: dict[str, Any]) -> None:
-    _lines.append("user")
     if MODE == "wakes":
         take_turn_of_its_own()
     _asked[:] = [line["uuid"]]
@@ -258,10 +253,6 @@ def main() -> None:
                 control(line["request_id"], line["request"])
                 if MODE == "wakes first":
                     take_turn_of_its_own()
-            case "system" if MODE != "forgets nothing":
-                _lines.clear()
-            case "assistant":
-                _lines.append("assistant")
             case "user":
                 take_turn(lines, line)
 

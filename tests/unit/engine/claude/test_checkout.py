@@ -16,28 +16,45 @@ from claude_relay.engine.claude.capabilities import Capabilities
 from claude_relay.engine.claude.history import native
 from claude_relay.engine.claude.pool import Limits, Pool
 from claude_relay.engine.claude.session import REPLY_TIMEOUT, Session, UnresponsiveError
-from claude_relay.engine.vocabulary import JsonOutput, RunRequest, Text, Tool, ToolCall, ToolResult, Turn
+from claude_relay.engine.vocabulary import JsonOutput, RunRequest, Sampling, Text, Tool, ToolCall, ToolResult, Turn
 from claude_relay.errors import UnavailableError
 from claude_relay.settings import Personality
 from tests.unit.engine.claude.composer import Composer
-from tests.unit.engine.claude.fakes import CAPABLE, FakeCli
+from tests.unit.engine.claude.fakes import CAPABLE, FakeCli, until_ended
 from tests.unit.factories import RunRequestFactory, conversation
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
-LIMITS = Limits(warm=0, processes=8, idle_seconds=600, turns=100, memory=1)
+LIMITS = Limits(warm=0, processes=8, starts=2, idle_seconds=600, turns=100, memory=1)
 WEATHER = Tool("weather", "Tells the weather.", {"type": "object"})
 
 Make = Callable[..., Pool]
 
 
 @pytest.fixture
-async def make(cli: FakeCli) -> AsyncIterator[Make]:
+def gate() -> asyncio.Event:
+    """Return what must be set for a process to start."""
+    event = asyncio.Event()
+    event.set()
+    return event
+
+
+@pytest.fixture
+def failures() -> list[Exception]:
+    """Return what is raised instead of starting the next processes."""
+    return []
+
+
+@pytest.fixture
+async def make(cli: FakeCli, gate: asyncio.Event, failures: list[Exception]) -> AsyncIterator[Make]:
     """Make pools of stand-ins that are stopped in the end."""
     pools: list[Pool] = []
 
     def build(mode: str = "", memory: int = 0, capabilities: Capabilities = CAPABLE, **limits: Any) -> Pool:
         async def open_session(personality: Personality) -> Session:
+            await gate.wait()
+            if failures:
+                raise failures.pop(0)
             return await cli.session(mode, personality)
 
         pools.append(Pool(open_session, replace(LIMITS, **limits), lambda _: memory, lambda: capabilities))
@@ -71,6 +88,12 @@ async def served(pool: Pool, request: RunRequest, answer: str = "A1") -> Session
     session.settle(said(answer))
     pool.release(session)
     return session
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not true():  # noqa: ASYNC110 - the pool tells nobody
+            await asyncio.sleep(0.01)
 
 
 # --- reused ----------------------------------------------------------------------------------------------------------
@@ -218,19 +241,14 @@ async def test_the_process_used_last_is_emptied_first(make: Make) -> None:
     assert [await pool.checkout(asking("new")) for _ in range(3)] == [one, three, two]
 
 
-async def test_a_process_that_cannot_prove_that_it_is_empty_dies_and_the_next_one_is_tried(
-    make: Make, caplog: pytest.LogCaptureFixture
-) -> None:
-    pool = make("forgets nothing")
-    old = [await answered(pool, asking(text)) for text in "ab"]
-    for session in old:
+async def test_a_process_that_is_set_as_the_request_wants_it_is_emptied_before_one_used_later(make: Make) -> None:
+    pool = make()
+    warm = {"sampling": Sampling(temperature=0.5)}
+    one, two = await answered(pool, asking("a", **warm)), await answered(pool, asking("b"))
+    for session in (one, two):
         pool.release(session)
 
-    session = await pool.checkout(asking("new"))
-
-    assert (session in old, session.origin) == (False, "started")
-    assert (pool.counts.idle, pool.counts.busy) == (0, 1)
-    assert caplog.text.count("could not prove that it is empty") == 2
+    assert await pool.checkout(asking("new", **warm)) is one
 
 
 async def test_an_agent_is_never_emptied_for_its_tools_may_have_left_things_running(make: Make, cli: FakeCli) -> None:
@@ -242,7 +260,7 @@ async def test_an_agent_is_never_emptied_for_its_tools_may_have_left_things_runn
 
     assert (second is first, second.origin) == (False, "started")
     assert (third is first, third.origin) == (True, "reused")
-    assert "get_context_usage" not in [request["subtype"] for request in cli.controls()]
+    assert "rewind_conversation" not in [request["subtype"] for request in cli.controls()]
 
 
 async def test_where_no_process_can_prove_anything_none_is_emptied(make: Make, cli: FakeCli) -> None:
@@ -251,21 +269,121 @@ async def test_where_no_process_can_prove_anything_none_is_emptied(make: Make, c
 
     assert (await served(pool, asking("new"))).origin == "started"
     assert (await served(pool, asking("Q1", "A1", "Q2"))) is first
-    assert "get_context_usage" not in [request["subtype"] for request in cli.controls()]
+    assert "rewind_conversation" not in [request["subtype"] for request in cli.controls()]
 
 
-@pytest.mark.usefixtures("hurried")
-async def test_who_leaves_while_a_process_is_emptied_takes_it_along(make: Make) -> None:
-    pool = make("is silent")
-    pool.release(await answered(pool, asking("Q1")))
-    leaving = asyncio.create_task(pool.checkout(asking("new")))
-    await asyncio.sleep(0.02)
-    assert (pool.counts.idle, pool.counts.busy) == (0, 1)
+# --- whichever comes first -------------------------------------------------------------------------------------------
 
-    leaving.cancel()
-    await asyncio.gather(leaving, return_exceptions=True)
 
-    assert (pool.counts.idle, pool.counts.busy, pool.counts.ending) == (0, 0, 1)
+async def waiting_for(pool: Pool, *requests: RunRequest) -> list[asyncio.Task[Session]]:
+    """Let requests wait that cannot be served at once."""
+    tasks = [asyncio.create_task(pool.checkout(request)) for request in requests]
+    await asyncio.sleep(0)
+    return tasks
+
+
+async def test_who_waits_gets_the_process_that_is_given_back_before_one_has_started(
+    make: Make, gate: asyncio.Event
+) -> None:
+    pool = make()
+    busy = await answered(pool, asking("Q1"))
+    gate.clear()
+    (first, second) = await waiting_for(pool, asking("new"), asking("newer"))
+
+    pool.release(busy)
+
+    assert (await first, busy.origin) == (busy, "reset")
+    gate.set()
+    assert (await second).origin == "started"
+
+
+async def test_what_was_started_for_who_got_another_process_is_a_spare_for_a_while(
+    make: Make, gate: asyncio.Event
+) -> None:
+    pool = make(idle_seconds=0.05)
+    pool.start()
+    busy = await answered(pool, asking("Q1"))
+    gate.clear()
+    (waiting,) = await waiting_for(pool, asking("new"))
+    pool.release(busy)
+    await waiting
+
+    gate.set()
+    await until(lambda: bool(pool._spares._ready["chat"]))
+    assert (await pool.checkout(asking("newer"))).origin == "prewarmed"
+
+    (waiting,) = await waiting_for(pool, asking("newest"))
+    waiting.cancel()
+    await until(lambda: bool(pool._spares._ready["chat"]))
+    await until(lambda: pool.counts.spare == 0)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"caller": "somebody else"}, {"system": "Be brief."}, {"personality": "agent"}],
+    ids=lambda other: next(iter(other)),
+)
+async def test_who_waits_for_something_else_does_not_get_what_is_given_back(
+    make: Make, gate: asyncio.Event, other: dict[str, Any]
+) -> None:
+    pool = make()
+    busy = await answered(pool, asking("Q1"))
+    gate.clear()
+    (waiting,) = await waiting_for(pool, asking("new", **other))
+
+    pool.release(busy)
+    assert pool.counts.idle == 1
+    gate.set()
+
+    assert (await waiting).origin == "started"
+
+
+async def test_only_so_many_are_started_at_once_and_who_waited_longest_is_served_first(
+    make: Make, gate: asyncio.Event
+) -> None:
+    pool = make(starts=2)
+    gate.clear()
+    waiting = await waiting_for(pool, *(asking("new", caller=caller) for caller in "abcde"))
+    assert len(pool._opening) == 2
+
+    gate.set()
+    served: list[asyncio.Task[Session]] = []
+    for task in waiting:
+        task.add_done_callback(served.append)
+    await asyncio.gather(*waiting)
+
+    assert served == waiting
+    assert pool.counts.started == 5
+
+
+async def test_who_leaves_when_his_process_has_just_come_takes_it_along(make: Make, gate: asyncio.Event) -> None:
+    pool = make()
+    busy = await answered(pool, asking("Q1"))
+    gate.clear()
+    (waiting,) = await waiting_for(pool, asking("new"))
+
+    pool.release(busy)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+
+    assert waiting.cancelled()
+    assert (pool.counts.busy, pool.counts.idle) == (0, 0)
+    await until_ended(busy.process)
+
+
+async def test_a_start_that_fails_is_the_error_of_who_waited_longest_and_the_others_wait_on(
+    make: Make, gate: asyncio.Event, failures: list[Exception]
+) -> None:
+    pool = make(starts=1)
+    gate.clear()
+    failures.append(UnavailableError("no CLI"))
+    first, second = await waiting_for(pool, asking("new"), asking("newer"))
+
+    gate.set()
+
+    with pytest.raises(UnavailableError, match="no CLI"):
+        await first
+    assert (await second).origin == "started"
 
 
 # --- prewarmed and started -------------------------------------------------------------------------------------------
@@ -273,7 +391,7 @@ async def test_who_leaves_while_a_process_is_emptied_takes_it_along(make: Make) 
 
 async def until_spare(pool: Pool) -> None:
     async with asyncio.timeout(5):
-        while not any(task.done() for tasks in pool._spares._waiting.values() for task in tasks):  # noqa: ASYNC110 - nobody tells
+        while not any(pool._spares._ready.values()):  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.005)
 
 
@@ -394,12 +512,6 @@ async def test_a_process_that_waits_too_long_for_its_next_question_ends(make: Ma
 # --- while nobody looks ----------------------------------------------------------------------------------------------
 
 
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not true():  # noqa: ASYNC110 - the pool tells nobody
-            await asyncio.sleep(0.01)
-
-
 async def test_a_process_that_takes_a_turn_of_its_own_while_it_waits_is_ended_at_once_and_counted(
     make: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -507,30 +619,6 @@ async def test_who_finds_a_process_that_cannot_prove_anything_does_not_stumble_o
 
     assert len(set(sessions)) == 2
     await composers.pool.stop()
-
-
-@pytest.mark.parametrize(
-    "leaks",
-    [
-        pytest.param(False, id="proof"),
-        pytest.param(
-            True,
-            id="no proof",
-        ),
-    ],
-)
-async def test_a_stop_while_a_process_is_emptied_leaves_none_behind_and_starts_none(leaks: bool) -> None:
-    composers = Composers()
-    (process,) = await composers.idle(1)
-    process.leaks = leaks
-    late = asyncio.create_task(composers.pool.checkout(asking("new")))
-    await asyncio.sleep(0)  # its process is told to forget
-
-    await composers.pool.stop()
-    (came,) = await asyncio.gather(late, return_exceptions=True)
-
-    assert [composer.seems_alive for composer in composers.all] == [False]
-    assert isinstance(came, UnavailableError)
 
 
 async def test_several_who_come_at_once_do_not_start_more_processes_than_there_may_be() -> None:

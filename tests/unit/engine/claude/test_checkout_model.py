@@ -123,6 +123,7 @@ _limits = st.builds(
     Limits,
     warm=st.integers(0, 1),
     processes=st.integers(4, 6),
+    starts=st.integers(1, 3),
     idle_seconds=st.just(600.0),
     turns=st.integers(2, 6),
     memory=st.just(1),
@@ -349,14 +350,10 @@ class World:
             for process in own
         ):
             return "reused"
-        if (
-            request.personality == "chat"
-            and self.capabilities.reset
-            and any(process.works and not process.leaks for process in own)
-        ):
+        if request.personality == "chat" and self.capabilities.reset and own:
             return "reset"
-        spares = self.pool._spares._waiting[request.personality]
-        return "prewarmed" if any(not task.done() or task.result().alive for task in spares) else "started"
+        spares = self.pool._spares._ready[request.personality]
+        return "prewarmed" if any(spare.alive for spare in spares) else "started"
 
     def _check_out(self, session: Session, request: RunRequest, wanted: str | None) -> None:
         process = composer(session)

@@ -43,7 +43,7 @@ def test_every_process_speaks_lines_of_json_in_both_directions(personality: Pers
         (OLD, ("--setting-sources", "")),
         ((2, 1, 196), ("--setting-sources", "")),
         (FIRST_SAFE, ("--safe-mode",)),
-        (NEW, ("--safe-mode",)),
+        (NEW, ("--safe-mode", "--disable-slash-commands")),
     ],
 )
 def test_a_chat_has_no_tools_and_is_isolated_as_well_as_its_version_can(

@@ -84,7 +84,7 @@ async def make(opener: Opener) -> AsyncIterator[Callable[[int], Pool]]:
 
 
 def limits(warm: int) -> Limits:
-    return Limits(warm, processes=64, idle_seconds=600, turns=200, memory=1)
+    return Limits(warm, processes=64, starts=2, idle_seconds=600, turns=200, memory=1)
 
 
 def wanting(personality: Personality) -> RunRequest:
@@ -102,14 +102,8 @@ async def until(true: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-def is_ready(spare: asyncio.Task[Session]) -> bool:
-    return spare.done() and spare.exception() is None
-
-
 async def until_spares_are_ready(pool: Pool, number: int) -> None:
-    await until(
-        lambda: sum(map(is_ready, (task for tasks in pool._spares._waiting.values() for task in tasks))) == number
-    )
+    await until(lambda: sum(map(len, pool._spares._ready.values())) == number)
     await asyncio.sleep(0.005)  # the one who keeps them has seen it too
 
 
@@ -242,26 +236,26 @@ async def test_a_checkout_cancelled_while_a_spare_starts_leaves_it_to_the_next(
 
     leaving.cancel()
     await asyncio.gather(leaving, return_exceptions=True)
-    assert by_work(pool) == (1, 0, 0)
+    assert pool.counts.starting == 1
     opener.gate.set()
 
     assert await pool.checkout(wanting("chat")) is opener.sessions[0]
 
 
-@pytest.mark.usefixtures("hurried")
-async def test_a_checkout_cancelled_while_its_own_process_gets_ready_ends_that_process(
-    make: Callable[[int], Pool], opener: Opener, cli: FakeCli
+async def test_a_checkout_cancelled_while_its_own_process_starts_leaves_a_spare(
+    make: Callable[[int], Pool], opener: Opener
 ) -> None:
     pool = make(0)
-    opener.modes = ["deaf"]
+    opener.gate.clear()
     leaving = asyncio.create_task(pool.checkout(wanting("chat")))
-    await until(lambda: len(cli.told("start")) == 1)
+    await until(lambda: len(opener.started) == 1)
 
     leaving.cancel()
     await asyncio.gather(leaving, return_exceptions=True)
+    opener.gate.set()
 
-    await until(lambda: by_work(pool) == (0, 0, 0))
-    assert not opener.sessions[0].alive
+    await until_spares_are_ready(pool, 1)
+    assert by_work(pool) == (1, 0, 0)
 
 
 async def test_a_process_that_cannot_be_started_is_an_error_of_the_checkout(

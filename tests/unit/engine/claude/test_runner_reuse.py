@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from claude_relay.engine.claude import runner as runner_module
 from claude_relay.engine.claude.capabilities import SelfTestResult
-from claude_relay.engine.claude.pool import Limits
+from claude_relay.engine.claude.pool import Limits, Pool
 from claude_relay.engine.claude.runner import ClaudeCodeRunner, likely, limits, self_test_pauses
 from claude_relay.engine.limits.resources import Bound, Resources
 from claude_relay.engine.limits.sizing import Size, size
@@ -304,13 +304,49 @@ def test_limits_are_the_operators_and_nothing_is_used_again_unasked() -> None:
     assert found.processes > 3
 
 
+async def test_a_question_is_asked_elsewhere_where_a_process_cannot_prove_that_it_is_empty(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    runner = await make("forgets nothing")
+    await asked(runner, "one")
+
+    events = await asked(runner, "two")
+
+    assert isinstance(events[-1], RunEnd)
+    assert [event.origin for event in events if isinstance(event, RunStarted)] == ["reset", "started"]
+    assert [event.text for event in events if isinstance(event, TextDelta)] == ["You said: two"]
+    assert "could not prove that it has forgotten" in caplog.text
+
+
+async def test_the_self_test_lets_requests_go_first_but_not_for_ever(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    went_on = asyncio.Event()
+
+    async def run_self_test(_: Any, __: Any, let_others_go_first: Callable[[], Awaitable[None]]) -> SelfTestResult:
+        await let_others_go_first()
+        went_on.set()
+        return ALL
+
+    monkeypatch.setattr(runner_module, "run_self_test", run_self_test)
+    monkeypatch.setattr(runner_module, "_SELF_TEST_WAITS", 0.2)
+    monkeypatch.setattr(runner_module, "_SELF_TEST_PAUSE", 0.001)
+    monkeypatch.setattr(Pool, "is_quiet", False)
+    await make(self_test=True)
+    await asyncio.sleep(0.05)
+    assert not went_on.is_set()
+
+    async with asyncio.timeout(2):
+        await went_on.wait()
+
+
 async def test_a_cli_that_was_replaced_is_examined_before_its_processes_are_used_again(
     make: Make, cli: FakeCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     examined: list[str] = []
     finish = asyncio.Event()
 
-    async def run_self_test(installation: Any, _: Any) -> SelfTestResult:
+    async def run_self_test(installation: Any, *_: Any) -> SelfTestResult:
         examined.append(installation.version_text)
         await finish.wait()
         return ALL

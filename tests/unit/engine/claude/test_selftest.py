@@ -117,7 +117,11 @@ async def found(monkeypatch: pytest.MonkeyPatch, defect: str) -> SelfTestResult:
 
     monkeypatch.setattr(selftest, "_harness", harness)
     monkeypatch.setattr(selftest, "_TIMEOUT", 1.0)
-    return await run_self_test(InstallationFactory.build(), {})
+    return await run_self_test(InstallationFactory.build(), {}, others_go_first)
+
+
+async def others_go_first() -> None:
+    """Nobody wants to."""
 
 
 async def test_a_cli_that_does_everything_as_it_was_seen_to_fails_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import time
 from typing import Any
 
-import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -13,7 +12,7 @@ from claude_relay.engine.claude import session as session_module
 from claude_relay.engine.claude.control import ProcessGoneError
 from claude_relay.engine.claude.history import native
 from claude_relay.engine.claude.matching import Conversation
-from claude_relay.engine.claude.session import Session, UnsolicitedTurnError
+from claude_relay.engine.claude.session import NotEmptyError, Session, UnresponsiveError, UnsolicitedTurnError
 from claude_relay.engine.vocabulary import RunRequest, Sampling, Text, Tool, ToolCall, ToolResult, Turn
 from tests.unit.engine.claude.composer import OWN_TOOL, Composer, Reply
 from tests.unit.engine.claude.fakes import CAPABLE, FakeCli, until_ended
@@ -203,19 +202,48 @@ async def test_an_agent_that_cannot_be_asked_has_not_spoken_so_that_another_proc
 # --- forgetting ------------------------------------------------------------------------------------------------------
 
 
+async def emptied(session: Session, request: RunRequest) -> None:
+    """Ask something new, on a process that must forget what it holds."""
+    session.forget()
+    session.assign("reset")
+    await session.ask(request, native)
+
+
 @pytest.mark.parametrize("mode", ["", "garbled"])
-async def test_an_emptied_process_proves_it_and_its_next_question_is_all_there_is(cli: FakeCli, mode: str) -> None:
+async def test_an_emptied_process_is_told_to_forget_and_asked_at_once_and_its_next_question_is_all_there_is(
+    cli: FakeCli, mode: str
+) -> None:
     session = await cli.session(mode)
     await held(session, "Q1", "A1")
     before = len(cli.told())
+    (first,) = cli.told("user")
 
-    assert await session.reset()
-    assert session.history is None
-    await answered(session, asking("new", "A", "newer"))
+    await emptied(session, asking("new", "A", "newer"))
 
     told = cli.told()[before:]
-    assert kinds(told) == ["compact_boundary", "get_context_usage", "user", "assistant", "user"]
-    assert told[1]["request"] == {"subtype": "get_context_usage", "detail": "summary"}
+    assert kinds(told) == ["rewind_conversation", "user", "assistant", "user"]
+    assert told[0]["request"] == {
+        "subtype": "rewind_conversation",
+        "target_message_uuid": first["uuid"],
+        "last_seen_user_message_uuid": first["uuid"],
+    }
+    assert await answer_of(session)
+    assert session.history is None
+
+
+async def test_what_is_forgotten_reaches_from_the_first_line_since_the_last_time_to_the_last(cli: FakeCli) -> None:
+    session = await cli.session()
+    await held(session, "Q1", "A1")
+    await emptied(session, asking("new", "A", "newer"))
+    await answer_of(session)
+    session.settle(Turn("assistant", (Text("A2"),)))
+    await answered(session, asking("new", "A", "newer", "A2", "newest"))
+    lines = [line["uuid"] for line in cli.told("user")]
+
+    await emptied(session, asking("afresh"))
+
+    assert cli.controls()[-1]["target_message_uuid"] == lines[1]
+    assert cli.controls()[-1]["last_seen_user_message_uuid"] == lines[3]
 
 
 async def test_an_emptied_process_can_be_told_of_another_model(cli: FakeCli) -> None:
@@ -223,44 +251,71 @@ async def test_an_emptied_process_can_be_told_of_another_model(cli: FakeCli) -> 
     await held(session, "Q1", "A1")
     before = len(cli.told())
 
-    assert await session.reset()
-    await answered(session, asking("new", model="opus"))
+    await emptied(session, asking("new", model="opus"))
+    await answer_of(session)
 
-    assert kinds(cli.told()[before + 2 :]) == ["apply_flag_settings", "compact_boundary", "user"]
+    told = cli.told()[before:]
+    assert kinds(told) == ["rewind_conversation", "apply_flag_settings", "compact_boundary", "user"]
     assert session.model == "opus"
+
+
+async def test_settings_of_the_same_model_need_no_boundary(cli: FakeCli) -> None:
+    session = await cli.session()
+    await held(session, "Q1", "A1")
+    before = len(cli.told())
+
+    await emptied(session, asking("new", effort="low"))
+    await answer_of(session)
+
+    assert kinds(cli.told()[before:]) == ["rewind_conversation", "apply_flag_settings", "user"]
+
+
+async def test_a_process_knows_which_requests_need_no_other_settings(cli: FakeCli) -> None:
+    session = await cli.session()
+    request = asking("Q1", sampling=Sampling(temperature=0.5))
+    assert not session.is_set_for(request)
+    await answered(session, request)
+
+    assert session.is_set_for(asking("other", sampling=Sampling(temperature=0.5)))
+    assert not session.is_set_for(asking("other"))
+    assert not session.is_set_for(asking("other", sampling=Sampling(temperature=0.5), model="opus"))
 
 
 @pytest.mark.parametrize(
     "mode",
     [
         "forgets nothing",
-        "keeps something",
-        "keeps its last answer",
-        "counts nothing",
-        "does not count",
-        "counts in words",
+        "keeps an answer",
+        "says half of it",
+        "says it in words",
         "says nothing of it",
-        "cannot count",
+        "cannot rewind",
         "dies of it",
     ],
 )
-async def test_whatever_is_no_proof_is_none(cli: FakeCli, mode: str) -> None:
+async def test_without_a_proof_nothing_of_the_answer_is_read_and_the_process_ends(cli: FakeCli, mode: str) -> None:
     session = await cli.session(mode)
     await held(session, "Q1", "A1")
 
     async with asyncio.timeout(1):
-        assert not await session.reset()
+        with pytest.raises(ProcessGoneError) as raised:
+            await emptied(session, asking("new"))
+
+    assert isinstance(raised.value, NotEmptyError) is (mode != "dies of it")
+    assert not session.has_output
+    await until_ended(session.process)
 
 
 async def test_the_proof_is_not_waited_for_longer_than_it_can_take(
     cli: FakeCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_module, "REPLY_TIMEOUT", 0.05)
     session = await cli.session("is silent")
     await held(session, "Q1", "A1")
+    monkeypatch.setattr(session_module, "REPLY_TIMEOUT", 0.05)
     began = time.monotonic()
 
-    assert not await session.reset()
+    with pytest.raises(UnresponsiveError):
+        await emptied(session, asking("new"))
 
     assert 0.04 < time.monotonic() - began < 1
 
@@ -270,32 +325,20 @@ async def test_a_process_that_has_gone_proves_nothing(cli: FakeCli) -> None:
     await held(session, "Q1", "A1")
     await until_killed(session)
 
-    assert not await session.reset()
+    with pytest.raises(ProcessGoneError):
+        await emptied(session, asking("new"))
 
 
-@pytest.mark.parametrize(
-    ("usage", "empty"),
-    [
-        ({"messageBreakdown": {"userMessageTokens": 0, "toolCallsByType": []}, "apiUsage": None}, True),
-        ({"messageBreakdown": {"userMessageTokens": 1}}, False),
-        ({"messageBreakdown": {"userMessageTokens": 0, "toolCallsByType": [{"name": "a", "tokens": 1}]}}, False),
-        ({"messageBreakdown": {"userMessageTokens": 0}, "apiUsage": {}}, False),
-        ({"messageBreakdown": {"userMessageTokens": 0}, "apiUsage": 0}, False),
-        ({"messageBreakdown": {"userMessageTokens": "0"}}, False),
-        ({"messageBreakdown": {}}, False),
-        ({}, False),
-        pytest.param(
-            {"messageBreakdown": {"userMessageTokens": None, "assistantMessageTokens": None}},
-            False,
-        ),
-        pytest.param(
-            {"messageBreakdown": {"toolCallsByType": []}},
-            False,
-        ),
-    ],
-)
-def test_a_process_is_empty_if_every_count_is_there_and_zero(usage: dict[str, Any], empty: bool) -> None:
-    assert session_module._is_empty(msgspec.convert(usage, wire.ContextUsage)) is empty
+async def test_what_comes_before_the_proof_is_read_after_it() -> None:
+    process = Composer()
+    session = Session(process, "chat", "sonnet", lambda: CAPABLE)
+    await held(session, "Q1", "ok")
+    process._out.append({"type": "news", "of": "something"})
+
+    await emptied(session, asking("new"))
+
+    assert isinstance(await session.receive(), wire.Other)
+    assert await answer_of(session)
 
 
 # --- costs -----------------------------------------------------------------------------------------------------------
