@@ -40,7 +40,7 @@ def _ask_twice(running: Relay) -> tuple[int, int]:
 def test_this_cli_holds_what_we_rely_on(home: Path, upstream: FakeUpstream, claude_path: str, current: bool) -> None:
     environ = clean_environment(home, upstream)
     with relay(home, environ, claude_path=claude_path, personality="chat", warm=0, self_test=True) as running:
-        assert _tested(running) == ("passed" if current else "failed: text, tied")
+        assert _tested(running) == ("passed" if current else "failed: text, reset, tied")
         assert upstream.messages_requests == [], "the test is offline"
         assert _ask_twice(running) == ((1, 1) if current else (2, 0))
 
@@ -50,7 +50,7 @@ def test_what_does_not_hold_is_switched_off_and_requests_are_still_answered(
 ) -> None:
     caplog.set_level(logging.WARNING, "claude_relay")
     broken = home / "claude"
-    broken.write_text(f"#!{sys.executable}" + _FILTER.format(cli=claude_path, broken=b'"get_context_usage"'))
+    broken.write_text(f"#!{sys.executable}" + _FILTER.format(cli=claude_path, broken=b'"rewind_conversation"'))
     broken.chmod(0o755)
     environ = clean_environment(home, upstream)
     with relay(home, environ, claude_path=str(broken), personality="chat", warm=0, self_test=True) as running:
@@ -68,7 +68,9 @@ def test_a_cli_that_goes_on_after_a_limit_is_said_to_and_its_answers_end_all_the
     broken.chmod(0o755)
     environ = clean_environment(home, upstream)
     with relay(home, environ, claude_path=str(broken), personality="chat", warm=0, self_test=True) as running:
-        assert _tested(running) == ("failed: single_request" if current else "failed: text, single_request, tied")
+        assert _tested(running) == (
+            "failed: single_request" if current else "failed: text, reset, single_request, tied"
+        )
         upstream.replies(*[text("so far", stop_reason="max_tokens")] * 4)
         choice = running.chat("hi", max_tokens=5).json()["choices"][0]
     assert (choice["finish_reason"], choice["message"]["content"]) == ("length", "so far")

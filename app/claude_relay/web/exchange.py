@@ -33,6 +33,9 @@ class Line(Protocol):
     def write(self, data: bytes) -> None:
         """Send bytes of the answer."""
 
+    def write_soon(self, data: bytes) -> None:
+        """Send bytes of the answer, together with those that follow at once."""
+
     async def writable(self) -> None:
         """Wait until the client has taken enough of what was sent."""
 
@@ -181,7 +184,7 @@ class Exchange:
         if not self.keeps_alive:
             lines.append(b"connection: close\r\n")
         self.has_begun = True
-        self._line.write(b"".join((*lines, b"\r\n")))
+        self._line.write_soon(b"".join((*lines, b"\r\n")))
 
     def _go_on(self, body: bytes, *, more: bool) -> None:
         if self._chunked:

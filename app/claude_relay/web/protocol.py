@@ -169,6 +169,13 @@ class BoundedProtocol(asyncio.Protocol):
         if len(self._unsent) > _HIGH_WATER:
             self._flush()
 
+    def write_soon(self, data: bytes) -> None:
+        """Send bytes of the answer in the loop's next turn, together with what is written until then."""
+        if not self._gathers:
+            self._gathers = True
+            self._loop.call_soon(self._end_gathering)
+        self._unsent += data
+
     async def writable(self) -> None:
         """Wait until the client has taken enough of what was sent."""
         await self._writable.wait()
