@@ -1,6 +1,5 @@
 """Options that exclude each other: a client's request -> the request that is run. Pure."""
 
-import re
 from typing import Any, Literal
 
 from msgspec.structs import replace
@@ -19,8 +18,6 @@ _MOST_STRICT = 20
 """Tools of a request that the upstream can hold the model to."""
 _SMALLEST_BUDGET = 1_024
 """Tokens of the smallest thinking budget that there is."""
-_BUDGETS_UNTIL = (4, 5)
-_MODEL = re.compile(r"claude-(?:opus|sonnet|haiku)-(\d{1,2})(?:-(\d{1,2}))?(?!\d)|claude-(3)-")
 
 
 def constrained(request: RunRequest) -> tuple[RunRequest, tuple[Option, ...]]:
@@ -37,12 +34,6 @@ def constrained(request: RunRequest) -> tuple[RunRequest, tuple[Option, ...]]:
     if any(tool.strict and tool.format is None for tool in tools):
         left_out = (*left_out, "strict")
     return replace(run, tool_choice=choice, output=_formatted(run), tools=tools), left_out
-
-
-def has_thinking_budget(model: str) -> bool:
-    """Whether a model is known to think within a number of tokens, not as it sees fit: those before 4.6."""
-    found = _MODEL.search(model)
-    return found is not None and (int(found[1] or found[3]), int(found[2] or 0)) <= _BUDGETS_UNTIL
 
 
 def excludes_budget(request: RunRequest) -> bool:

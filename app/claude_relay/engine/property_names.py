@@ -2,30 +2,33 @@
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
+from urllib.parse import unquote
 
-import msgspec
 from msgspec.structs import replace
 
+from claude_relay.engine.json_schema import with_references
 from claude_relay.engine.vocabulary import Piece, RunRequest, Tool, ToolCall
 
 _TAKEN = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
 _REFUSED = re.compile(r"[^a-zA-Z0-9_.-]")
 _LONGEST = 64
-_POINTER = '"#/properties/'
+_POINTER = "#/properties/"
+
+
+def takes_names(schema: dict[str, Any]) -> bool:
+    """Whether the upstream takes the names of a schema's own properties; deeper ones may be called anything."""
+    properties = schema.get("properties")
+    return not isinstance(properties, dict) or all(map(_TAKEN.fullmatch, properties))
 
 
 def upstream_names(tool: Tool) -> Mapping[str, str]:
-    """Return the names of a tool's parameters that the upstream does not take, each with one that it takes.
-
-    A schema that refers to its own parameters keeps its names.
-    """
-    properties = tool.schema.get("properties")
-    if not isinstance(properties, dict) or all(map(_TAKEN.fullmatch, properties)):
-        return {}
-    if _POINTER in msgspec.json.encode(tool.schema).decode():
+    """Return the names of a tool's parameters that the upstream does not take, each with one that it takes."""
+    if takes_names(tool.schema):
         return {}
     names: dict[str, str] = {}
+    properties = tool.schema["properties"]
     used = set(properties)
     for name in properties:
         if not _TAKEN.fullmatch(name):
@@ -72,10 +75,23 @@ def _tool(tool: Tool, names: Mapping[str, str]) -> Tool:
 
 
 def _schema(schema: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    made = {**schema, "properties": _with_names(schema["properties"], names)}
+    try:
+        made = with_references(schema, partial(_reference, names=names))
+    except RecursionError:
+        # nested too deeply to be looked at
+        made = {**schema}
+    made["properties"] = _with_names(made["properties"], names)
     if isinstance(required := schema.get("required"), list):
         made["required"] = [names.get(name, name) for name in required]
     return made
+
+
+def _reference(reference: str, names: Mapping[str, str]) -> str:
+    if not reference.startswith(_POINTER):
+        return reference
+    step, *rest = reference.removeprefix(_POINTER).split("/")
+    name = unquote(step).replace("~1", "/").replace("~0", "~")
+    return "/".join((f"{_POINTER}{names.get(name, step)}", *rest))
 
 
 def _with_names(values: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

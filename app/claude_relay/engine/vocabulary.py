@@ -9,8 +9,9 @@ from claude_relay.settings import Personality
 
 Role = Literal["user", "assistant"]
 
-StopReason = Literal["end", "length", "refusal", "tool_calls"]
-"""Why an answer ended: the model was done, met a token limit, declined, or waits for tools of the client."""
+StopReason = Literal["end", "stop_sequence", "length", "refusal", "tool_calls"]
+"""Why an answer ended: the model was done, met a stop sequence or a token limit, declined, or waits for tools of the
+client."""
 
 
 Effort = Literal["none", "low", "medium", "high", "xhigh", "max"]

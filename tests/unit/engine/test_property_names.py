@@ -35,8 +35,34 @@ def test_a_schema_without_parameters_has_no_names(schema: dict[str, Any]) -> Non
     assert upstream_names(Tool("f", "", schema)) == {}
 
 
-def test_a_schema_that_refers_to_its_own_parameters_keeps_them() -> None:
-    assert upstream_names(offering("$a", **{"$defs": {"b": {"$ref": "#/properties/$a"}}})) == {}
+@pytest.mark.parametrize(
+    ("reference", "moved"),
+    [
+        ("#/properties/a~1b", "#/properties/a_b"),
+        ("#/properties/a~1b/items/properties/$c", "#/properties/a_b/items/properties/$c"),
+        ("#/properties/%24d~0", "#/properties/_d_"),
+        ("#/properties/e", "#/properties/e"),
+        ("#/$defs/a~1b", "#/$defs/a~1b"),
+        ("#", "#"),
+        ("https://example.com/a/b", "https://example.com/a/b"),
+    ],
+)
+def test_references_to_a_parameter_follow_its_name(reference: str, moved: str) -> None:
+    tool = offering("a/b", "$d~", "e", allOf=[{"$ref": reference}], const={"$ref": reference})
+
+    (asked,) = with_upstream_names(RunRequestFactory.build(tools=(tool,))).tools
+
+    assert (asked.schema["allOf"], asked.schema["const"]) == ([{"$ref": moved}], {"$ref": reference})
+
+
+def test_a_schema_that_is_nested_too_deeply_to_be_looked_at_has_its_names_all_the_same() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(5_000):
+        deep = {"not": deep}
+
+    (asked,) = with_upstream_names(RunRequestFactory.build(tools=(offering("$a", allOf=[deep]),))).tools
+
+    assert list(asked.schema["properties"]) == ["_a"]
 
 
 def test_past_calls_have_the_names_of_their_tool_and_others_their_own() -> None:

@@ -209,6 +209,15 @@ def test_anything_else_stands_in_a_field_of_an_object_and_still_means_the_same(
     assert tool_answer(output, {"value": good}) == good
 
 
+@pytest.mark.parametrize("name", ["a b", "$filter", "x" * 65, "", "\N{SNOWMAN}"])
+def test_an_object_whose_properties_have_names_that_no_tool_may_have_stands_in_a_field(name: str) -> None:
+    schema = {"type": "object", "properties": {name: {"type": "string"}}}
+    output = JsonOutput(schema)
+
+    assert tool_schema(output)["properties"] == {"value": schema}
+    assert tool_answer(output, {"value": {name: "x"}}) == {name: "x"}
+
+
 def test_wrapping_leaves_the_callers_schema_as_it_was() -> None:
     schema = {"type": "array", "items": {"$ref": "#"}}
 

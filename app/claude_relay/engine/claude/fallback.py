@@ -13,14 +13,15 @@ from claude_relay.engine.constraints import excludes_budget
 from claude_relay.engine.vocabulary import RunRequest, ToolChoice
 from claude_relay.errors import RelayError
 
-_Kind = Literal[
+Kind = Literal[
     "both", "top_k", "top_p", "temperature", "tool_choice", "budget", "thinking", "effort", "format", "strict"
 ]
-_SAMPLING: tuple[_Kind, ...] = ("top_k", "top_p", "temperature")
+"""An option, or options that some models do not take together."""
+_SAMPLING: tuple[Kind, ...] = ("top_k", "top_p", "temperature")
 """Fields that some models refuse, alone or together; the one that matters least comes first."""
 _DEFAULT = {"temperature": 1.0, "top_p": 1.0}
 """Values that ask for nothing."""
-_WORDS: Mapping[_Kind, re.Pattern[str]] = {
+_WORDS: Mapping[Kind, re.Pattern[str]] = {
     "both": re.compile("temperature.*top_p|top_p.*temperature"),
     "top_k": re.compile("top_k"),
     "top_p": re.compile("top_p"),
@@ -43,7 +44,7 @@ class Refusable(Struct, frozen=True):
         value: Which of its values, where a model takes others: an effort, or the digest of schemas.
     """
 
-    kind: _Kind
+    kind: Kind
     value: str = ""
 
 
@@ -95,7 +96,7 @@ def without(request: RunRequest, refusable: Refusable) -> tuple[RunRequest, tupl
     kind, sampling = refusable.kind, request.sampling
     match kind:
         case "both":
-            less: _Kind = "temperature" if sampling.temperature == _DEFAULT["temperature"] else "top_p"
+            less: Kind = "temperature" if sampling.temperature == _DEFAULT["temperature"] else "top_p"
             return without(request, Refusable(less))
         case "top_k" | "top_p" | "temperature":
             missing = getattr(sampling, kind) != _DEFAULT.get(kind)
