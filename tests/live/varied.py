@@ -95,6 +95,9 @@ ANSWERS_BY_TOOL: tuple[tuple[Json, Any], ...] = (
     ({"type": "object", "properties": {"a b": {"type": "string"}}, "patternProperties": {"^x": {}}}, {"a b": "c"}),
 )
 
+_ANSWER = "StructuredOutput"
+"""Claude Code's own tool that takes a structured answer."""
+
 
 class Varied(NamedTuple):
     """One request.
@@ -110,6 +113,11 @@ class Varied(NamedTuple):
     body: Json
     answer: Any
     binding: int
+
+    @property
+    def words(self) -> str:
+        """What it is answered with, if no tool is called."""
+        return f"Done {self.tag}." if self.answer is None else json.dumps(self.answer, separators=(",", ":"))
 
 
 def requests(number: int, seed: int, personality: str = "chat", bindings: int = 1) -> list[Varied]:
@@ -128,13 +136,17 @@ def requests(number: int, seed: int, personality: str = "chat", bindings: int = 
 
 def reply_of(varied: Varied, body: Json) -> Reply:
     """Return what a model that does as it is told answers to a request, by what the upstream is sent."""
-    if "format" in body.get("output_config", {}):
-        return text(json.dumps(varied.answer))
-    names = [tool["name"] for tool in body.get("tools", [])]
-    if varied.answer is not None and "StructuredOutput" in names:
-        given = varied.answer if isinstance(varied.answer, dict) else {"value": varied.answer}
-        return Message(blocks=(ToolUse(f"toolu_{varied.tag.strip('[]')}", "StructuredOutput", given),))
-    return text(f"Done {varied.tag}.")
+    tools = {tool["name"]: tool["input_schema"] for tool in body.get("tools", [])}
+    choice = body.get("tool_choice", {})
+    call_id = f"toolu_{varied.tag.strip('[]')}"
+    if choice.get("type") == "tool":
+        return Message(blocks=(ToolUse(call_id, choice["name"], {}),))
+    if varied.answer is not None and "format" not in body.get("output_config", {}) and _ANSWER in tools:
+        is_wrapped = tools[_ANSWER].get("required") == ["value"]
+        return Message(blocks=(ToolUse(call_id, _ANSWER, {"value": varied.answer} if is_wrapped else varied.answer),))
+    if choice.get("type") == "any":
+        return Message(blocks=(ToolUse(call_id, min(tools), {}),))
+    return text(varied.words)
 
 
 class _Configuration:
