@@ -6,6 +6,8 @@ from msgspec.structs import replace
 
 from claude_relay.engine.closed_schemas import closed
 from claude_relay.engine.json_schema import SchemaError, check_schema
+from claude_relay.engine.property_names import with_upstream_names
+from claude_relay.engine.structured_output import tool_schema
 from claude_relay.engine.vocabulary import JsonOutput, RunRequest, Sampling, Tool, ToolChoice, ToolResult
 
 Option = Literal["temperature", "top_p", "top_k", "max_tokens", "effort", "tool_choice", "parallel", "strict"]
@@ -30,7 +32,7 @@ def constrained(request: RunRequest) -> tuple[RunRequest, tuple[Option, ...]]:
     """
     run, left_out = _agents(request) if request.personality == "agent" else _models(request)
     choice = run.tool_choice if run.tools else ToolChoice()
-    tools = _held(run)
+    tools = tuple(map(with_upstream_names, _held(run)))
     if any(tool.strict and tool.format is None for tool in tools):
         left_out = (*left_out, "strict")
     return replace(run, tool_choice=choice, output=_formatted(run), tools=tools), left_out
@@ -74,8 +76,12 @@ def _form(schema: dict[str, Any]) -> dict[str, Any] | None:
 
 def _formatted(request: RunRequest) -> JsonOutput | None:
     """An agent answers in many turns, which the upstream's own format would all be held to."""
-    output = request.output
-    return output if output is None or request.personality == "agent" else replace(output, format=closed(output.schema))
+    if request.output is None:
+        return None
+    schema = request.output.schema
+    form = None if request.personality == "agent" else closed(schema)
+    # also where there is a format, which the upstream may refuse: later a large schema would hold the event loop
+    return replace(request.output, format=form, tool_schema=tool_schema(schema))
 
 
 def _models(request: RunRequest) -> tuple[RunRequest, tuple[Option, ...]]:

@@ -116,9 +116,9 @@ def _no_json(constant: str) -> float:
     raise ValueError(f"{constant} is not a JSON number")
 
 
-def tool_schema(output: JsonOutput) -> dict[str, Any]:
+def tool_schema(schema: dict[str, Any]) -> dict[str, Any]:
     """Return the schema for the CLI's tool, whose input can only be an object, and whose validator is a strict one."""
-    return plain(output.schema if _fits_tool(output.schema) else _wrapped(output.schema))
+    return plain(schema if _fits_tool(schema) else _wrapped(schema))
 
 
 def _wrapped(schema: dict[str, Any]) -> dict[str, Any]:

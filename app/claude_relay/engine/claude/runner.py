@@ -28,7 +28,7 @@ from claude_relay.engine.claude.translate import Translator
 from claude_relay.engine.limits.resources import find
 from claude_relay.engine.limits.sizing import Size, size
 from claude_relay.engine.output_checks import OutputChecks
-from claude_relay.engine.property_names import with_upstream_names
+from claude_relay.engine.property_names import with_upstream_arguments
 from claude_relay.engine.runner import RunnerHealth, Spend
 from claude_relay.engine.vocabulary import Event, ParameterDropped, RunEnd, RunRequest, RunStarted, Tool, Usage
 from claude_relay.errors import InvalidRequestError, RelayError, UnavailableError
@@ -128,7 +128,7 @@ class ClaudeCodeRunner:
         """
         if self._strategy(request.personality) is history.native:
             request = replace(request, turns=history.ended_by_user(request.turns))
-        asked, missing = self._refusals.without_known(with_upstream_names(tools.without_clash(request)))
+        asked, missing = self._refusals.without_known(with_upstream_arguments(tools.without_clash(request)))
         left_out: list[Refusable] = []
         lost, has_begun = 0, False
         while True:
