@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.live.relay import Relay, clean_environment, relay
-from tests.live.varied import MODELS, Varied, reply_of, requests
+from tests.live.varied import Varied, reply_of, requests
 from tests.upstream import FakeUpstream, Reply, text
 from tests.upstream.rules import refusal
 
@@ -88,7 +88,7 @@ def _same(words: str, varied: Varied) -> bool:
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("kind", NUMBERS)
 def test_what_openai_takes_is_answered_and_the_upstream_refuses_nothing_that_can_be_known(
-    home: Path, upstream: FakeUpstream, claude_path: str, kind: str, current: bool
+    home: Path, upstream: FakeUpstream, claude_path: str, kind: str
 ) -> None:
     choices = {"history": "verbatim"} if kind == "verbatim" else {}
     personality = "agent" if kind == "agent" else "chat"
@@ -105,8 +105,7 @@ def test_what_openai_takes_is_answered_and_the_upstream_refuses_nothing_that_can
         relay(home, clean_environment(home, upstream), claude_path=claude_path, max_concurrent=4, **choices) as running,
         ThreadPoolExecutor(4) as pool,
     ):
-        # 2.1.197 tells what a short name stands for only when a first question configures it
-        running.wait_until(lambda: _knows_full_ids(running) or not current, 20)
+        running.wait_until(lambda: _knows_full_ids(running), 20)
         answers = [answer for group in pool.map(ask_in_turn, groups.values()) for answer in group]
 
     faults = {varied.tag: fault for varied, response in answers if (fault := _fault(varied, response)) is not None}
@@ -115,8 +114,7 @@ def test_what_openai_takes_is_answered_and_the_upstream_refuses_nothing_that_can
 
     models = {varied.tag: varied.body["model"].partition(":")[0] for varied in asked}
     refused = {models[_tag(body)]: refusal(body) for body in _bodies(upstream) if refusal(body) is not None}
-    learned = {RETIRED} if current else {RETIRED, *(name for name in MODELS if "-" not in name)}
-    assert refused.keys() <= learned, refused
+    assert refused.keys() <= {RETIRED}, refused
 
 
 def _knows_full_ids(running: Relay) -> bool:
