@@ -16,9 +16,9 @@ from tests.live.varied import Varied, reply_of, requests
 from tests.upstream import FakeUpstream, Reply, text
 from tests.upstream.rules import refusal
 
-NUMBERS = {"chat": 330, "verbatim": 150, "agent": 20}
+NUMBERS = {"chat": 330, "verbatim": 160, "agent": 10}
 """How many of each kind; a question of an agent needs a process of its own, so there are few of these."""
-BINDINGS = {"chat": 18, "verbatim": 9, "agent": 5}
+BINDINGS = {"chat": 13, "verbatim": 8, "agent": 5}
 SEED = 5
 RETIRED = "claude-opus-4-1-20250805"
 """A model in whose place Claude Code by itself asks a newer one: what that refuses is learned."""

@@ -200,9 +200,7 @@ class _Configuration:
         parameters = chosen.choice(PARAMETERS)
         return {
             "name": name,
-            **(
-                {"description": chosen.choice((None, "", "What it does.", "long " * 2_000))} if self._maybe(0.8) else {}
-            ),
+            **({"description": chosen.choice((None, "", "What it does.", "long " * 900))} if self._maybe(0.8) else {}),
             **({} if parameters is None else {"parameters": parameters}),
             **({"strict": chosen.choice((True, True, False, None))} if self._maybe(0.5) else {}),
         }
