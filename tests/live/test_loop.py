@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from tests.live.relay import Relay, clean_environment, served_by_command
-from tests.upstream import FakeUpstream
+from tests.upstream import FakeUpstream, Message, Reply, ToolUse, text
 
 LONGEST_GAP = 0.1
 """Seconds that a delta may be late, beyond what it is on this machine when nobody else asks."""
@@ -204,6 +204,100 @@ def test_a_stream_goes_on_beside_many_large_requests_at_once(server: tuple[Relay
             if gaps[-1] < 3 * LONGEST_GAP:
                 return
     pytest.fail(f"nothing came for {min(gaps):.3f} seconds")
+
+
+def _large(name: str, **more: Any) -> dict[str, Any]:
+    """Return a schema of some 64 KB, with parameters of such names."""
+    described = {"type": "object", "properties": {"a": {"type": "string", "description": "x" * 60}}, "required": ["a"]}
+    named = {f"{name}{number}": {**described, "additionalProperties": False} for number in range(400)}
+    return {"type": "object", "properties": named, **more}
+
+
+def _tools(schema: dict[str, Any], *, strict: bool) -> list[dict[str, Any]]:
+    named = [{"name": f"t{number}", "parameters": schema, "strict": strict} for number in range(20)]
+    return [{"type": "function", "function": function} for function in named]
+
+
+CONFIGURING = {
+    "20 strict tools of 64 KB": {"tools": _tools(_large("p"), strict=True)},
+    "20 tools of 64 KB with other names upstream": {
+        "tools": _tools(_large("$", additionalProperties={"$ref": "#/properties/$1"}), strict=False)
+    },
+    "a schema for Claude Code's own tool": {
+        "response_format": {
+            "type": "json_schema",
+            "json_schema": {"name": "a", "schema": _large("p", allOf=[_large("q"), _large("r"), _large("s")])},
+        }
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def engine(
+    tmp_path_factory: pytest.TempPathFactory, shared_upstream: FakeUpstream, claude_path: str
+) -> Iterator[Relay]:
+    home = tmp_path_factory.mktemp("engine")
+    with served_by_command(home, clean_environment(home, shared_upstream), claude_path) as (running, _):
+        yield running
+
+
+def _obeying(body: dict[str, Any]) -> Reply:
+    names = [tool["name"] for tool in body.get("tools", [])]
+    return Message(blocks=(ToolUse("toolu_1", "StructuredOutput", {}),)) if "StructuredOutput" in names else text()
+
+
+class Pings:
+    """One small request after the other, in the background until it is left; each needs the event loop."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._took: list[float] = []
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._ping)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        Relay.wait_until(lambda: len(self._took) > 20, 20)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join(20)
+
+    def longest(self) -> float:
+        """Return the longest time in seconds that one took since this was asked last."""
+        took, self._took = self._took, []
+        return max(took)
+
+    def _ping(self) -> None:
+        with httpx.Client(base_url=self._url, timeout=20) as client:
+            while not self._over.is_set():
+                began = time.monotonic()
+                client.get("/v1/models")
+                self._took.append(time.monotonic() - began)
+                time.sleep(0.005)
+
+
+@pytest.mark.parametrize("fields", CONFIGURING.values(), ids=CONFIGURING.keys())
+def test_others_are_served_while_a_process_is_configured(
+    engine: Relay, upstream: FakeUpstream, fields: dict[str, Any]
+) -> None:
+    upstream.default = _obeying
+    body = {"model": "sonnet", "messages": [USER], **fields}
+    gaps = []
+    with Pings(engine.url) as pings:
+        usual = pings.longest()
+        for _ in range(3):
+            time.sleep(0.1)
+            pings.longest()
+            response = engine.http.post("/v1/chat/completions", json=body)
+            time.sleep(0.1)
+            gaps.append(pings.longest())
+            assert response.status_code == 200, response.text[:200]
+            if gaps[-1] < usual + LONGEST_GAP:
+                break
+    upstream.default = text()
+    assert min(gaps) < usual + LONGEST_GAP
 
 
 @pytest.mark.parametrize("make", BODIES.values(), ids=BODIES.keys())

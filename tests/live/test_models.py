@@ -23,22 +23,55 @@ def asked_model(upstream: FakeUpstream) -> str:
 
 
 @pytest.mark.parametrize("personality", ["chat", "agent"])
-def test_the_full_id_of_a_model_is_in_the_menu_once_it_has_answered(
-    home: Path, upstream: FakeUpstream, claude_path: str, personality: str
+def test_the_full_ids_are_in_the_menu_before_anything_is_asked(
+    home: Path, upstream: FakeUpstream, claude_path: str, personality: str, current: bool
 ) -> None:
     environ = clean_environment(home, upstream)
     with relay(home, environ, claude_path=claude_path, personality=personality, model="opus") as running:
-        before = listed(running)
+        if current:
+            running.wait_until(lambda: len(listed(running)) > 9, 20)
+        else:
+            # it tells when it is configured, which its first question does
+            assert running.chat("Hello", model="opus").status_code == 200
+        menu = listed(running)
+        asked = len(upstream.messages_requests)
+        for name in ("opus", "sonnet", "haiku"):
+            assert running.chat("Hello", model=name).status_code == 200
+        full_ids = [str((request.body or {})["model"]) for request in upstream.messages_requests[-3:]]
+        after = listed(running)
+
+    assert asked == (0 if current else 1)
+    assert len(menu) == len(set(menu))
+    assert [full_id for full_id in full_ids if not full_id.startswith("claude-") or full_id not in menu] == []
+    assert after == menu
+
+
+def test_an_operators_own_model_is_in_the_menu_by_the_name_it_has_upstream(
+    home: Path, upstream: FakeUpstream, claude_path: str
+) -> None:
+    environ = {**clean_environment(home, upstream), "ANTHROPIC_DEFAULT_SONNET_MODEL": "my-own-model"}
+    with relay(home, environ, claude_path=claude_path) as running:
+        assert running.chat("Hello", model="sonnet").status_code == 200
+        menu = listed(running)
+
+    assert asked_model(upstream) == "my-own-model"
+    assert [name for name in menu if name.startswith("my-own-model")] == [
+        "my-own-model",
+        "my-own-model:chat",
+        "my-own-model:agent",
+    ]
+
+
+@pytest.mark.parametrize("personality", ["chat", "agent"])
+def test_a_full_id_may_be_asked_for(home: Path, upstream: FakeUpstream, claude_path: str, personality: str) -> None:
+    environ = clean_environment(home, upstream)
+    with relay(home, environ, claude_path=claude_path, model="opus") as running:
         assert running.chat("Hello", model="opus").status_code == 200
         full_id = asked_model(upstream)
-        after = listed(running)
         named = f"{full_id}:{personality}"
         answer = running.chat("Hello", model=named)
         described = running.http.get(f"/v1/models/{named}").json()
 
-    assert full_id.startswith("claude-opus-")
-    assert full_id not in before
-    assert [name for name in after if name not in before] == [full_id, f"{full_id}:chat", f"{full_id}:agent"]
     assert (answer.status_code, answer.json()["model"]) == (200, named)
     assert asked_model(upstream) == full_id
     assert (described["id"], described["owned_by"]) == (named, "anthropic")

@@ -91,6 +91,10 @@ def test_what_a_model_refuses_is_left_out_until_it_is_taken_and_not_said_again(
     ignored: str,
 ) -> None:
     running: Relay = request.getfixturevalue(kind)
+    # the newest models that are known by name need not refuse it first
+    assert _ignored(running, model="claude-opus-5-5", **fields) == ignored
+    assert (len(upstream.messages_requests), upstream.refusals) == (1, [])
+
     assert _ignored(running, model=newest, **fields) == ignored
     assert upstream.refusals
 
@@ -102,8 +106,14 @@ def test_what_a_model_refuses_is_left_out_until_it_is_taken_and_not_said_again(
     assert len(_last(upstream)["tools"]) == len(fields.keys() & {"tools", "functions"})
 
 
-def test_a_model_that_takes_one_of_two_gets_one_of_two(chat: Relay, upstream: FakeUpstream) -> None:
-    model = f"claude-opus-4-6-200001{next(NUMBERS)}"
+@pytest.mark.parametrize("model", ["claude-opus-4-6", "unheard-of"])
+def test_a_model_that_takes_one_of_two_gets_one_of_two(
+    chat: Relay, upstream: FakeUpstream, script: Any, model: str
+) -> None:
+    def has_both(body: dict[str, Any]) -> str | None:
+        return "`temperature` and `top_p` cannot both be specified" if {"temperature", "top_p"} <= body.keys() else None
+
+    script(has_both)
     for _ in range(2):
         upstream.clear()
         assert _ignored(chat, model=model, temperature=0.7, top_p=0.5) == "top_p"
@@ -117,8 +127,7 @@ def test_a_model_that_takes_one_of_two_gets_one_of_two(chat: Relay, upstream: Fa
 def test_the_clis_own_temperature_stands_beside_a_top_p(chat: Relay, upstream: FakeUpstream) -> None:
     model = f"claude-opus-4-6-200002{next(NUMBERS)}"
     assert _ignored(chat, model=model, top_p=0.5) == "top_p"
-    assert upstream.refusals
-    assert _sent(upstream, 0)["temperature"] == 1
+    assert (_last(upstream)["temperature"], "top_p" in _last(upstream)) == (1, False)
 
 
 def test_a_value_that_asks_for_nothing_is_left_out_without_a_word(
@@ -310,3 +319,25 @@ def test_what_is_refused_for_another_reason_is_an_error_and_nothing_is_learned(
     upstream.strict = False
     assert _ignored(chat, model=newest, temperature=0.5) is None
     assert _last(upstream)["temperature"] == 0.5
+
+
+def test_an_answer_that_a_model_does_not_begin_with_what_it_is_given_is_asked_for(
+    verbatim: Relay, upstream: FakeUpstream, script: Any
+) -> None:
+    def begins_itself(body: dict[str, Any]) -> str | None:
+        return "This model does not support assistant message prefill." if ends_with_assistant(body) else None
+
+    def ends_with_assistant(body: dict[str, Any]) -> bool:
+        return bool(body["messages"][-1]["role"] == "assistant")
+
+    script(begins_itself)
+    begun = [{"role": "user", "content": "Count."}, {"role": "assistant", "content": "One,"}]
+    # the name is that of a model that takes it
+    model = "claude-opus-4-5-20990101"
+    assert _ignored(verbatim, model=model, reasoning_effort="none", messages=begun) is None
+    first, *_, last = [ends_with_assistant(request.body or {}) for request in upstream.messages_requests]
+    assert (first, last) == (True, False)
+
+    upstream.clear()
+    assert _ignored(verbatim, model=model, reasoning_effort="none", messages=begun) is None
+    assert [ends_with_assistant(request.body or {}) for request in upstream.messages_requests] == [False]

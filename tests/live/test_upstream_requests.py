@@ -1,5 +1,9 @@
-"""What each request costs: how many requests the CLI makes upstream for it, counted one by one."""
+"""What each request costs: how many requests are made upstream for it, counted one by one.
 
+The client is OpenAI's SDK, which asks again by itself after some failures: what that costs is counted too.
+"""
+
+import contextlib
 import json
 import random
 import re
@@ -9,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import openai
 import pytest
 
 from claude_relay.settings import Personality
@@ -16,7 +21,7 @@ from tests import upstream as fake
 from tests.live.relay import Relay, clean_environment, relay
 from tests.upstream import Failure, FakeUpstream, Message, Reply, Text, ToolUse, text
 
-REQUESTS = 150
+REQUESTS = 200
 """For each personality; many are turns of conversations, since each conversation of an agent needs a process."""
 TALKS, TURNS = 6, 12
 _TAG = re.compile(r"\[(\w+)-(\d+)\]")
@@ -32,9 +37,11 @@ class Kind(NamedTuple):
     Attributes:
         fields: What it asks for beside its question.
         reply: What the upstream answers.
-        chat: How many upstream requests it costs in ``chat``, or may cost; None where no chat is asked so.
+        chat: How many upstream requests it costs in ``chat`` each time it is asked, or may cost; None where no chat is
+            asked so.
         agent: The same in ``agent``.
         weight: How often it comes, beside the others.
+        asked: How often the SDK asks.
     """
 
     fields: dict[str, Any]
@@ -42,6 +49,7 @@ class Kind(NamedTuple):
     chat: int | tuple[int, ...] | None
     agent: int | tuple[int, ...] | None
     weight: int = 4
+    asked: int = 1
 
 
 def _answered_by_tool(body: dict[str, Any]) -> Reply:
@@ -70,7 +78,9 @@ KINDS: Mapping[str, Kind] = {
     "plain": Kind({}, text("Hello."), 1, 1),
     "stream": Kind({"stream": True}, text("Hello.", chunks=5), 1, 1),
     "history": Kind({"past": _PAST}, text("Hello."), 1, 1),
-    "sampled": Kind({"model": "claude-sonnet-4-6", "temperature": 0.5, "top_k": 9}, text("Hello."), 1, 1),
+    "sampled": Kind(
+        {"model": "claude-sonnet-4-6", "temperature": 0.5, "extra_body": {"top_k": 9}}, text("Hello."), 1, 1
+    ),
     "stopped": Kind({"stop": ["END"]}, text("So far END and more."), 1, 1),
     "several": Kind({"n": 2}, text("Hello."), 2, 2),
     "limited": Kind({"max_tokens": 5}, text("So far", stop_reason="max_tokens", head_delay=0.2), 1, None),
@@ -87,9 +97,9 @@ KINDS: Mapping[str, Kind] = {
     "status_401": Kind({}, fake.unauthorized(), 1, 3, 1),
     "status_403": Kind({}, fake.forbidden(), 1, 1, 1),
     "status_413": Kind({}, fake.too_large(), 1, 1, 1),
-    "status_429": Kind({}, fake.rate_limited(0), 1, 3, 1),
-    "status_500": Kind({}, fake.server_error(), 1, 3, 1),
-    "status_529": Kind({}, fake.overloaded(), 1, 3, 1),
+    "status_429": Kind({}, fake.rate_limited(0), 1, 3, 0, 3),
+    "status_500": Kind({}, fake.server_error(), 1, 3, 1, 3),
+    "status_529": Kind({}, fake.overloaded(), 1, 3, 0, 3),
 }
 
 
@@ -113,18 +123,18 @@ def counting(upstream: FakeUpstream) -> Iterator[Counting]:
     upstream.default = text()
 
 
-def _costs(cost: int | tuple[int, ...] | None) -> tuple[int, ...]:
-    if isinstance(cost, int):
-        return (cost,)
-    return cost or ()
+def _costs(kind: Kind, personality: Personality) -> tuple[int, ...]:
+    cost = kind.chat if personality == "chat" else kind.agent
+    costs = (cost,) if isinstance(cost, int) else cost or ()
+    return tuple(kind.asked * each for each in costs)
 
 
 def _talk(running: Relay, talk: int, personality: Personality) -> None:
     """Ask one question after the other in a conversation."""
-    messages: list[dict[str, str]] = []
+    messages: list[Any] = []
     for turn in range(TURNS):
         messages.append({"role": "user", "content": f"[talk-{talk * TURNS + turn}]"})
-        running.post(messages=messages, model=f"sonnet:{personality}")
+        _create(running, messages, {"model": f"sonnet:{personality}"})
         messages.append({"role": "assistant", "content": "Hello."})
 
 
@@ -132,7 +142,15 @@ def _ask(running: Relay, tag: str, personality: Personality) -> None:
     kind = KINDS[tag.rpartition("-")[0]]
     fields = {**kind.fields, "model": f"{kind.fields.get('model', 'sonnet')}:{personality}"}
     messages = [*fields.pop("past", ()), {"role": "user", "content": f"[{tag}]"}]
-    running.post(messages=messages, **fields)
+    _create(running, messages, fields)
+
+
+def _create(running: Relay, messages: list[Any], fields: dict[str, Any]) -> None:
+    client = running.openai.with_options(max_retries=openai.DEFAULT_MAX_RETRIES)
+    with contextlib.suppress(openai.APIStatusError):
+        answer = client.chat.completions.create(messages=messages, **fields)
+        if fields.get("stream"):
+            assert list(answer)
 
 
 @pytest.mark.timeout(400)
@@ -140,7 +158,7 @@ def _ask(running: Relay, tag: str, personality: Personality) -> None:
 def test_a_request_costs_as_many_upstream_requests_as_the_docs_tell(
     home: Path, upstream: FakeUpstream, claude_path: str, counting: Counting, personality: Personality, current: bool
 ) -> None:
-    costs = {name: _costs(getattr(kind, personality)) for name, kind in KINDS.items()}
+    costs = {name: _costs(kind, personality) for name, kind in KINDS.items()}
     names = [name for name, cost in costs.items() if cost]
     chosen = random.Random(9)
     others = REQUESTS - TALKS * TURNS - len(names)

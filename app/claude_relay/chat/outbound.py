@@ -21,6 +21,7 @@ from claude_relay.engine.vocabulary import (
 
 _FINISH: dict[StopReason, schemas.FinishReason] = {
     "end": "stop",
+    "stop_sequence": "stop",
     "length": "length",
     "refusal": "content_filter",
     "tool_calls": "tool_calls",

@@ -1,12 +1,13 @@
 """Options that exclude each other: a client's request -> the request that is run. Pure."""
 
-import re
 from typing import Any, Literal
 
 from msgspec.structs import replace
 
 from claude_relay.engine.closed_schemas import closed
 from claude_relay.engine.json_schema import SchemaError, check_schema
+from claude_relay.engine.property_names import with_upstream_names
+from claude_relay.engine.structured_output import tool_schema
 from claude_relay.engine.vocabulary import JsonOutput, RunRequest, Sampling, Tool, ToolChoice, ToolResult
 
 Option = Literal["temperature", "top_p", "top_k", "max_tokens", "effort", "tool_choice", "parallel", "strict"]
@@ -19,8 +20,6 @@ _MOST_STRICT = 20
 """Tools of a request that the upstream can hold the model to."""
 _SMALLEST_BUDGET = 1_024
 """Tokens of the smallest thinking budget that there is."""
-_BUDGETS_UNTIL = (4, 5)
-_MODEL = re.compile(r"claude-(?:opus|sonnet|haiku)-(\d{1,2})(?:-(\d{1,2}))?(?!\d)|claude-(3)-")
 
 
 def constrained(request: RunRequest) -> tuple[RunRequest, tuple[Option, ...]]:
@@ -33,16 +32,10 @@ def constrained(request: RunRequest) -> tuple[RunRequest, tuple[Option, ...]]:
     """
     run, left_out = _agents(request) if request.personality == "agent" else _models(request)
     choice = run.tool_choice if run.tools else ToolChoice()
-    tools = _held(run)
+    tools = tuple(map(with_upstream_names, _held(run)))
     if any(tool.strict and tool.format is None for tool in tools):
         left_out = (*left_out, "strict")
     return replace(run, tool_choice=choice, output=_formatted(run), tools=tools), left_out
-
-
-def has_thinking_budget(model: str) -> bool:
-    """Whether a model is known to think within a number of tokens, not as it sees fit: those before 4.6."""
-    found = _MODEL.search(model)
-    return found is not None and (int(found[1] or found[3]), int(found[2] or 0)) <= _BUDGETS_UNTIL
 
 
 def excludes_budget(request: RunRequest) -> bool:
@@ -83,8 +76,12 @@ def _form(schema: dict[str, Any]) -> dict[str, Any] | None:
 
 def _formatted(request: RunRequest) -> JsonOutput | None:
     """An agent answers in many turns, which the upstream's own format would all be held to."""
-    output = request.output
-    return output if output is None or request.personality == "agent" else replace(output, format=closed(output.schema))
+    if request.output is None:
+        return None
+    schema = request.output.schema
+    form = None if request.personality == "agent" else closed(schema)
+    # also where there is a format, which the upstream may refuse: later a large schema would hold the event loop
+    return replace(request.output, format=form, tool_schema=tool_schema(schema))
 
 
 def _models(request: RunRequest) -> tuple[RunRequest, tuple[Option, ...]]:

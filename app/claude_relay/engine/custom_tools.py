@@ -6,12 +6,12 @@ in it, as it is written.
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 import msgspec
 
-from claude_relay.engine.property_names import upstream_names, with_clients_names
+from claude_relay.engine.property_names import with_names
 from claude_relay.engine.vocabulary import Event, RunEnd, Tool, ToolCallDelta, ToolCallStart
 
 _FIELD = "input"
@@ -39,7 +39,7 @@ class ToolCalls:
     """
 
     def __init__(self, tools: Iterable[Tool]) -> None:
-        self._tools = {tool.name: tool for tool in tools if tool.takes_text or upstream_names(tool)}
+        self._tools = {tool.name: tool for tool in tools if tool.takes_text or tool.client_names}
         self._open: Arguments | None = None
 
     def feed(self, event: Event) -> Iterator[Event]:
@@ -59,7 +59,7 @@ class ToolCalls:
         tool = self._tools.get(call.name)
         if tool is None:
             return Json()
-        return InputText() if tool.takes_text else ClientsNames(tool)
+        return InputText() if tool.takes_text else ClientsNames(tool.client_names)
 
 
 def _told(arguments: str) -> Iterator[Event]:
@@ -97,11 +97,11 @@ class ClientsNames:
     """Passes arguments on at the end of their call, with the names that the client knows.
 
     Args:
-        tool: The tool as the client offers it.
+        names: The client's names, by those that the model knows.
     """
 
-    def __init__(self, tool: Tool) -> None:
-        self._tool = tool
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names = names
         self._pieces: list[str] = []
 
     def feed(self, piece: str) -> str:
@@ -114,7 +114,7 @@ class ClientsNames:
         arguments = arguments_of("".join(self._pieces))
         if isinstance(arguments, str):
             return arguments
-        return msgspec.json.encode(with_clients_names(arguments, self._tool)).decode()
+        return msgspec.json.encode(with_names(arguments, self._names)).decode()
 
 
 class InputText:

@@ -1,6 +1,6 @@
 """JSON schemas of clients: what they may have, what they refer to, and how large they are. Nothing is looked up."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 from itertools import starmap
 from typing import Any
@@ -314,6 +314,29 @@ def _size(keyword: str, value: Any) -> int:
     if isinstance(value, int) and value.bit_length() > _MACHINE_WORD:
         return UNTOLD
     return 1 + len(value) if isinstance(value, list) else 1
+
+
+def with_references(schema: dict[str, Any], moved: Callable[[str], str]) -> dict[str, Any]:
+    """Return a copy of a schema with other references (``$ref``).
+
+    Args:
+        schema: The schema.
+        moved: Returns what stands in the place of a reference.
+    """
+
+    def copy(keyword: str, value: Any) -> Any:
+        match value:
+            case str() if keyword == "$ref":
+                return moved(value)
+            case list() if keyword not in DATA:
+                return [with_references(item, moved) if isinstance(item, dict) else item for item in value]
+            case dict() if keyword in MAPS:
+                return {name: copy("", item) for name, item in value.items()}
+            case dict() if keyword not in DATA:
+                return with_references(value, moved)
+        return value
+
+    return {keyword: copy(keyword, value) for keyword, value in schema.items()}
 
 
 def described(error: jsonschema_rs.ValidationError) -> str:

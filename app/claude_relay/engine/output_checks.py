@@ -35,7 +35,7 @@ class OutputChecks:
             case TextDelta(text) if self._changes_text:
                 yield from self._emit(self._stops.feed(text))
                 if self._stops.found:
-                    yield RunEnd("end", self._usage())
+                    yield RunEnd("stop_sequence", self._usage())
             case RunEnd():
                 yield from self._emit(self._stops.flush())
                 yield from self._calls.feed(event)
@@ -43,7 +43,9 @@ class OutputChecks:
                 yield from self._calls.feed(event)
 
     async def check(self, end: RunEnd) -> None:
-        """Check the whole answer against its schema, if there is one. Await it before the end is passed on.
+        """Check a whole answer against its schema, if there is one. Await it before the end is passed on.
+
+        What was cut off, also at the client's own stop sequence, need not be JSON.
 
         Raises:
             UpstreamError: The answer had to be JSON that fits a schema, and is not.

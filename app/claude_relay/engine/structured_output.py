@@ -6,8 +6,9 @@ from typing import Any, Protocol
 
 import jsonschema_rs
 
-from claude_relay.engine.json_schema import DATA, MAPS, described, of_known_draft, written_out
+from claude_relay.engine.json_schema import described, of_known_draft, with_references, written_out
 from claude_relay.engine.plain_schemas import plain
+from claude_relay.engine.property_names import takes_names
 from claude_relay.engine.vocabulary import JsonOutput
 from claude_relay.errors import UpstreamError
 
@@ -16,7 +17,7 @@ MAX_COST = 1_000_000
 MAX_QUICK_CHARACTERS = 250_000
 """Characters of an answer up to which it is looked at how long a check takes."""
 _TOOL_FIELD = "value"
-"""Where a schema that is no object stands inside the one that the CLI's tool takes."""
+"""Where a schema that cannot be that of a tool stands inside the one that the CLI's tool takes."""
 
 
 def is_quick(schema: dict[str, Any], text: str) -> bool:
@@ -115,51 +116,37 @@ def _no_json(constant: str) -> float:
     raise ValueError(f"{constant} is not a JSON number")
 
 
-def tool_schema(output: JsonOutput) -> dict[str, Any]:
-    """Return the schema for the CLI's tool, whose input can only be an object and whose validator is a strict one."""
-    return plain(output.schema if _is_object(output.schema) else _wrapped(output.schema))
+def tool_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema for the CLI's tool, whose input can only be an object, and whose validator is a strict one."""
+    return plain(schema if _fits_tool(schema) else _wrapped(schema))
 
 
 def _wrapped(schema: dict[str, Any]) -> dict[str, Any]:
-    definitions = {name: value for name, value in schema.items() if name in {"$defs", "definitions"}}
-    inner = {name: value for name, value in schema.items() if name not in {"$defs", "definitions", "$schema"}}
+    moved = with_references(schema, _rerooted)
+    definitions = {name: value for name, value in moved.items() if name in {"$defs", "definitions"}}
+    inner = {name: value for name, value in moved.items() if name not in {"$defs", "definitions", "$schema"}}
     return {
         "type": "object",
-        "properties": {_TOOL_FIELD: _rerooted(inner)},
+        "properties": {_TOOL_FIELD: inner},
         "required": [_TOOL_FIELD],
         "additionalProperties": False,
-        **_rerooted(definitions),
+        **definitions,
     }
 
 
 def tool_answer(output: JsonOutput, given: Any) -> Any:
     """Return the answer inside what the CLI's tool was given."""
-    return given if _is_object(output.schema) or not isinstance(given, dict) else given.get(_TOOL_FIELD)
+    return given if _fits_tool(output.schema) or not isinstance(given, dict) else given.get(_TOOL_FIELD)
 
 
-def _is_object(schema: dict[str, Any]) -> bool:
-    return schema.get("type") == "object"
+def _fits_tool(schema: dict[str, Any]) -> bool:
+    """Whether a schema can be that of a tool: it is of an object, whose properties have names that are taken there."""
+    return schema.get("type") == "object" and takes_names(schema)
 
 
-def _rerooted(schema: dict[str, Any]) -> dict[str, Any]:
-    """Adapt references to the root to the schema's new place."""
-    moved = {keyword: _moved(keyword, value) for keyword, value in schema.items()}
-    reference = schema.get("$ref")
-    if isinstance(reference, str) and _points_into_root(reference):
-        moved["$ref"] = f"#/properties/{_TOOL_FIELD}{reference[1:]}"
-    return moved
-
-
-def _moved(keyword: str, value: Any) -> Any:
-    if keyword in DATA:
-        return value
-    if isinstance(value, list):
-        return [_rerooted(item) if isinstance(item, dict) else item for item in value]
-    if isinstance(value, dict):
-        if keyword in MAPS:
-            return {name: _rerooted(item) if isinstance(item, dict) else item for name, item in value.items()}
-        return _rerooted(value)
-    return value
+def _rerooted(reference: str) -> str:
+    """Adapt a reference to the root to the schema's new place."""
+    return f"#/properties/{_TOOL_FIELD}{reference[1:]}" if _points_into_root(reference) else reference
 
 
 def _points_into_root(reference: str) -> bool:

@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from claude_relay.settings import Personality
 
 Role = Literal["user", "assistant"]
 
-StopReason = Literal["end", "length", "refusal", "tool_calls"]
-"""Why an answer ended: the model was done, met a token limit, declined, or waits for tools of the client."""
+StopReason = Literal["end", "stop_sequence", "length", "refusal", "tool_calls"]
+"""Why an answer ended: the model was done, met a stop sequence or a token limit, declined, or waits for tools of the
+client."""
 
 
 Effort = Literal["none", "low", "medium", "high", "xhigh", "max"]
@@ -129,10 +130,12 @@ class JsonOutput(Struct, frozen=True):
     Attributes:
         schema: The JSON schema it must fit.
         format: What the upstream is asked to hold the model to; None if a tool takes the answer instead.
+        tool_schema: What such a tool takes: an object that is the answer, or has it in a field.
     """
 
     schema: dict[str, Any]
     format: dict[str, Any] | None = None
+    tool_schema: dict[str, Any] = field(default_factory=lambda: dict(ANY_OBJECT))
 
 
 class Tool(Struct, frozen=True):
@@ -141,10 +144,11 @@ class Tool(Struct, frozen=True):
     Attributes:
         name: Its name, as the model sees it.
         description: What it does.
-        schema: JSON schema of its arguments.
+        schema: JSON schema of its arguments, by names that the upstream takes.
         strict: Whether the upstream must hold the model to the schema.
         format: What the upstream is asked to hold the model to; None if to nothing.
         takes_text: Whether it takes text: its schema has one argument then, and its calls are told as the text in it.
+        client_names: The client's names of arguments that have another one here, by that.
     """
 
     name: str
@@ -153,6 +157,7 @@ class Tool(Struct, frozen=True):
     strict: bool = False
     format: dict[str, Any] | None = None
     takes_text: bool = False
+    client_names: dict[str, str] = {}
 
 
 class ToolChoice(Struct, frozen=True):

@@ -114,7 +114,10 @@ def test_an_answer_without_text_is_an_empty_text() -> None:
     assert message(options(), END)["content"] == ""
 
 
-@pytest.mark.parametrize(("stop", "finish"), [("end", "stop"), ("length", "length"), ("refusal", "content_filter")])
+@pytest.mark.parametrize(
+    ("stop", "finish"),
+    [("end", "stop"), ("stop_sequence", "stop"), ("length", "length"), ("refusal", "content_filter")],
+)
 async def test_every_end_has_openais_word_in_exactly_one_chunk(stop: StopReason, finish: str) -> None:
     events = of(0, TextDelta("a"), RunEnd(stop, Usage()))
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from claude_relay.engine.constraints import Option, constrained, excludes_budget, has_thinking_budget
+from claude_relay.engine.constraints import Option, constrained, excludes_budget
 from claude_relay.engine.vocabulary import Effort, RunRequest, Sampling, Text, Tool, ToolChoice, ToolResult, Turn
 from claude_relay.settings import Personality
 
@@ -165,28 +165,6 @@ def test_an_agents_tools_are_not_strict() -> None:
 
 
 # --- thinking budgets ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("model", "expected"),
-    [
-        ("claude-haiku-4-5", True),
-        ("claude-sonnet-4-5-20250929", True),
-        ("claude-opus-4-20250514", True),
-        ("claude-3-7-sonnet-20250219", True),
-        ("us.anthropic.claude-opus-4-5-20251101-v1:0", True),
-        ("claude-sonnet-4-5[1m]", True),
-        ("claude-opus-4-6", False),
-        ("claude-sonnet-4-6-20260101", False),
-        ("claude-haiku-5", False),
-        ("claude-sonnet-5-5", False),
-        ("claude-opus-10-1", False),
-        ("sonnet", False),
-        ("my-own-model-4-5", False),
-    ],
-)
-def test_models_before_4_6_think_within_a_budget(model: str, expected: bool) -> None:
-    assert has_thinking_budget(model) is expected
 
 
 CALLS = (

@@ -137,7 +137,7 @@ def test_what_is_called_quick_is(schema: Schema, item: str) -> None:
 def test_an_object_is_the_tools_input_as_it_is(schema: dict[str, Any]) -> None:
     output = JsonOutput(schema)
 
-    assert tool_schema(output) == schema
+    assert tool_schema(schema) == schema
     assert tool_answer(output, {"a": "b"}) == {"a": "b"}
 
 
@@ -198,7 +198,7 @@ def test_anything_else_stands_in_a_field_of_an_object_and_still_means_the_same(
     schema: dict[str, Any], good: object, bad: object
 ) -> None:
     output = JsonOutput(schema)
-    wrapped = tool_schema(output)
+    wrapped = tool_schema(schema)
 
     check_schema(wrapped)
     assert wrapped["type"] == "object"
@@ -209,10 +209,19 @@ def test_anything_else_stands_in_a_field_of_an_object_and_still_means_the_same(
     assert tool_answer(output, {"value": good}) == good
 
 
+@pytest.mark.parametrize("name", ["a b", "$filter", "x" * 65, "", "\N{SNOWMAN}"])
+def test_an_object_whose_properties_have_names_that_no_tool_may_have_stands_in_a_field(name: str) -> None:
+    schema = {"type": "object", "properties": {name: {"type": "string"}}}
+    output = JsonOutput(schema)
+
+    assert tool_schema(schema)["properties"] == {"value": schema}
+    assert tool_answer(output, {"value": {name: "x"}}) == {name: "x"}
+
+
 def test_wrapping_leaves_the_callers_schema_as_it_was() -> None:
     schema = {"type": "array", "items": {"$ref": "#"}}
 
-    tool_schema(JsonOutput(schema))
+    tool_schema(schema)
 
     assert schema == {"type": "array", "items": {"$ref": "#"}}
 
@@ -220,7 +229,7 @@ def test_wrapping_leaves_the_callers_schema_as_it_was() -> None:
 def test_data_that_looks_like_a_reference_is_left_alone() -> None:
     schema = {"type": "array", "const": {"$ref": "#"}, "items": {"properties": {"const": {"$ref": "#/x"}}}, "x": {}}
 
-    (moved,) = tool_schema(JsonOutput(schema))["properties"].values()
+    (moved,) = tool_schema(schema)["properties"].values()
 
     assert moved["const"] == {"$ref": "#"}
     assert moved["items"]["properties"]["const"] == {"$ref": "#/properties/value/x"}

@@ -6,7 +6,6 @@ import msgspec
 
 from claude_relay.engine.claude import tools
 from claude_relay.engine.claude.history import Plan
-from claude_relay.engine.structured_output import tool_schema
 from claude_relay.engine.vocabulary import Effort, JsonOutput, RunRequest, Sampling, ToolChoice
 from claude_relay.settings import Personality
 
@@ -38,7 +37,7 @@ def initial(request: RunRequest) -> dict[str, Any]:
     elif request.system:
         fields["appendSystemPrompt"] = request.system
     if request.output is not None and request.answers_by_tool:
-        fields["jsonSchema"] = tool_schema(request.output)
+        fields["jsonSchema"] = request.output.tool_schema
     return {**fields, **tools.registration()} if request.tools else fields
 
 
@@ -103,7 +102,7 @@ def _tooled(request: RunRequest) -> dict[str, Any]:
     choice = _chosen(request.tool_choice)
     listed = [tools.definition(tool) for tool in request.tools]
     if request.output is not None and request.answers_by_tool:
-        listed.append(tools.answer_definition(tool_schema(request.output)))
+        listed.append(tools.answer_definition(request.output.tool_schema))
     return {"tools": listed, **({"tool_choice": choice} if choice else {})}
 
 

@@ -9,18 +9,31 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from claude_relay.engine.claude.history import ended_by_user
 from claude_relay.engine.constraints import excludes_budget
 from claude_relay.engine.vocabulary import RunRequest, ToolChoice
 from claude_relay.errors import RelayError
 
-_Kind = Literal[
-    "both", "top_k", "top_p", "temperature", "tool_choice", "budget", "thinking", "effort", "format", "strict"
+Kind = Literal[
+    "prefill",
+    "both",
+    "top_k",
+    "top_p",
+    "temperature",
+    "tool_choice",
+    "budget",
+    "thinking",
+    "effort",
+    "format",
+    "strict",
 ]
-_SAMPLING: tuple[_Kind, ...] = ("top_k", "top_p", "temperature")
+"""An option, options that some models do not take together, or the beginning of an answer."""
+_SAMPLING: tuple[Kind, ...] = ("top_k", "top_p", "temperature")
 """Fields that some models refuse, alone or together; the one that matters least comes first."""
 _DEFAULT = {"temperature": 1.0, "top_p": 1.0}
 """Values that ask for nothing."""
-_WORDS: Mapping[_Kind, re.Pattern[str]] = {
+_WORDS: Mapping[Kind, re.Pattern[str]] = {
+    "prefill": re.compile("prefill"),
     "both": re.compile("temperature.*top_p|top_p.*temperature"),
     "top_k": re.compile("top_k"),
     "top_p": re.compile("top_p"),
@@ -39,17 +52,19 @@ class Refusable(Struct, frozen=True):
     """Something in a request that a model may refuse.
 
     Attributes:
-        kind: What it is: an option, or options that some models do not take together.
+        kind: What it is.
         value: Which of its values, where a model takes others: an effort, or the digest of schemas.
     """
 
-    kind: _Kind
+    kind: Kind
     value: str = ""
 
 
 def refusables(request: RunRequest) -> Iterator[Refusable]:
     """Yield what a model may refuse of a request, in the order in which a refusal is attributed to it."""
     sampling = request.sampling
+    if request.turns[-1].role == "assistant":
+        yield Refusable("prefill")
     if sampling.temperature is not None and sampling.top_p is not None:
         yield Refusable("both")
     yield from (Refusable(name) for name in _SAMPLING if getattr(sampling, name) is not None)
@@ -94,8 +109,10 @@ def without(request: RunRequest, refusable: Refusable) -> tuple[RunRequest, tupl
     """
     kind, sampling = refusable.kind, request.sampling
     match kind:
+        case "prefill":
+            return replace(request, turns=ended_by_user(request.turns)), ()
         case "both":
-            less: _Kind = "temperature" if sampling.temperature == _DEFAULT["temperature"] else "top_p"
+            less: Kind = "temperature" if sampling.temperature == _DEFAULT["temperature"] else "top_p"
             return without(request, Refusable(less))
         case "top_k" | "top_p" | "temperature":
             missing = getattr(sampling, kind) != _DEFAULT.get(kind)

@@ -1,9 +1,9 @@
-"""What models have refused so far, so that it is not said to them again."""
+"""What models refuse, so that it is not said to them: what is publicly known, and what they have refused so far."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from claude_relay.engine.claude.fallback import Refusable, refusables, without
-from claude_relay.engine.constraints import has_thinking_budget
+from claude_relay.engine.claude.known_refusals import refused_kinds
 from claude_relay.engine.vocabulary import RunRequest
 
 _MOST = 1_000
@@ -11,15 +11,20 @@ _MOST = 1_000
 
 
 class Refusals:
-    """The memory of one runner, for one version of the CLI."""
+    """The memory of one runner, for one version of the CLI.
 
-    def __init__(self) -> None:
+    Args:
+        full_id: Returns the full id of the model that a name stands for.
+    """
+
+    def __init__(self, full_id: Callable[[str], str] = str) -> None:
+        self._full_id = full_id
         self._known: dict[tuple[str, Refusable], None] = {}
 
     def learn(self, model: str, refused: Iterable[Refusable]) -> None:
         """Remember what a model has refused; call it once the model has taken the request without that."""
         for each in refused:
-            self._known[model, each] = None
+            self._known[self._full_id(model), each] = None
         while len(self._known) > _MOST:
             del self._known[next(iter(self._known))]
 
@@ -27,7 +32,11 @@ class Refusals:
         """Return the request without what its model is known to refuse, and what of the client's options is missing."""
         missing: tuple[str, ...] = ()
         known: list[Refusable] = []
-        while found := next((each for each in refusables(request) if self._knows(request.model, each)), None):
+        model = self._full_id(request.model)
+        kinds = refused_kinds(model)
+        while found := next(
+            (each for each in refusables(request) if each.kind in kinds or (model, each) in self._known), None
+        ):
             if found in known:
                 # left out for another refusal's sake, and here again for the sake of this one
                 break
@@ -35,6 +44,3 @@ class Refusals:
             request, more = without(request, found)
             missing += more
         return request, tuple(dict.fromkeys(missing))
-
-    def _knows(self, model: str, refusable: Refusable) -> bool:
-        return (model, refusable) in self._known or (refusable.kind == "budget" and has_thinking_budget(model))

@@ -19,6 +19,7 @@ from claude_relay.engine.claude.control import ProcessGoneError
 from claude_relay.engine.claude.discovery import REMEDY, Finder, Installation
 from claude_relay.engine.claude.fallback import Refusable, refused, without
 from claude_relay.engine.claude.matching import answered
+from claude_relay.engine.claude.models import Models
 from claude_relay.engine.claude.pool import Limits, Pool
 from claude_relay.engine.claude.refusals import Refusals
 from claude_relay.engine.claude.selftest import run_self_test
@@ -27,7 +28,7 @@ from claude_relay.engine.claude.translate import Translator
 from claude_relay.engine.limits.resources import find
 from claude_relay.engine.limits.sizing import Size, size
 from claude_relay.engine.output_checks import OutputChecks
-from claude_relay.engine.property_names import with_upstream_names
+from claude_relay.engine.property_names import with_upstream_arguments
 from claude_relay.engine.runner import RunnerHealth, Spend
 from claude_relay.engine.vocabulary import Event, ParameterDropped, RunEnd, RunRequest, RunStarted, Tool, Usage
 from claude_relay.errors import InvalidRequestError, RelayError, UnavailableError
@@ -35,10 +36,6 @@ from claude_relay.settings import Personality, Settings
 
 _log = logging.getLogger(__name__)
 
-_ALWAYS_KNOWN = ("opus", "sonnet", "haiku")
-_MOST_IDS = 100
-"""Full ids of models that are remembered: clients ask for what they like, and a gateway may take any name."""
-_LEAST_CONTEXT_WINDOW = 200_000
 _SELF_TEST_WAITS = 2.0
 """Seconds that each part of the self-test waits at most while requests wait."""
 _SELF_TEST_PAUSE = 0.05
@@ -69,9 +66,8 @@ class ClaudeCodeRunner:
         self._capabilities = Capabilities()
         self._pool = Pool(self._open, limits(settings, self._size), _memory_of, self._current)
         self._private = private.PrivateDirectory(environ)
-        self._context_windows: dict[str, int] = {}
-        self._refusals = Refusals()
-        self._full_ids: dict[str, None] = {}
+        self._models = Models()
+        self._refusals = Refusals(self._models.full_id)
         self._self_testing: asyncio.Task[None] | None = None
         self._self_test = "off"
 
@@ -120,12 +116,12 @@ class ClaudeCodeRunner:
 
     @property
     def models(self) -> tuple[str, ...]:
-        """The names that always work, and the full ids of the models that have answered."""
-        return (*_ALWAYS_KNOWN, *self._full_ids)
+        """The names that always work, and what the CLI has told of."""
+        return self._models.names
 
     def context_window(self, model: str) -> int:
         """Return what the CLI has told of a model; until it was asked once, what all of them have at least."""
-        return self._context_windows.get(model, _LEAST_CONTEXT_WINDOW)
+        return self._models.context_window(model)
 
     async def run(self, request: RunRequest) -> AsyncGenerator[Event, None]:
         """Answer a request; without the options that the upstream refuses, each of which is named.
@@ -135,7 +131,7 @@ class ClaudeCodeRunner:
         """
         if self._strategy(request.personality) is history.native:
             request = replace(request, turns=history.ended_by_user(request.turns))
-        asked, missing = self._refusals.without_known(with_upstream_names(tools.without_clash(request)))
+        asked, missing = self._refusals.without_known(with_upstream_arguments(tools.without_clash(request)))
         left_out: list[Refusable] = []
         lost, has_begun = 0, False
         while True:
@@ -193,13 +189,13 @@ class ClaudeCodeRunner:
             while True:
                 line = await session.receive()
                 if isinstance(line, wire.Result):
-                    self._learn(line.modelUsage)
+                    self._models.learn_used(line.modelUsage)
                 for translated in translator.feed(line):
                     for event in checks.feed(translated):
                         if isinstance(event, RunEnd):
                             await checks.check(event)
                             await session.abort()
-                            self._remember_window(request.model, translator.context_window)
+                            self._models.learn_context_window(request.model, translator.context_window)
                             end = replace(event, cost=session.cost)
                             # before the client knows of the end: its next request may come at once
                             session.settle(answered(events, client_tools))
@@ -224,17 +220,6 @@ class ClaudeCodeRunner:
             _log.info("structured output by %s", way)
         await session.ask(request, self._strategy(request.personality))
 
-    def _learn(self, used: Mapping[str, wire.ModelUsage]) -> None:
-        """Keep the full ids of models that have answered, and what each of them takes."""
-        for model, known in used.items():
-            if model not in self._full_ids and len(self._full_ids) < _MOST_IDS:
-                self._full_ids[model] = None
-                self._remember_window(model, known.context_window)
-
-    def _remember_window(self, model: str, context_window: int | None) -> None:
-        if context_window is not None:
-            self._context_windows[model] = context_window
-
     def _strategy(self, personality: Personality) -> history.Strategy:
         """An agent's own turns need a conversation of the CLI's own."""
         return history.verbatim if self._settings.history == "verbatim" and personality == "chat" else history.native
@@ -244,7 +229,7 @@ class ClaudeCodeRunner:
         found = await self._finder.find()
         if found is not self._installation:
             first, self._installation = self._installation is None, found
-            self._refusals = Refusals()
+            self._refusals = Refusals(self._models.full_id)
             self._capabilities = by_version(found, reuse=False)
             if self._self_testing is not None:
                 self._self_testing.cancel()
@@ -298,7 +283,9 @@ class ClaudeCodeRunner:
             sweep=self._private.sweep,
         )
         self._private.record_child(child.pid)
-        return Session(child, personality, settings.model, self._current, self._spend)
+        return Session(
+            child, personality, settings.model, self._current, self._spend, learn_models=self._models.learn_listed
+        )
 
     def _current(self) -> Capabilities:
         return self._capabilities

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
 from typing import Literal
 
@@ -31,6 +31,8 @@ _GRACE = 0.05
 """Seconds for what has come already to be read."""
 _MANY = 500
 """Turns that take longer to be handed over than others may wait for the event loop."""
+LearnModels = Callable[[Iterable[wire.ListedModel]], None]
+"""Is told which models there are."""
 Origin = Literal["reused", "reset", "prewarmed", "started"]
 """How a request got its process: with its conversation in it, reset, ready, or started for it."""
 
@@ -61,6 +63,7 @@ class Session:
         model: The model it was started with.
         capabilities: Tells what is used of the CLI; asked at each question.
         spend: Is told what each turn has cost, as soon as that is known.
+        learn_models: Is told which models there are, when the CLI tells.
 
     Attributes:
         binding: What it was configured for; None as long as it is a spare.
@@ -82,6 +85,8 @@ class Session:
         model: str,
         capabilities: Current,
         spend: Spend | None = None,
+        *,
+        learn_models: LearnModels = lambda _: None,
     ) -> None:
         self.process = process
         self.personality: Personality = personality
@@ -100,6 +105,7 @@ class Session:
         self._asked: tuple[Conversation | None, tuple[Turn, ...]] | None = None
         self._settings = configuration.defaults(model, personality)
         self._spend = spend
+        self._learn_models = learn_models
         self._spent = 0.0
         self._own: frozenset[str] = frozenset()
         self._told: tuple[str, str] | None = None
@@ -130,7 +136,8 @@ class Session:
         Raises:
             UpstreamError: It ended instead.
         """
-        await self._channel.write(self._channel.request("get_binary_version"))
+        # where the CLI does not know this request, its refusal is an answer too
+        await self._channel.write(self._channel.request("list_models"))
         while not isinstance(await self._next(), wire.ControlResponse):
             pass
 
@@ -329,6 +336,8 @@ class Session:
 
     async def _next(self) -> wire.Line:
         line = self._early.popleft() if self._early else await self._channel.read()
+        if isinstance(line, wire.ControlResponse):
+            self._learn_models(wire.listed_models(line.response.response))
         # whose a turn is stands in the lines at its beginning and its end, and never in what is said
         if self._capabilities.tied_turns and not isinstance(line, wire.StreamEvent) and not self._is_own(line):
             # a turn goes on, so that whoever ends the process interrupts it first

@@ -80,6 +80,7 @@ class Translator:
         self._last_text = ""
         self._text, self._thinking = Pairs(as_replacement), Pairs(as_replacement)
         self._arguments = Pairs(as_escape)
+        self._stop: StopReason = "end"
         self._error_code: str | None = None
         self._resets_at: float | None = None
 
@@ -149,6 +150,7 @@ class Translator:
             case wire.ContentBlockStart(block):
                 yield from self._begin_block(block)
             case wire.MessageDelta(wire.MessageEnd(str(reason)), usage):
+                self._stop = "stop_sequence" if reason == "stop_sequence" else "end"
                 is_silent = self._ends_early and not (self._has_words or self._calling)
                 self._end_message(usage)
                 if reason in _EARLY_ENDS:
@@ -158,7 +160,7 @@ class Translator:
                     yield RunEnd("tool_calls", self.usage)
                 elif is_silent:
                     # the CLI would ask for words once more
-                    yield RunEnd("end", self.usage)
+                    yield RunEnd(self._stop, self.usage)
 
     def _is_answer(self, tool: str) -> bool:
         return tool == ANSWER and self._output is not None
@@ -214,7 +216,7 @@ class Translator:
         if self._spoken_unfinished:
             raise _broken_off()
         if blocked:
-            yield RunEnd("end", self.usage)
+            yield RunEnd(self._stop, self.usage)
             return
         self.context_window = (
             max((model.context_window or 0 for model in result.modelUsage.values()), default=0) or None
@@ -227,7 +229,7 @@ class Translator:
         details = result.usage.output_tokens_details or wire.TokenDetails()
         total = _merge(Usage(), result.usage)
         usage = total if total.prompt_tokens else self.usage
-        stop: StopReason = "tool_calls" if self._called else "end"
+        stop: StopReason = "tool_calls" if self._called else self._stop
         yield RunEnd(stop, usage, details.thinking_tokens)
 
     def _activity(self, message: wire.AssistantMessage) -> Iterator[Event]:

@@ -152,6 +152,18 @@ class ModelUsage(Struct, frozen=True, rename="camel"):
     context_window: int | None = None
 
 
+class ListedModel(Struct, frozen=True, rename="camel"):
+    """A model that the CLI offers.
+
+    Attributes:
+        value: The name by which it is asked for.
+        resolved_model: The full id of what that name stands for now.
+    """
+
+    value: str
+    resolved_model: str
+
+
 class Result(Struct, frozen=True, tag="result"):
     """The end of a turn.
 
@@ -240,6 +252,10 @@ class ControlResponse(Struct, frozen=True, tag="control_response"):
     response: ControlReply
 
 
+class _Listing(Struct, frozen=True):
+    models: tuple[ListedModel, ...] = ()
+
+
 class HookInput(Struct, frozen=True):
     """What a hook is asked about."""
 
@@ -324,6 +340,14 @@ def is_empty_before(reply: ControlReply) -> bool:
         return reply.subtype == "success" and msgspec.json.decode(reply.response, type=Rewound) == Rewound(True, None)
     except msgspec.DecodeError:
         return False
+
+
+def listed_models(response: msgspec.Raw) -> tuple[ListedModel, ...]:
+    """Read the models that a reply lists; most replies list none."""
+    try:
+        return msgspec.json.decode(response, type=_Listing).models
+    except msgspec.DecodeError:
+        return ()
 
 
 def _known_or_other(line: bytes) -> Line:

@@ -246,7 +246,7 @@ def main() -> None:
     lines = Input()
     while (line := lines.line()) is not None:
         match line["type"]:
-            case "control_request" if line["request"]["subtype"] == "get_binary_version" and MODE == "deaf later":
+            case "control_request" if line["request"]["subtype"] == "list_models" and MODE == "deaf later":
                 control(line["request_id"], line["request"])
                 time.sleep(60)
             case "control_request":

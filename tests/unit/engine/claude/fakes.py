@@ -16,6 +16,8 @@ from claude_relay.settings import Personality
 
 CAPABLE = Capabilities(client_composed=True, tied_turns=True, reuse=True, reset=True)
 """What a CLI is known for that has passed every part of the self-test."""
+PROBES = {"get_binary_version", "list_models"}
+"""Control requests that only ask whether a process answers."""
 _SCRIPT = Path(__file__).with_name("fake_cli.py")
 ARGV = (sys.executable, "-SI", str(_SCRIPT))
 
@@ -66,12 +68,12 @@ class FakeCli:
 
     def work(self) -> list[dict[str, Any]]:
         """Return what all stand-ins were told but for the question whether they are there."""
-        return [line for line in self.told() if line.get("request", {}).get("subtype") != "get_binary_version"]
+        return [line for line in self.told() if line.get("request", {}).get("subtype") not in PROBES]
 
     def controls(self) -> list[dict[str, Any]]:
         """Return the control requests that were made of all stand-ins, but for the one that asks if they are ready."""
         requests = [line["request"] for line in self.told("control_request")]
-        return [request for request in requests if request["subtype"] != "get_binary_version"]
+        return [request for request in requests if request["subtype"] not in PROBES]
 
     async def all_ended(self) -> None:
         """Wait until no stand-in lives; the test fails if one goes on."""

@@ -48,7 +48,7 @@ def test_the_callers_words_are_the_whole_prompt_of_a_chat_and_follow_that_of_an_
 
 
 def test_a_tool_takes_the_answer_only_where_the_upstream_does_not_constrain_it() -> None:
-    assert initial(request(output=JsonOutput(SCHEMA)))["jsonSchema"] == SCHEMA
+    assert initial(request(output=JsonOutput({}, tool_schema=SCHEMA)))["jsonSchema"] == SCHEMA
     assert "jsonSchema" not in initial(request(output=JsonOutput(SCHEMA, SCHEMA)))
     assert "jsonSchema" not in initial(request())
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from claude_relay.engine.claude.fallback import Refusable, refusables, refused, without
-from claude_relay.engine.vocabulary import Effort, JsonOutput, RunRequest, Sampling, Tool, ToolChoice
+from claude_relay.engine.vocabulary import Effort, JsonOutput, RunRequest, Sampling, Text, Tool, ToolChoice, Turn
 from claude_relay.errors import InvalidRequestError, NotFoundError, RelayError, UpstreamError
-from tests.unit.factories import RunRequestFactory
+from tests.unit.factories import RunRequestFactory, conversation
 
 SAMPLING = Sampling(temperature=0.5, top_p=0.5, top_k=5, max_tokens=5000, stop=("END",))
 SCHEMA = {"type": "object"}
@@ -27,6 +27,16 @@ def everything() -> RunRequest:
 def blamed(asked: RunRequest, words: str) -> str | None:
     found = refused(asked, InvalidRequestError(words))
     return None if found is None else found.kind
+
+
+def test_an_answer_that_may_not_be_begun_is_gone_on_with_in_a_turn_of_its_own() -> None:
+    begun = request(turns=(*conversation("Count."), Turn("assistant", (Text("One,"),))))
+    assert blamed(begun, "This model does not support assistant message prefill.") == "prefill"
+
+    asked, missing = without(begun, Refusable("prefill"))
+
+    assert (asked.turns[:-1], asked.turns[-1].role, missing) == (begun.turns, "user", ())
+    assert blamed(asked, "This model does not support assistant message prefill.") is None
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,28 @@ def test_a_model_with_a_budget_is_known_by_its_name_or_learned() -> None:
     assert known.without_known(request(model="sonnet", sampling=short))[0].effort is None
 
 
+def test_what_is_publicly_known_is_left_out_from_the_start() -> None:
+    every = Sampling(temperature=0.5, top_p=0.5, top_k=5)
+    known = Refusals()
+
+    assert known.without_known(request(model="claude-opus-4-7", sampling=every)) == (
+        request(model="claude-opus-4-7"),
+        ("top_k", "top_p", "temperature"),
+    )
+    assert known.without_known(request(model="claude-sonnet-4-6", sampling=BOTH)) == (
+        request(model="claude-sonnet-4-6", sampling=Sampling(temperature=0.5)),
+        ("top_p",),
+    )
+
+
+def test_what_a_name_stands_for_counts_and_not_the_name() -> None:
+    known = Refusals({"opus": "claude-opus-5-5", "best": "my-model"}.get)  # type: ignore[arg-type] # all are there
+    known.learn("best", [Refusable("top_k")])
+
+    assert known.without_known(request(model="opus", sampling=BOTH))[1] == ("top_p", "temperature")
+    assert known.without_known(request(model="best", sampling=Sampling(top_k=5)))[1] == ("top_k",)
+
+
 def test_refusals_that_contradict_each_other_come_to_an_end() -> None:
     known = Refusals()
     known.learn("sonnet", [Refusable("thinking"), Refusable("effort", "none")])

@@ -49,7 +49,7 @@ async def test_a_session_is_ready_when_the_process_answers_whatever_it_says_befo
 
     await session.ready()
 
-    assert [line["request"]["subtype"] for line in cli.told("control_request")] == ["get_binary_version"]
+    assert [line["request"]["subtype"] for line in cli.told("control_request")] == ["list_models"]
     assert session.alive
 
 

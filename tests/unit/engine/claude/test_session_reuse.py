@@ -15,7 +15,7 @@ from claude_relay.engine.claude.matching import Conversation
 from claude_relay.engine.claude.session import NotEmptyError, Session, UnresponsiveError, UnsolicitedTurnError
 from claude_relay.engine.vocabulary import RunRequest, Sampling, Text, Tool, ToolCall, ToolResult, Turn
 from tests.unit.engine.claude.composer import OWN_TOOL, Composer, Reply
-from tests.unit.engine.claude.fakes import CAPABLE, FakeCli, until_ended
+from tests.unit.engine.claude.fakes import CAPABLE, PROBES, FakeCli, until_ended
 from tests.unit.factories import RunRequestFactory, conversation
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -42,7 +42,7 @@ async def held(session: Session, *texts: str, **fields: Any) -> None:
 def kinds(lines: list[dict[str, Any]]) -> list[str]:
     """Return what lines are, without the question whether the process is there."""
     found = [line.get("subtype") or line.get("request", {}).get("subtype") or line["type"] for line in lines]
-    return [kind for kind in found if kind not in {"start", "get_binary_version"}]
+    return [kind for kind in found if kind not in {"start", *PROBES}]
 
 
 # --- going on --------------------------------------------------------------------------------------------------------

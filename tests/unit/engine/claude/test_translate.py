@@ -340,6 +340,12 @@ def test_any_other_end_of_a_message_waits_for_the_result(reason: str) -> None:
     assert told([started(), text("done"), stopped(reason)]) == Told(said("done"))
 
 
+def test_an_end_at_a_stop_sequence_is_told_from_other_ends() -> None:
+    lines: list[wire.Line] = [started(input_tokens=3), text("so far"), stopped("stop_sequence", 9)]
+
+    assert told([*lines, wire.Result("success")]).events[-1] == RunEnd("stop_sequence", Usage(3, 0, 0, 9))
+
+
 def test_empty_pieces_are_not_passed_on() -> None:
     empty = wire.StreamEvent(wire.ContentBlockDelta(wire.ThinkingPiece("")))
 
