@@ -9,6 +9,8 @@ from pydantic import BaseModel
 
 INSTRUCTIONS = "You know all squares."
 MAX_TOKENS = 77
+MODEL = "sonnet:chat"
+"""What a user of a framework chooses, so that the tools are those of the framework."""
 
 Square = Callable[[int], str]
 """What the tool ``square`` does."""

@@ -11,7 +11,7 @@ from autogen_agentchat.messages import ModelClientStreamingChunkEvent  # type: i
 from autogen_core.tools import FunctionTool  # type: ignore[import-not-found, unused-ignore]
 from autogen_ext.models.openai import OpenAIChatCompletionClient  # type: ignore[import-not-found, unused-ignore]
 
-from tests.clients.frameworks.framework import CUT, INSTRUCTIONS, MAX_TOKENS, Ask, Framework, Pet, Square
+from tests.clients.frameworks.framework import CUT, INSTRUCTIONS, MAX_TOKENS, MODEL, Ask, Framework, Pet, Square
 
 KNOWN_OF_THE_MODEL = {
     "vision": True,
@@ -24,7 +24,7 @@ KNOWN_OF_THE_MODEL = {
 
 def _agent(base_url: str, model: dict[str, Any], **more: Any) -> Any:
     client = OpenAIChatCompletionClient(
-        model="sonnet", base_url=base_url, api_key="unused", model_info=KNOWN_OF_THE_MODEL, max_retries=0, **model
+        model=MODEL, base_url=base_url, api_key="unused", model_info=KNOWN_OF_THE_MODEL, max_retries=0, **model
     )
     return AssistantAgent("assistant", model_client=client, system_message=INSTRUCTIONS, **more)
 

@@ -8,11 +8,11 @@ from typing import Any
 from crewai import LLM, Agent, Crew, Task  # type: ignore[import-not-found, unused-ignore]
 from crewai.tools import tool  # type: ignore[import-not-found, unused-ignore]
 
-from tests.clients.frameworks.framework import CUT, INSTRUCTIONS, MAX_TOKENS, Ask, Framework, Pet, Square
+from tests.clients.frameworks.framework import CUT, INSTRUCTIONS, MAX_TOKENS, MODEL, Ask, Framework, Pet, Square
 
 
 def _agent(base_url: str, model: dict[str, Any], **more: Any) -> Any:
-    llm = LLM(model="openai/sonnet", base_url=base_url, api_key="unused", max_retries=0, **model)
+    llm = LLM(model=f"openai/{MODEL}", base_url=base_url, api_key="unused", max_retries=0, **model)
     return Agent(role="Mathematician", goal="Know all squares", backstory=INSTRUCTIONS, llm=llm, **more)
 
 

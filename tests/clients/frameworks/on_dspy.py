@@ -14,7 +14,7 @@ from dspy.lm15 import (  # type: ignore[import-not-found, unused-ignore]
     register_provider,
 )
 
-from tests.clients.frameworks.framework import CUT, INSTRUCTIONS, MAX_TOKENS, Ask, Framework, Pet, Square
+from tests.clients.frameworks.framework import CUT, INSTRUCTIONS, MAX_TOKENS, MODEL, Ask, Framework, Pet, Square
 
 # what DSPy's catalogue does not know is offered no tools and formats, but asked for them in words
 register_provider(
@@ -26,7 +26,7 @@ register_provider(
 )
 
 
-def _model(base_url: str, name: str = "openai/sonnet", **more: Any) -> Any:
+def _model(base_url: str, name: str = f"openai/{MODEL}", **more: Any) -> Any:
     return dspy.LM(name, api_base=base_url, api_key="unused", cache=False, num_retries=0, **more)
 
 
@@ -63,14 +63,14 @@ def _talk(base_url: str, square: Square) -> Iterator[Ask]:
     adapter = dspy.ChatAdapter(use_native_function_calling=True)
 
     def ask(question: str) -> str:
-        with dspy.context(lm=_model(base_url, "claude-relay/sonnet", max_tokens=MAX_TOKENS), adapter=adapter):
+        with dspy.context(lm=_model(base_url, f"claude-relay/{MODEL}", max_tokens=MAX_TOKENS), adapter=adapter):
             return str(agent(question=question, history=history).answer)
 
     yield ask
 
 
 def pet(base_url: str, question: str) -> Pet:
-    with dspy.context(lm=_model(base_url, "claude-relay/sonnet"), adapter=dspy.JSONAdapter()):
+    with dspy.context(lm=_model(base_url, f"claude-relay/{MODEL}"), adapter=dspy.JSONAdapter()):
         found = dspy.Predict(_asked(Pet))(question=question).answer
     assert isinstance(found, Pet)
     return found

@@ -12,12 +12,12 @@ from llama_index.core.tools import FunctionTool  # type: ignore[import-not-found
 from llama_index.core.workflow import Context  # type: ignore[import-not-found, unused-ignore]
 from llama_index.llms.openai_like import OpenAILike  # type: ignore[import-not-found, unused-ignore]
 
-from tests.clients.frameworks.framework import CUT, INSTRUCTIONS, MAX_TOKENS, Ask, Framework, Pet, Square
+from tests.clients.frameworks.framework import CUT, INSTRUCTIONS, MAX_TOKENS, MODEL, Ask, Framework, Pet, Square
 
 
 def _model(base_url: str, **more: Any) -> Any:
     return OpenAILike(
-        model="sonnet",
+        model=MODEL,
         api_base=base_url,
         api_key="unused",
         is_chat_model=True,

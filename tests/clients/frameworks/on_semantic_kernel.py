@@ -17,13 +17,13 @@ from semantic_kernel.connectors.ai.open_ai import (  # type: ignore[import-not-f
 )
 from semantic_kernel.functions import KernelArguments, kernel_function  # type: ignore[import-not-found, unused-ignore]
 
-from tests.clients.frameworks.framework import CUT, INSTRUCTIONS, MAX_TOKENS, Ask, Framework, Pet, Square
+from tests.clients.frameworks.framework import CUT, INSTRUCTIONS, MAX_TOKENS, MODEL, Ask, Framework, Pet, Square
 
 
 def _agent(base_url: str, settings: dict[str, Any], **more: Any) -> Any:
     client = AsyncOpenAI(base_url=base_url, api_key="unused", max_retries=0)
     return ChatCompletionAgent(
-        service=OpenAIChatCompletion(ai_model_id="sonnet", async_client=client),
+        service=OpenAIChatCompletion(ai_model_id=MODEL, async_client=client),
         instructions=INSTRUCTIONS,
         arguments=KernelArguments(settings=OpenAIChatPromptExecutionSettings(**settings)),
         **more,

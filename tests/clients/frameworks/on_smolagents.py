@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 from smolagents import OpenAIModel, Tool, ToolCallingAgent  # type: ignore[import-not-found, unused-ignore]
 
-from tests.clients.frameworks.framework import INSTRUCTIONS, MAX_TOKENS, Ask, Framework, Pet, Square
+from tests.clients.frameworks.framework import INSTRUCTIONS, MAX_TOKENS, MODEL, Ask, Framework, Pet, Square
 
 
 def _model(base_url: str, **more: Any) -> Any:
-    return OpenAIModel("sonnet", api_base=base_url, api_key="unused", client_kwargs={"max_retries": 0}, **more)
+    return OpenAIModel(MODEL, api_base=base_url, api_key="unused", client_kwargs={"max_retries": 0}, **more)
 
 
 def _messages(question: str) -> list[Any]:
