@@ -37,7 +37,7 @@ class Framework:
     Attributes:
         answer: Asks a question and returns the answer.
         stream: Asks a question and returns the pieces in which the answer came.
-        agents: Its agents, by the way in which they ask.
+        agents: Its agents, by the way in which they ask: ``run`` or ``stream``.
         pet: Asks a question and returns the answer in the form that was asked for.
         ignored: What it asks for and does not get, since the newest models refuse it, or nothing comes of it.
         ignored_with_tools: What is added to that where it offers tools.

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.clients.frameworks import on_llama_index
-from tests.clients.frameworks.framework import CUT, INSTRUCTIONS, MAX_TOKENS, Agent, Framework, Pet
+from tests.clients.frameworks.framework import CUT, INSTRUCTIONS, MAX_TOKENS, Framework, Pet
 from tests.clients.frameworks.on_autogen import AUTOGEN
 from tests.clients.frameworks.on_crewai import CREWAI
 from tests.clients.frameworks.on_dspy import DSPY
@@ -30,12 +30,8 @@ FRAMEWORKS = {
 
 each = pytest.mark.parametrize("framework", [pytest.param(one, id=name) for name, one in FRAMEWORKS.items()])
 each_agent = pytest.mark.parametrize(
-    ("framework", "agent"),
-    [
-        pytest.param(one, agent, id=f"{name}-{way}")
-        for name, one in FRAMEWORKS.items()
-        for way, agent in one.agents.items()
-    ],
+    ("framework", "way"),
+    [pytest.param(one, way, id=f"{name}-{way}") for name, one in FRAMEWORKS.items() for way in one.agents],
 )
 
 
@@ -113,7 +109,7 @@ def test_an_answer_has_the_form_that_was_asked_for(
 
 @each_agent
 def test_an_agent_uses_its_tool_and_answers(
-    framework: Framework, agent: Agent, base_url: str, upstream: FakeUpstream, heard: Overhearing
+    framework: Framework, way: str, base_url: str, upstream: FakeUpstream, heard: Overhearing
 ) -> None:
     """There are two calls at once, then one, and then another question."""
     upstream.replies(
@@ -128,11 +124,12 @@ def test_an_agent_uses_its_tool_and_answers(
         called.append(n)
         return _squared(n)
 
-    with agent(base_url, square) as ask:
+    with framework.agents[way](base_url, square) as ask:
         # a stream has what was said beside a call, too
         assert ask("Which squares are there?").endswith("Done.")
         assert ask("And which is the largest?") == "Nine."
     assert sorted(called) == [1, 2, 3]
+    assert {bool(request.body.get("stream")) for request in heard.heard} == {way == "stream"}
     _assert_served(heard, framework.ignored | framework.ignored_with_tools)
     _, _, with_all, last = bodies = _served(upstream)
     assert {body["max_tokens"] for body in bodies} == {MAX_TOKENS}
@@ -142,7 +139,7 @@ def test_an_agent_uses_its_tool_and_answers(
 
 @each_agent
 def test_a_call_that_was_cut_is_gone_on_from(
-    framework: Framework, agent: Agent, base_url: str, upstream: FakeUpstream, heard: Overhearing
+    framework: Framework, way: str, base_url: str, upstream: FakeUpstream, heard: Overhearing
 ) -> None:
     cut = ToolUse("toolu_1", framework.square, {}, written=CUT)
     upstream.replies(
@@ -151,7 +148,7 @@ def test_a_call_that_was_cut_is_gone_on_from(
         _last_word(framework, "Done."),
         _last_word(framework, "Nine."),
     )
-    with agent(base_url, _squared) as ask:
+    with framework.agents[way](base_url, _squared) as ask:
         assert (ask("Which squares are there?"), ask("And which is the largest?")) == ("Done.", "Nine.")
     _assert_served(heard, framework.ignored | framework.ignored_with_tools)
     _, after, _ = _served(upstream)
