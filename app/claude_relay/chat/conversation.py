@@ -66,11 +66,15 @@ def turns(messages: Sequence[schemas.Message], text_tools: Collection[str] = ())
         raise InvalidRequestError(f"{text} {error}", param=param, code="invalid_value") from None
 
 
-def unsupported_fields(messages: Iterable[schemas.Message]) -> Iterator[str]:
-    """Yield the names of fields in messages that the upstream does not support."""
+def unsupported_fields(messages: Collection[schemas.Message]) -> Iterator[str]:
+    """Yield the names of fields in messages that the upstream does not support.
+
+    The only name among the instructions tells nothing, and its sender misses nothing.
+    """
+    instructions = [one for one in messages if isinstance(one, schemas.SystemMessage | schemas.DeveloperMessage)]
+    if len({one.name for one in instructions if one.name}) > 1:
+        yield "messages.name"
     for message in messages:
-        if isinstance(message, schemas.SystemMessage | schemas.DeveloperMessage) and message.name:
-            yield "messages.name"
         parts = message.content if isinstance(message.content, list) else ()
         for part in parts:
             image = part.image_url if isinstance(part, schemas.ImagePart) else None

@@ -74,7 +74,6 @@ SEMANTIC_KERNEL = Framework(
     agents={"run": partial(_talk, _whole), "stream": partial(_talk, _streamed)},
     pet=pet,
     # what it calls the agent, who is the only one to speak
-    ignored=frozenset({"messages.name"}),
     square="Squares-square",
     cut={"input": CUT},
 )

@@ -331,9 +331,12 @@ def test_legacy_arguments_that_are_no_object_are_kept_as_the_text_they_are() -> 
 # --- what has no place upstream --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("role", ["system", "developer"])
-def test_the_name_of_an_instruction_is_reported(role: str) -> None:
-    assert list(unsupported_fields(messages({"role": role, "content": "a", "name": "Ada"}))) == ["messages.name"]
+def test_names_of_instructions_are_reported_once_where_there_are_several() -> None:
+    one, same, other = ({"role": "system", "content": "a", "name": name} for name in ("Ada", "Ada", "Bob"))
+    nobody = {"role": "developer", "content": "a"}
+
+    assert list(unsupported_fields(messages(one, nobody, same))) == []
+    assert list(unsupported_fields(messages(one, nobody, other))) == ["messages.name"]
 
 
 def test_names_of_users_and_assistants_are_not_reported() -> None:
