@@ -225,6 +225,7 @@ IN_PYTHON: dict[str, Agent] = {
 IN_NODE: dict[str, tuple[str, str]] = {
     "ai_sdk_generate_text": ("ai-sdk-tools.mjs", "generateText"),
     "ai_sdk_stream_text": ("ai-sdk-tools.mjs", "streamText"),
+    "langchain_js_stream": ("langchain-tools.mjs", "stream"),
     "openai_node_run_tools": ("openai-tools.mjs", "runTools"),
     "openai_node_streamed_run_tools": ("openai-tools.mjs", "streamedRunTools"),
 }

@@ -26,6 +26,12 @@ def pytest_configure(config: pytest.Config) -> None:
     warnings.simplefilter("ignore", ResourceWarning)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave more time than elsewhere: the first test that needs Node installs its clients, of 1 GB."""
+    for item in items:
+        item.add_marker(pytest.mark.timeout(400))
+
+
 @pytest.fixture(scope="session")
 def overhearing() -> Overhearing:
     return Overhearing()

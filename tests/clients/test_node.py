@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.clients import node_side
+from tests.clients.node_side import PET, both_ways
 from tests.clients.overhear import Overhearing
 from tests.clients.upstream_side import (
     CACHED_TOKENS,
@@ -18,25 +19,15 @@ from tests.clients.upstream_side import (
     in_the_asked_form,
     instructions,
     pictures,
-    refused_then_through_the_tool,
     spoken,
     through_the_tool,
     turns,
 )
 from tests.upstream import FakeUpstream, Message, Script, Text, Thinking
 
-PET = {"name": "Tom", "kind": "cat", "age": 3}
 CONVERSATION = [("user", ["Hello"]), ("assistant", ["Yes?"]), ("user", ["Who is it?"])]
 
 Scenario = Callable[[str], Any]
-
-both_ways = pytest.mark.parametrize(
-    "replies",
-    [
-        pytest.param(lambda: (in_the_asked_form(PET),), id="constrained"),
-        pytest.param(lambda: refused_then_through_the_tool(PET), id="tool"),
-    ],
-)
 
 
 def _scenario(scripts: Path, script: str, base_url: str, home: Path) -> Scenario:
