@@ -32,6 +32,8 @@ _STOPPING = 1.0
 """Seconds after which another relay may be there."""
 _START_TIMEOUT = 60.0
 """Seconds that a process gets to answer at all; on a machine with much to do that may take many."""
+_CONVERSATION_KEPT = 60.0
+"""Seconds that a process is left to a conversation that was continued before."""
 _PROBE_INTERVAL = 30.0
 """Seconds between two questions to idle processes whether they still answer."""
 _PROBE_TIMEOUT = 5.0
@@ -218,7 +220,7 @@ class Pool:
         if not self._is_worth_keeping(session):
             self.retire(session)
             return
-        if waiting := self._spares.waiting_for(session):
+        if not session.is_continued and (waiting := self._spares.waiting_for(session)):
             session.forget()
             self._hand_over(waiting, session, "reset")
             return
@@ -269,13 +271,21 @@ class Pool:
         if not self._capabilities().reset or request.personality == "agent":
             return None
         idle = self._idle_ones(Binding.of(request))
-        if not idle:
+        free = [session for session in idle if not self._is_kept(session)]
+        if not free and self._total >= self._limits.processes:
+            # a new process would cost another conversation its own
+            free = idle[-1:]
+        if not free:
             return None
         # what is set already need not be set again
-        session = next((session for session in idle if session.is_set_for(request)), idle[0])
+        session = next((session for session in free if session.is_set_for(request)), free[0])
         del self._idle[session]
         session.forget()
         return session
+
+    def _is_kept(self, session: Session) -> bool:
+        """Whether a process is left to its conversation for now: one that was continued will likely be again."""
+        return session.is_continued and time.monotonic() - self._idle[session] < _CONVERSATION_KEPT
 
     def _idle_ones(self, binding: Binding) -> list[Session]:
         """The one used last comes first: it is the warmest."""

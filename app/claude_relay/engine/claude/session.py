@@ -29,6 +29,8 @@ REPLY_TIMEOUT = 0.5
 """Seconds within which a process that was idle answers a control request; one that does not hangs."""
 _GRACE = 0.05
 """Seconds for what has come already to be read."""
+_ONE_EXCHANGE = 2
+"""Turns of a question and its answer."""
 _MANY = 500
 """Turns that take longer to be handed over than others may wait for the event loop."""
 LearnModels = Callable[[Iterable[wire.ListedModel]], None]
@@ -129,6 +131,11 @@ class Session:
     def model(self) -> str:
         """The model that would answer now."""
         return str(self._settings["model"])
+
+    @property
+    def is_continued(self) -> bool:
+        """Whether it holds a conversation of more than one question and its answer."""
+        return self.history is not None and len(self.history.turns) > _ONE_EXCHANGE
 
     async def ready(self) -> None:
         """Wait until the CLI answers a control request, that is, until it has started.

@@ -350,7 +350,9 @@ class World:
             for process in own
         ):
             return "reused"
-        if request.personality == "chat" and self.capabilities.reset and own:
+        full = self.pool._total >= self.limits.processes
+        free = [process for process in own if full or not (process.known and len(said(process.history)) > 2)]
+        if request.personality == "chat" and self.capabilities.reset and free:
             return "reset"
         spares = self.pool._spares._ready[request.personality]
         return "prewarmed" if any(spare.alive for spare in spares) else "started"
