@@ -14,6 +14,7 @@ from msgspec import Struct
 from claude_relay.engine.claude.capabilities import Current
 from claude_relay.engine.claude.control import ProcessGoneError
 from claude_relay.engine.claude.matching import Binding, Conversation
+from claude_relay.engine.claude.pace import Pace
 from claude_relay.engine.claude.session import (
     REPLY_TIMEOUT,
     Origin,
@@ -112,7 +113,15 @@ class Pool:
         self._limits = limits
         self._memory_of = memory_of
         self._capabilities = capabilities
-        self._spares = Spares(limits.warm, limits.starts, self._start, self._evict_if_full, self._hand_over)
+        self._pace = Pace()
+        self._spares = Spares(
+            number=limits.warm,
+            at_once=limits.starts,
+            start=self._start,
+            has_room=self._evict_if_full,
+            hand_over=self._hand_over,
+            served_soon=self._served_soon,
+        )
         self._idle: dict[Session, float] = {}
         self._alive: set[Session] = set()
         self._busy: set[Session] = set()
@@ -217,6 +226,7 @@ class Pool:
     def release(self, session: Session) -> None:
         """Take a session back after its answer, to be used again if that can be done."""
         self._busy.discard(session)
+        self._pace.ended(session, _now())
         if not self._is_worth_keeping(session):
             self.retire(session)
             return
@@ -235,6 +245,7 @@ class Pool:
             return
         self._alive.discard(session)
         self._busy.discard(session)
+        self._pace.forget(session)
         self._idle.pop(session, None)
         if session.fault is not None:
             self._faults[type(session.fault)] += 1
@@ -251,7 +262,11 @@ class Pool:
         self._got[origin] += 1
         session.assign(origin)
         self._busy.add(session)
+        self._pace.began(session, _now())
         return session
+
+    def _served_soon(self, binding: Binding) -> int:
+        return self._pace.served_soon(binding, _now())
 
     def _holding(self, request: RunRequest) -> Session | None:
         """Find the process that holds exactly this conversation, but for its last turn."""
@@ -355,12 +370,14 @@ class Pool:
         return opening
 
     async def _open(self, personality: Personality) -> Session:
+        began = _now()
         try:
             session = await self._ready(personality)
         except RelayError as error:
             self.failure = (isinstance(error, ProcessGoneError) and error.last_words) or error.message
             raise
         self.failure = None
+        self._pace.start = _now() - began
         return session
 
     async def _ready(self, personality: Personality) -> Session:
@@ -378,6 +395,10 @@ class Pool:
             raise
         session.watch(self._lost)
         return session
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _stopping() -> UnavailableError:

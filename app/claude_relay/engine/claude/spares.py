@@ -19,6 +19,8 @@ _log = logging.getLogger(__name__)
 _REFILL_DELAY = 0.25
 """Seconds between taking a spare and starting the next: the request that took it is on its way by then, and does not
 share its CPU with a start-up."""
+_LOOK_AGAIN = 0.05
+"""Seconds after which it is looked again whether those who wait need more processes."""
 _RETRY_DELAY = 5.0
 """Seconds before starting a spare is tried again after it failed."""
 
@@ -50,25 +52,31 @@ class Spares:
         start: Starts a process, in a task of its own that ends when the process is ready.
         has_room: Makes room for one more process if that can be done, and tells whether there is room.
         hand_over: Takes a process that was started for the request that waited longest, and is ready.
+        served_soon: Tells how many requests that may have a used process of some binding will get one before another
+            one could be started.
     """
 
     def __init__(
         self,
+        *,
         number: int,
         at_once: int,
         start: Callable[[Personality], asyncio.Task[Session]],
         has_room: Callable[[], bool],
         hand_over: Callable[[Waiting, Session], None],
+        served_soon: Callable[[Binding], int],
     ) -> None:
         self._number = number
         self._at_once = at_once
         self._start = start
         self._has_room = has_room
         self._hand_over = hand_over
+        self._served_soon = served_soon
         self._ready: defaultdict[Personality, dict[Session, float]] = defaultdict(dict)
         self._waiting: deque[Waiting] = deque()
         self._starting: Counter[Personality] = Counter()
         self._pauses = 0
+        self._look_again: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         """Return how many are ready."""
@@ -136,11 +144,26 @@ class Spares:
 
     def _serve_waiting(self) -> None:
         """Start processes for those who wait, whether there is room or not: they are let in one by one."""
-        wanted = Counter(one.personality for one in self._waiting)
-        for personality, number in wanted.items():
+        for personality, number in self._wanted().items():
             while self._starting.total() < self._at_once and self._starting[personality] < number:
                 self._has_room()
                 self._begin(personality, is_spare=False)
+        if self._look_again is not None:
+            self._look_again.cancel()
+        again = bool(self._waiting)
+        self._look_again = asyncio.get_running_loop().call_later(_LOOK_AGAIN, self._serve_waiting) if again else None
+
+    def _wanted(self) -> Counter[Personality]:
+        """Return how many processes are wanted for those who will not soon get a used one."""
+        bindings: list[Binding] = []
+        wanted = Counter(one.personality for one in self._waiting)
+        for waiting in self._waiting:
+            binding = waiting.binding
+            if binding is not None and binding not in bindings:
+                bindings.append(binding)
+                alike = sum(one.binding == binding for one in self._waiting)
+                wanted[waiting.personality] -= min(alike, self._served_soon(binding))
+        return wanted
 
     def _fill(self) -> None:
         """Start the next spare that is missing, if nothing else is being started."""

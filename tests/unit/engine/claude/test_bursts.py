@@ -88,7 +88,9 @@ async def test_short_answers_are_all_given_by_hot_processes_before_the_first_sta
 
     assert max(waited) < START
     assert machine.pool.counts.started == 0
-    assert machine.started - before <= 1
+    # the spare of the burst is replaced, and nothing else is started
+    await asyncio.sleep(2 * START)
+    assert machine.started - before == 1
     await machine.pool.stop()
 
 
@@ -97,10 +99,10 @@ async def test_where_answers_are_long_nobody_waits_longer_than_for_his_place_in_
 ) -> None:
     waited = await machine.burst([LONG] * 8)
 
-    # the idle one and the spare serve two at once
-    assert sorted(waited) == pytest.approx([0, 0, *(START * place for place in range(1, 7))])
+    # the idle one and the spare serve two at once, and the third sees soon that neither is given back
+    assert sorted(waited) == pytest.approx([0, 0, *(START * place for place in range(1, 7))], abs=0.1)
     all_at_once = START * 6 / CORES
-    assert statistics.median(waited) <= all_at_once
+    assert statistics.median(waited) <= all_at_once + 0.1
     await machine.pool.stop()
 
 
@@ -150,7 +152,7 @@ async def test_who_waits_does_not_get_the_process_of_a_conversation_that_goes_on
     await machine.talk(first, *talk)
 
     assert not waiting.done()
-    assert await waiting == pytest.approx(START)
+    assert await waiting == pytest.approx(START, abs=0.1)
     machine.pool.retire(second)
     await machine.pool.stop()
 

@@ -312,7 +312,7 @@ async def test_what_was_started_for_who_got_another_process_is_a_spare_for_a_whi
     await until(lambda: bool(pool._spares._ready["chat"]))
     assert (await pool.checkout(asking("newer"))).origin == "prewarmed"
 
-    (waiting,) = await waiting_for(pool, asking("newest"))
+    (waiting,) = await waiting_for(pool, asking("newest", caller="somebody else"))
     waiting.cancel()
     await until(lambda: bool(pool._spares._ready["chat"]))
     await until(lambda: pool.counts.spare == 0)
