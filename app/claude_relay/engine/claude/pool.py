@@ -33,8 +33,8 @@ _STOPPING = 1.0
 """Seconds after which another relay may be there."""
 _START_TIMEOUT = 60.0
 """Seconds that a process gets to answer at all; on a machine with much to do that may take many."""
-_CONVERSATION_KEPT = 60.0
-"""Seconds that a process is left to a conversation that was continued before."""
+_CONVERSATION_KEPT = 5.0
+"""Seconds that a process is left to a conversation that was continued before, while others like it go on."""
 _PROBE_INTERVAL = 30.0
 """Seconds between two questions to idle processes whether they still answer."""
 _PROBE_TIMEOUT = 5.0
@@ -285,12 +285,12 @@ class Pool:
         """Find a process of the same caller and configuration that can forget its conversation."""
         if not self._capabilities().reset or request.personality == "agent":
             return None
-        idle = self._idle_ones(Binding.of(request))
-        free = [session for session in idle if not self._is_kept(session)]
-        if not free and self._total >= self._limits.processes:
-            # a new process would cost another conversation its own
-            free = idle[-1:]
-        if not free:
+        binding = Binding.of(request)
+        idle = self._idle_ones(binding)
+        continued = [session for session in reversed(idle) if session.is_continued]
+        # a conversation that was continued will be again, and the one idle longest least likely
+        free = [session for session in idle if not session.is_continued] or continued
+        if not free or (free is continued and self._is_kept(continued[0], binding)):
             return None
         # what is set already need not be set again
         session = next((session for session in free if session.is_set_for(request)), free[0])
@@ -298,9 +298,11 @@ class Pool:
         session.forget()
         return session
 
-    def _is_kept(self, session: Session) -> bool:
-        """Whether a process is left to its conversation for now: one that was continued will likely be again."""
-        return session.is_continued and time.monotonic() - self._idle[session] < _CONVERSATION_KEPT
+    def _is_kept(self, session: Session, binding: Binding) -> bool:
+        """Whether a process is left to its conversation for now: where several go on at once, and there is room."""
+        if self._total >= self._limits.processes or all(busy.binding != binding for busy in self._busy):
+            return False
+        return time.monotonic() - self._idle[session] < _CONVERSATION_KEPT
 
     def _idle_ones(self, binding: Binding) -> list[Session]:
         """The one used last comes first: it is the warmest."""

@@ -126,18 +126,46 @@ async def test_what_one_caller_gives_back_is_not_waited_for_by_another(machine: 
     await machine.pool.stop()
 
 
-async def test_a_conversation_that_goes_on_keeps_its_process_for_a_while(
+async def test_a_conversation_keeps_its_process_for_a_while_where_others_like_it_go_on(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     talk = ["Q", "A", "Q2"]
-    session = await machine.pool.checkout(RunRequestFactory.build(turns=conversation(*talk), caller="ann"))
-    await machine.talk(session, *talk)
+    first, second = [
+        await machine.pool.checkout(RunRequestFactory.build(turns=conversation(*talk), caller="ann")) for _ in "ab"
+    ]
+    await machine.talk(first, *talk)
+    await second.ask(RunRequestFactory.build(turns=conversation(*talk), caller="ann"), native)
     other = RunRequestFactory.build(turns=conversation("other"), caller="ann")
 
-    assert (await machine.pool.checkout(other)).origin == "prewarmed"
+    assert (await machine.pool.checkout(other)).origin == "started"
     monkeypatch.setattr(pool_module, "_CONVERSATION_KEPT", 0.0)
 
-    assert await machine.pool.checkout(other) is session
+    assert await machine.pool.checkout(other) is first
+    await machine.pool.stop()
+
+
+async def test_who_has_nothing_else_under_way_leaves_a_conversation_for_the_next(machine: Machine) -> None:
+    talk = ["Q", "A", "Q2"]
+    session = await machine.pool.checkout(RunRequestFactory.build(turns=conversation(*talk), caller="ann"))
+    await machine.talk(session, *talk)
+
+    assert await machine.pool.checkout(RunRequestFactory.build(turns=conversation("other"), caller="ann")) is session
+    await machine.pool.stop()
+
+
+async def test_what_answered_one_question_comes_before_a_conversation_and_the_oldest_of_these_first(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "_CONVERSATION_KEPT", 0.0)
+    talk = ["Q", "A", "Q2"]
+    asked = [RunRequestFactory.build(turns=conversation(*talk), caller="ann") for _ in "abc"]
+    one, two, three = [await machine.pool.checkout(request) for request in asked]
+    for session in (one, two):
+        await machine.talk(session, *talk)
+    await machine.talk(three, "Q")
+
+    other = RunRequestFactory.build(turns=conversation("other"), caller="ann")
+    assert [await machine.pool.checkout(other) for _ in "ab"] == [three, one]
     await machine.pool.stop()
 
 

@@ -21,6 +21,7 @@ from claude_relay.engine.claude import spares as spares_module
 from claude_relay.engine.claude.capabilities import Capabilities
 from claude_relay.engine.claude.control import ProcessGoneError
 from claude_relay.engine.claude.matching import answered
+from claude_relay.engine.claude.pace import Pace
 from claude_relay.engine.claude.pool import Limits, Pool
 from claude_relay.engine.claude.session import Session
 from claude_relay.engine.claude.tools import definition
@@ -47,6 +48,12 @@ WEATHER = Tool("weather", "Tells the weather.", {"type": "object", "properties":
 TIME = Tool("time", "Tells the time.", {"type": "object"}, strict=True)
 _SETTLED = 12
 """Turns of the event loop after which nothing goes on by itself any more."""
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Count on no process to be given back soon: nobody could tell when one is started instead."""
+    monkeypatch.setattr(Pace, "served_soon", lambda *_: 0)
 
 
 class Profile(Struct, frozen=True):
@@ -350,9 +357,10 @@ class World:
             for process in own
         ):
             return "reused"
-        full = self.pool._total >= self.limits.processes
-        free = [process for process in own if full or not (process.known and len(said(process.history)) > 2)]
-        if request.personality == "chat" and self.capabilities.reset and free:
+        all_kept = all(process.known and len(said(process.history)) > 2 for process in own)
+        others = any(composer(busy).profiles == [profile_of(request)] for busy in self.pool._busy)
+        all_kept = all_kept and others and self.pool._total < self.limits.processes
+        if request.personality == "chat" and self.capabilities.reset and own and not all_kept:
             return "reset"
         spares = self.pool._spares._ready[request.personality]
         return "prewarmed" if any(spare.alive for spare in spares) else "started"
