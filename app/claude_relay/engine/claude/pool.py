@@ -33,7 +33,7 @@ _STOPPING = 1.0
 """Seconds after which another relay may be there."""
 _START_TIMEOUT = 60.0
 """Seconds that a process gets to answer at all; on a machine with much to do that may take many."""
-_CONVERSATION_KEPT = 5.0
+_CONVERSATION_KEPT = 1.0
 """Seconds that a process is left to a conversation that was continued before, while others like it go on."""
 _PROBE_INTERVAL = 30.0
 """Seconds between two questions to idle processes whether they still answer."""
@@ -120,6 +120,7 @@ class Pool:
             start=self._start,
             has_room=self._evict_if_full,
             hand_over=self._hand_over,
+            find_idle=self._to_reset,
             served_soon=self._served_soon,
         )
         self._idle: dict[Session, float] = {}
@@ -209,7 +210,7 @@ class Pool:
     async def _waited_for(self, request: RunRequest, *, fresh: bool) -> Session:
         """Wait for a process that is given back or started, whichever comes first."""
         may_be_reset = not fresh and request.personality == "chat" and self._capabilities().reset
-        waiting = self._spares.wait(request.personality, Binding.of(request) if may_be_reset else None)
+        waiting = self._spares.wait(request, Binding.of(request) if may_be_reset else None)
         try:
             return await waiting.session
         except asyncio.CancelledError:
@@ -219,7 +220,7 @@ class Pool:
         finally:
             self._spares.leave(waiting)
 
-    def _hand_over(self, waiting: Waiting, session: Session, origin: Origin = "started") -> None:
+    def _hand_over(self, waiting: Waiting, session: Session, origin: Origin) -> None:
         """Give a process to a request that waits."""
         waiting.session.set_result(self._take(session, origin))
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 from msgspec import Struct
 
 from claude_relay.engine.claude.matching import Binding
-from claude_relay.engine.claude.session import Session
+from claude_relay.engine.claude.session import Origin, Session
+from claude_relay.engine.vocabulary import RunRequest
 from claude_relay.errors import RelayError
 from claude_relay.settings import Personality
 
@@ -29,12 +30,12 @@ class Waiting(Struct, eq=False):
     """A request that waits for a process.
 
     Attributes:
-        personality: What the process must be.
+        request: What will be asked.
         binding: What a used process must be bound to, to be reset for it; None if only a new one will do.
         session: The process, once it is there.
     """
 
-    personality: Personality
+    request: RunRequest
     binding: Binding | None
     session: asyncio.Future[Session]
 
@@ -51,7 +52,8 @@ class Spares:
             several at once would each take many times as long.
         start: Starts a process, in a task of its own that ends when the process is ready.
         has_room: Makes room for one more process if that can be done, and tells whether there is room.
-        hand_over: Takes a process that was started for the request that waited longest, and is ready.
+        hand_over: Gives a process to a request.
+        find_idle: Finds an idle process that can be reset for a request, and takes it.
         served_soon: Tells how many requests that may have a used process of some binding will get one before another
             one could be started.
     """
@@ -63,7 +65,8 @@ class Spares:
         at_once: int,
         start: Callable[[Personality], asyncio.Task[Session]],
         has_room: Callable[[], bool],
-        hand_over: Callable[[Waiting, Session], None],
+        hand_over: Callable[[Waiting, Session, Origin], None],
+        find_idle: Callable[[RunRequest], Session | None],
         served_soon: Callable[[Binding], int],
     ) -> None:
         self._number = number
@@ -71,6 +74,7 @@ class Spares:
         self._start = start
         self._has_room = has_room
         self._hand_over = hand_over
+        self._find_idle = find_idle
         self._served_soon = served_soon
         self._ready: defaultdict[Personality, dict[Session, float]] = defaultdict(dict)
         self._waiting: deque[Waiting] = deque()
@@ -98,11 +102,11 @@ class Spares:
         del ready[session]
         return session
 
-    def wait(self, personality: Personality, binding: Binding | None) -> Waiting:
+    def wait(self, request: RunRequest, binding: Binding | None) -> Waiting:
         """Take note of a request that waits for a process, and start one unless enough are being started."""
-        waiting = Waiting(personality, binding, asyncio.get_running_loop().create_future())
+        waiting = Waiting(request, binding, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
-        self._ready[personality]
+        self._ready[request.personality]
         self._serve_waiting()
         return waiting
 
@@ -144,6 +148,10 @@ class Spares:
 
     def _serve_waiting(self) -> None:
         """Start processes for those who wait, whether there is room or not: they are let in one by one."""
+        for waiting in [one for one in self._waiting if one.binding is not None and not one.session.done()]:
+            if (session := self._find_idle(waiting.request)) is not None:
+                self._waiting.remove(waiting)
+                self._hand_over(waiting, session, "reset")
         for personality, number in self._wanted().items():
             while self._starting.total() < self._at_once and self._starting[personality] < number:
                 self._has_room()
@@ -156,13 +164,13 @@ class Spares:
     def _wanted(self) -> Counter[Personality]:
         """Return how many processes are wanted for those who will not soon get a used one."""
         bindings: list[Binding] = []
-        wanted = Counter(one.personality for one in self._waiting)
+        wanted = Counter(one.request.personality for one in self._waiting)
         for waiting in self._waiting:
             binding = waiting.binding
             if binding is not None and binding not in bindings:
                 bindings.append(binding)
                 alike = sum(one.binding == binding for one in self._waiting)
-                wanted[waiting.personality] -= min(alike, self._served_soon(binding))
+                wanted[waiting.request.personality] -= min(alike, self._served_soon(binding))
         return wanted
 
     def _fill(self) -> None:
@@ -184,7 +192,7 @@ class Spares:
         error = opened.exception()
         if error is None:
             self._keep(opened.result())
-        elif not is_spare and (waiting := self._first(lambda one: one.personality == personality)):
+        elif not is_spare and (waiting := self._first(lambda one: one.request.personality == personality)):
             waiting.session.set_exception(error)
         else:
             _log.warning("no %s process could be kept ready: %s", personality, error)
@@ -193,8 +201,8 @@ class Spares:
         self._fill_in(_REFILL_DELAY)
 
     def _keep(self, session: Session) -> None:
-        if waiting := self._first(lambda one: one.personality == session.personality):
-            self._hand_over(waiting, session)
+        if waiting := self._first(lambda one: one.request.personality == session.personality):
+            self._hand_over(waiting, session, "started")
         elif session.is_watched:
             self._ready[session.personality][session] = time.monotonic()
         else:

@@ -174,6 +174,7 @@ async def test_who_waits_does_not_get_the_process_of_a_conversation_that_goes_on
     first, second = [
         await machine.pool.checkout(RunRequestFactory.build(turns=conversation(*talk), caller="ann")) for _ in "ab"
     ]
+    await second.ask(RunRequestFactory.build(turns=conversation(*talk), caller="ann"), native)
     waiting = asyncio.create_task(machine.ask(SHORT))
     await asyncio.sleep(0)
 
@@ -200,4 +201,22 @@ async def test_where_there_is_no_room_the_conversation_that_is_idle_longest_lose
     taken = await machine.pool.checkout(RunRequestFactory.build(turns=conversation("other"), caller="ann"))
 
     assert taken is sessions[0]
+    await machine.pool.stop()
+
+
+async def test_who_waits_gets_the_process_of_a_conversation_that_has_not_gone_on_for_a_while(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    talk = ["Q", "A", "Q2"]
+    request = RunRequestFactory.build(turns=conversation(*talk), caller="ann")
+    first, second = [await machine.pool.checkout(request) for _ in "ab"]
+    await second.ask(request, native)
+    waiting = asyncio.create_task(machine.ask(SHORT))
+    await asyncio.sleep(0)
+    await machine.talk(first, *talk)
+
+    monkeypatch.setattr(pool_module, "_CONVERSATION_KEPT", 0.0)
+
+    assert await waiting < START
+    assert first.origin == "reset"
     await machine.pool.stop()
