@@ -12,10 +12,11 @@ class SingleRequestGuard:
 
     Args:
         limited: Whether the answer may end at a token limit or a stop sequence, where the CLI would go on by itself.
-        thinks: Whether it would also go on after thinking alone.
+        thinks: Whether it would also go on after thinking or white space alone.
         tools: The tools there are, if a call of any other would be answered by the CLI itself.
 
     Attributes:
+        awaits_words: Whether nothing has come yet that is an answer to the CLI.
         engaging: Id of the control request that closes the guard, once it was sent.
         holds: Whether the model has stopped, and the CLI asks nothing more.
         missed: Whether the model has stopped, and nothing keeps the CLI from asking again.
@@ -26,6 +27,7 @@ class SingleRequestGuard:
         self._thinks = thinks
         self._tools = frozenset(tools)
         self._engaged = False
+        self.awaits_words = thinks
         self.engaging: str | None = None
         self.holds = False
         self.missed = False
@@ -41,7 +43,7 @@ class SingleRequestGuard:
         return cls(limited=limited, thinks=is_text, tools=[*names, ANSWER] if names else [])
 
     def should_engage(self, line: wire.Line) -> bool:
-        """Whether the guard must be engaged now; it does not affect the request that is already sent."""
+        """Whether the guard must be engaged at a line that was observed; the request that is sent is not affected."""
         if self.engaging is not None:
             return False
         match line:
@@ -49,6 +51,9 @@ class SingleRequestGuard:
                 return self._limited
             case wire.StreamEvent(wire.ContentBlockStart(wire.StartedBlock("thinking" | "redacted_thinking"))):
                 return self._thinks
+            case wire.StreamEvent(wire.ContentBlockDelta()):
+                # white space, as long as words are awaited
+                return self.awaits_words
             case wire.StreamEvent(wire.ContentBlockStart(wire.StartedBlock("tool_use", _, name))):
                 return bool(self._tools) and name not in self._tools
         return False
@@ -56,6 +61,8 @@ class SingleRequestGuard:
     def observe(self, line: wire.Line) -> None:
         """Update the state from a line. The order of lines shows whether the guard engaged before the model stopped."""
         match line:
+            case wire.StreamEvent(wire.ContentBlockDelta(delta)):
+                self.awaits_words = isinstance(delta, wire.TextPiece) and not delta.text.strip()
             case wire.ControlResponse(wire.ControlReply(request_id)) if request_id == self.engaging:
                 self._engaged = True
             case wire.StreamEvent(wire.MessageDelta(wire.MessageEnd(str(reason)))):

@@ -257,7 +257,7 @@ class Session:
             UpstreamError: The process ended, or refused its configuration.
         """
         match line := await self._next():
-            case wire.StreamEvent(wire.ContentBlockDelta()):
+            case wire.StreamEvent(wire.ContentBlockDelta()) if not self._guard.awaits_words:
                 # by far the most, and nothing else is to be done for them
                 self.request_sent = self.has_output = True
                 return line

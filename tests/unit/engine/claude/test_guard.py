@@ -48,6 +48,32 @@ def test_an_answer_with_a_limit_is_guarded_as_soon_as_it_is_asked_for(asked: Run
     assert SingleRequestGuard.for_request(asked).should_engage(ASKING) is due
 
 
+def delta(piece: wire.Delta) -> wire.StreamEvent:
+    return wire.StreamEvent(wire.ContentBlockDelta(piece))
+
+
+@pytest.mark.parametrize(
+    ("asked", "piece", "due"),
+    [
+        (request(), wire.TextPiece(" \n"), True),
+        (request(), wire.TextPiece(""), True),
+        (request(), wire.TextPiece("\nyes"), False),
+        (request(), wire.ArgumentsPiece(""), False),
+        (request(output=BY_TOOL), wire.TextPiece(" "), False),
+        (request(personality="agent"), wire.TextPiece(" "), False),
+    ],
+)
+def test_white_space_is_guarded_as_long_as_no_word_has_come(asked: RunRequest, piece: wire.Delta, due: bool) -> None:
+    guard = SingleRequestGuard.for_request(asked)
+    if asked.personality == "chat" and asked.output is None:
+        assert guard.awaits_words
+    if guard.awaits_words:
+        guard.observe(delta(piece))
+
+    assert (guard.awaits_words and guard.should_engage(delta(piece))) is due
+    assert guard.awaits_words is due
+
+
 @pytest.mark.parametrize(
     ("asked", "line", "due"),
     [
