@@ -35,12 +35,12 @@ end
 local function keep(ids, first)
     local last = call(
         'ZREVRANGEBYSCORE', key('order'), '(' .. (first + FIRST_OUTPUT), first, 'WITHSCORES', 'LIMIT', 0, 1)
-    local position, now = last[2] and last[2] + 1 or first, call('TIME')
-    local expires_ms = call('PEXPIRETIME', KEYS[1])
+    local position = last[2] and last[2] + 1 or first
+    local created, expires_ms = call('HGET', KEYS[1], 'created'), call('PEXPIRETIME', KEYS[1])
     for _, id in ipairs(ids) do
         call('ZADD', key('order'), 'NX', position, id)
         call('HSET', key('items'), id, next_bytes())
-        call('ZADD', index(id), now[1] * 1000000 + now[2], args.place)
+        call('ZADD', index(id), created, args.place)
         expire(index(id), expires_ms)
         position = position + 1
     end
@@ -52,7 +52,8 @@ local operations = {}
 
 function operations.create()
     if call('EXISTS', KEYS[1]) == 1 then return 0 end
-    call('HSET', KEYS[1], 'body', next_bytes())
+    local now = call('TIME')
+    call('HSET', KEYS[1], 'body', next_bytes(), 'created', now[1] * 1000000 + now[2])
     for field, value in pairs(args.fields) do call('HSET', KEYS[1], field, value) end
     call('PEXPIREAT', KEYS[1], args.expires_ms)
     keep(args.inputs, 0)

@@ -3,11 +3,11 @@
 Each method is one atomic step, in one round trip (``operations.lua``). All keys of an owner share a hash tag, as a
 cluster needs it. The server itself removes what has expired. The parts of a record, each ``claude-relay:PART:PLACE``:
 
-- ``record``: a hash of ``body``, ``expires_at``, ``previous``, ``lease_until`` and ``cancelled``
+- ``record``: a hash of ``body``, ``created``, ``expires_at``, ``previous``, ``lease_until`` and ``cancelled``
 - ``order``: a sorted set, ids of items by position; ``items``: a hash, their bodies
 - ``events``: a stream, whose entry ``N-0`` is the event with the sequence number N - 1
 
-``claude-relay:item:OWNER:ID`` is a sorted set, by time: the places of the records that have an item.
+``claude-relay:item:OWNER:ID`` is a sorted set, by creation: the places of the records that have an item.
 """
 
 import time
