@@ -6,7 +6,6 @@ however it ends; a power failure may take the last moments, and nothing else (``
 
 import asyncio
 import contextlib
-import json
 import os
 import sqlite3
 import time
@@ -44,7 +43,7 @@ CREATE TABLE items (
     record INTEGER NOT NULL REFERENCES records ON DELETE CASCADE, position INTEGER NOT NULL, owner TEXT NOT NULL,
     id TEXT NOT NULL, body BLOB NOT NULL, UNIQUE (record, position), UNIQUE (record, id)
 );
-CREATE INDEX items_by_id ON items (owner, id);
+CREATE INDEX items_by_id ON items (owner, id, record);
 CREATE TABLE events (
     record INTEGER NOT NULL REFERENCES records ON DELETE CASCADE, sequence_number INTEGER NOT NULL, data BLOB NOT NULL,
     PRIMARY KEY (record, sequence_number)
@@ -169,14 +168,16 @@ class _SQLiteStore:
         return await self._write(work)
 
     async def items(self, owner: str, ids: Sequence[str]) -> dict[str, Item]:
-        rows = await self._read(
-            lambda db: db.execute(
-                "SELECT items.id, items.body FROM items JOIN records ON number = record WHERE items.owner = ?"
-                " AND items.id IN (SELECT value FROM json_each(?)) AND expires_at > ? ORDER BY number",
-                (owner, json.dumps(ids), time.time()),
-            ).fetchall()
+        select = (
+            "SELECT items.body FROM items JOIN records ON number = record"
+            " WHERE items.owner = ? AND items.id = ? AND expires_at > ? ORDER BY record DESC LIMIT 1"
         )
-        return {row[0]: Item(*row) for row in rows}
+
+        def work(db: sqlite3.Connection) -> dict[str, Item]:
+            rows = ((each, db.execute(select, (owner, each, time.time())).fetchone()) for each in ids)
+            return {each: Item(each, *row) for each, row in rows if row is not None}
+
+        return await self._read(work)
 
     async def page(self, key: Key, *, after: str | None = None, limit: int, descending: bool = False) -> Page | None:
         compare, order = ("<", "DESC") if descending else (">", "ASC")

@@ -13,7 +13,7 @@ from tests.unit.store.records import HOUR, events, items, key, record
 pytestmark = pytest.mark.anyio
 
 # what two clients may send as ids, and what separates parts of names elsewhere
-ODD = ("a:b", "{x}", "%7B", "it's", "Grüße 🎈", "line\nbreak", "", "ann:response:a")
+ODD = ("a:b", "{x}", "%7B", "it's", "Grüße 🎈", "line\nbreak", "", "ann:response:a", "nul\0x", "\0")
 
 
 def names(page: Page | None) -> list[str]:
@@ -175,13 +175,13 @@ async def test_history_of_which_a_part_is_gone_is_none(store: Store) -> None:
 
 @pytest.mark.slow
 async def test_history_keeps_all_its_records_longer_and_never_shorter(store: Store) -> None:
-    await store.create(record("a", lasts=0.3), items("a1"))
+    await store.create(record("a", lasts=1.0), items("a1"))
     await store.create(record("b", previous="a"), items("b1"))
     before = await store.get(key("b"))
     assert before is not None
 
     await store.history(key("b"), until := time.time() + 60.5)
-    await asyncio.sleep(0.35)
+    await asyncio.sleep(1.1)
 
     assert await store.history(key("b"), 0) == tuple(items("a1", "b1"))
     assert list(await store.items("ann", ["a1"])) == ["a1"]
@@ -389,9 +389,9 @@ async def test_who_follows_sees_events_as_they_come_and_the_end_at_once(store: S
     ended = time.monotonic()
     await store.complete(key(), b"{}", log_until=time.time() + HOUR)
 
-    assert all(at - ended < 0.6 for at in await asyncio.gather(*followers))
+    assert all(at - ended < 0.8 for at in await asyncio.gather(*followers))
     assert Counter(number for number, _ in came) == {0: 1, 1: 1, 2: 2, 3: 2}
-    assert all(at - written[number] < 0.6 for number, at in came)
+    assert all(at - written[number] < 0.8 for number, at in came)
 
 
 @pytest.mark.slow
@@ -480,14 +480,14 @@ async def test_a_key_is_free_when_it_expires_or_its_holder_releases_it(store: St
 
 @pytest.mark.slow
 async def test_a_counter_counts_and_begins_anew(store: Store) -> None:
-    until = time.time() + 0.3
+    until = time.time() + 1.0
 
     assert await store.count("usd", 0.25, until) == 0.25
     assert await store.count("usd", 1.5, until + HOUR) == 1.75
     assert await store.count("usd", -0.5, until) == 1.25
     assert await store.count("usd", 0, until) == 1.25
     assert await store.count("other", 1, until) == 1
-    await asyncio.sleep(0.35)
+    await asyncio.sleep(1.1)
     assert await store.count("usd", 1, time.time() + HOUR) == 1
 
 

@@ -9,7 +9,7 @@ from claude_relay.store.protocol import Store
 from claude_relay.store.sqlite import open_store
 from tests.unit.store.records import HOUR, events, items, key, record
 
-RESPONSES, AT_ONCE = 200, 8
+RESPONSES, AT_ONCE = 1000, 8
 TEXT = "x" * 5000
 
 
