@@ -125,6 +125,11 @@ class Store(Protocol):
     async def history(self, key: Key, expires_at: float) -> tuple[Item, ...] | None:
         """Return all items of a record and of those that it continues, oldest first, and keep these records longer.
 
+        Args:
+            key: The record.
+            expires_at: Until when to keep them at least. Rounded up to whole days, it rarely changes anything, so that
+                most turns of a conversation write nothing for those before.
+
         Returns:
             The inputs of each record, then its outputs; None if any of the records is gone.
         """

@@ -377,4 +377,4 @@ def _set_up(db: sqlite3.Connection) -> None:
 
 
 def _unusable(why: object) -> UnavailableError:
-    return UnavailableError(f"The store cannot be used: {why}.", code="store_unavailable")
+    return UnavailableError(f"The store cannot be used: {str(why).rstrip('.')}.", code="store_unavailable")

@@ -223,4 +223,4 @@ def _items(found: Sequence[tuple[bytes, bytes]]) -> tuple[Item, ...]:
 
 
 def _unusable(why: object) -> UnavailableError:
-    return UnavailableError(f"The store cannot be used: {why}.", code="store_unavailable")
+    return UnavailableError(f"The store cannot be used: {str(why).rstrip('.')}.", code="store_unavailable")

@@ -87,6 +87,7 @@ async def test_no_server_is_an_error_of_the_relay() -> None:
             pass
 
     assert caught.value.code == "store_unavailable"
+    assert not caught.value.message.endswith("..")
 
 
 async def test_a_server_that_refuses_is_an_error_of_the_relay(valkey_url: str, client: Valkey) -> None:
