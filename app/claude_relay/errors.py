@@ -231,6 +231,31 @@ def missing(param: str) -> InvalidRequestError:
     )
 
 
+def invalid(reason: str, param: str) -> InvalidRequestError:
+    """Return the error for a parameter with a value that cannot be used."""
+    return InvalidRequestError(f"Invalid value for '{param}': {reason}.", param=param, code="invalid_value")
+
+
+def too_long(param: str, most: int, found: int) -> InvalidRequestError:
+    """Return the error for a list with too many items, in OpenAI's words."""
+    return InvalidRequestError(
+        f"Invalid '{param}': array too long. Expected an array with maximum length {most}, but got an array with "
+        f"length {found} instead.",
+        param=param,
+        code="array_above_max_length",
+    )
+
+
+def text_too_long(param: str, longest: int, found: int) -> InvalidRequestError:
+    """Return the error for a text with too many characters, in OpenAI's words."""
+    return InvalidRequestError(
+        f"Invalid '{param}': string too long. Expected a string with maximum length {longest}, but got a "
+        f"string with length {found} instead.",
+        param=param,
+        code="string_above_max_length",
+    )
+
+
 def quoted(text: str) -> str:
     """Return a client's text in quotation marks for a message, cut if it is long."""
     return repr(text if len(text) <= _LONGEST_QUOTED else f"{text[:_LONGEST_QUOTED]}...")
