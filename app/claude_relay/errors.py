@@ -22,7 +22,7 @@ _LONGEST_QUOTED = 200
 """Characters."""
 
 
-CONVERSATION = "conversation"
+CONVERSATION = "(conversation)"
 """A ``param`` that is the conversation as a whole, which each family of endpoints calls by another name."""
 
 

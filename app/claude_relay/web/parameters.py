@@ -36,10 +36,12 @@ class Question(Struct, frozen=True):
     Attributes:
         run: What to ask.
         ignored: What was given and has no effect.
+        known: What else the family's rendering has to know of the request.
     """
 
     run: RunRequest
     ignored: tuple[str, ...] = ()
+    known: Any = None
 
 
 def supported(name: str, meaning: str) -> Parameter:
