@@ -45,6 +45,9 @@ PARAMETERS = (
     ignored("prompt_cache_options", "The upstream decides what it caches."),
     ignored("context_management", "Claude Code manages the context of an agent by itself."),
     ignored("moderation", "The upstream moderates by itself."),
+    ignored("background_options", "Nothing goes on when the client is gone."),
+    ignored("access_programs", "There are none."),
+    ignored("image", "How images are prepared is up to Claude Code."),
     ignored("client_metadata", "Says something about the client that nobody here asks for.", {}),
 )
 

@@ -100,3 +100,6 @@ class ResponsesRequest(Struct, frozen=True, kw_only=True):
     context_management: list[dict[str, Any]] | dict[str, Any] | None = None
     moderation: dict[str, Any] | None = None
     client_metadata: dict[str, Any] | None = None
+    access_programs: Any = None
+    background_options: dict[str, Any] | None = None
+    image: dict[str, Any] | None = None
