@@ -136,8 +136,8 @@ def _of_namespace(namespace: items.NamespaceTool, where: str, ignored: list[str]
     for index, tool in enumerate(namespace.tools):
         for found in _tool(tool, namespace.name, f"{where}.tools[{index}]", ignored):
             if about and namespace.name != _PLAIN:
-                note = f"Of this tool and all others of {namespace.name!r}: {about}"
-                described = "\n\n".join(filter(None, (found.tool.description, note)))
+                shared = f"Of this tool and all others of {namespace.name!r}: {about}"
+                described = "\n\n".join(filter(None, (found.tool.description, shared)))
                 yield replace(found, tool=replace(found.tool, description=described))
                 about = None
             else:

@@ -47,14 +47,14 @@ def to_question(body: Body[schemas.ResponsesRequest], settings: Settings, caller
     # who brings tools wants a model that uses them, to the conversation's end, unless the model's name says otherwise
     uses_tools = bool(offer.tools) or has_calls(request.input)
     personality = name.personality or ("chat" if uses_tools else settings.personality_of(caller.name))
-    said = conversation(request.input)
+    found = conversation(request.input)
     asked = RunRequest(
         name.model,
         personality,
         system=None,
         turns=(),
         sampling=Sampling(request.temperature, request.top_p, max_tokens=request.max_output_tokens or None),
-        effort=_effort(request, said),
+        effort=_effort(request, found),
         # a call that is forced has its own schema
         output=None if offer.choice.mode == "required" else _output(request),
         tools=offer.tools,
@@ -67,11 +67,11 @@ def to_question(body: Body[schemas.ResponsesRequest], settings: Settings, caller
         *unsupported(PARAMETERS, request, personality, body.unknown),
         *(_NAMES[option] for option in left_out if option in _NAMES),
         *offer.ignored,
-        *said.ignored,
+        *found.ignored,
         *_inside(request),
     )
     ignored = named(without_effect, strict=settings.strict)
-    system, turns = _prompted(request, said)
+    system, turns = _prompted(request, found)
     return Question(replace(run, system=system, turns=turns), ignored, offer.clients)
 
 
@@ -80,16 +80,16 @@ def option_name(option: str) -> str:
     return _DROPPED.get(option, option)
 
 
-def _prompted(request: schemas.ResponsesRequest, said: Conversation) -> tuple[str | None, tuple[Turn, ...]]:
-    system = "\n\n".join(filter(None, (request.instructions, *said.system))) or None
-    if said.turns:
-        return system, said.turns
+def _prompted(request: schemas.ResponsesRequest, found: Conversation) -> tuple[str | None, tuple[Turn, ...]]:
+    system = "\n\n".join(filter(None, (request.instructions, *found.system))) or None
+    if found.turns:
+        return system, found.turns
     # lone instructions are a question all the same, and so is nothing
     return None, (Turn("user", (Text(system),)) if system and system.strip() else SILENCE,)
 
 
-def _effort(request: schemas.ResponsesRequest, said: Conversation) -> Effort | None:
-    given = said.effort or (request.reasoning.effort if request.reasoning else None)
+def _effort(request: schemas.ResponsesRequest, found: Conversation) -> Effort | None:
+    given = found.effort or (request.reasoning.effort if request.reasoning else None)
     return "low" if given == "minimal" else given
 
 
