@@ -110,6 +110,7 @@ def test_calls_end_a_response_and_their_outputs_go_on_in_the_same_process(chat: 
         {"type": "function_call_output", "call_id": "toolu_A", "output": "-5"},
     ]
     chat.settle()
+    reused = chat.processes()["reused"]
     second = ask(chat, [*asked, *first["output"], *outputs], tools=[WEATHER]).json()
 
     assert [(item["type"], item["status"]) for item in first["output"]] == [
@@ -122,6 +123,7 @@ def test_calls_end_a_response_and_their_outputs_go_on_in_the_same_process(chat: 
     assert second["output"][0]["content"][0]["text"] == "Cold and warm."
     results = [block for block in sent(upstream)["messages"][-1]["content"] if block["type"] == "tool_result"]
     assert {block["tool_use_id"] for block in results} == {"toolu_A", "toolu_B"}
+    assert chat.processes()["reused"] == reused + 1
     assert len(upstream.messages_requests) == 2
 
 
@@ -222,8 +224,10 @@ def test_what_an_agent_does_is_seen_while_it_does_it(agent: Relay, upstream: Fak
         "response.mcp_call.completed",
     ]
     agent.settle()
+    reused = agent.processes()["reused"]
     again = ask(agent, [{"role": "user", "content": "Run it."}, *output, {"role": "user", "content": "Thanks."}])
     assert again.status_code == 200
+    assert agent.processes()["reused"] == reused + 1
     assert [role for role, _ in conversation(sent(upstream))][-1] == "user"
 
 
