@@ -214,6 +214,22 @@ def test_an_agent_of_openai_agents_answers_with_its_default_model(
     assert len(upstream.messages_requests) == 3
 
 
+def test_what_claude_code_does_itself_is_no_call_for_openai_agents(base_url: str, upstream: FakeUpstream) -> None:
+    work = Message(blocks=(Text("I look."), ToolUse("toolu_1", "Bash", {"command": "echo hi"})))
+    upstream.replies(work, text("It says hi."))
+
+    async def run() -> Any:
+        openai_agents.set_tracing_disabled(disabled=True)
+        async with AsyncOpenAI(base_url=base_url, api_key="unused", max_retries=0) as client:
+            openai_agents.set_default_openai_client(client, use_for_tracing=False)
+            return await openai_agents.Runner.run(openai_agents.Agent(name="A", model="sonnet:agent"), "Run it.")
+
+    result = asyncio.run(run())
+
+    assert result.final_output == "It says hi."
+    assert len(upstream.messages_requests) == 2
+
+
 # --- others ----------------------------------------------------------------------------------------------------------
 
 

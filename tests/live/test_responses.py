@@ -214,6 +214,7 @@ def test_what_an_agent_does_is_seen_while_it_does_it(agent: Relay, upstream: Fak
         ("mcp_call", None),
         ("message", "final_answer"),
     ]
+    assert [item["content"][0]["text"] for item in output[::2]] == ["I look.\n\n", "It says hi."]
     call = output[1]
     assert (call["server_label"], call["name"], call["status"]) == ("claude_code", "Bash", "completed")
     assert json.loads(call["arguments"])["command"] == "echo hi"

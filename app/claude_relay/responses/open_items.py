@@ -77,6 +77,11 @@ class OpenMessage:
         self._pieces.append(piece)
         yield events.TextDeltaEvent(place.number(), place.id, place.index, 0, piece)
 
+    @property
+    def ends_line(self) -> bool:
+        """Whether what comes next begins a line of its own."""
+        return not self._pieces or self._pieces[-1].endswith("\n")
+
     def refuse(self, refusal: str) -> Iterator[StreamEvent]:
         """Yield the events of a refusal, all of it."""
         place = self._place

@@ -17,6 +17,7 @@ from claude_relay.responses.output import Output
 
 _FINISH: Mapping[StopReason, str] = {
     "end": "completed",
+    "stop_sequence": "completed",
     "tool_calls": "completed",
     "refusal": "refusal",
     "length": "max_output_tokens",

@@ -28,6 +28,7 @@ from claude_relay.responses.open_items import (
 )
 
 _DECLINED = "The model declined to answer."
+_SEPARATOR = "\n\n"
 
 
 class Output:
@@ -57,7 +58,7 @@ class Output:
         self._reasoning = reasoning
         self._done: list[OutputItem] = []
         self._open: OpenItem | None = None
-        self._spoke = False
+        self._spoke = self._is_separated = False
 
     @property
     def items(self) -> list[OutputItem]:
@@ -82,15 +83,27 @@ class Output:
             case ToolCallDelta(piece):
                 yield from self._add(piece)
             case ToolActivity(tool, _, arguments):
+                yield from self._separate()
                 yield from self._begin(OpenActivity(self._place("mcp"), tool, arguments))
             case RunEnd():
                 yield from self._end_all(event)
 
     def _text(self, text: str) -> Iterator[StreamEvent]:
         self._spoke = True
+        if self._is_separated:
+            self._is_separated, text = False, text.removeprefix(_SEPARATOR)
         if not isinstance(self._open, OpenMessage):
             yield from self._begin(OpenMessage(self._place("msg")))
         yield from self._add(text)
+
+    def _separate(self) -> Iterator[StreamEvent]:
+        """Set a text apart from what follows the agent's work: SDKs join the texts of all messages.
+
+        The engine does it at the beginning of the later one, which would not look well where that stands alone.
+        """
+        if isinstance(self._open, OpenMessage) and not self._open.ends_line:
+            self._is_separated = True
+            yield from self._open.add(_SEPARATOR)
 
     def _end_all(self, end: RunEnd) -> Iterator[StreamEvent]:
         held = "" if self._start is None else self._start.flush()

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -13,6 +13,7 @@ from claude_relay.engine.fanout import Indexed
 from claude_relay.engine.vocabulary import (
     Event,
     RunEnd,
+    StopReason,
     TextDelta,
     ThinkingDelta,
     ToolActivity,
@@ -22,7 +23,7 @@ from claude_relay.engine.vocabulary import (
 )
 from claude_relay.errors import UnavailableError
 from claude_relay.responses.functions import ClientTool
-from claude_relay.responses.outbound import RenderOptions, ResponseInProgress
+from claude_relay.responses.outbound import RenderOptions, ResponseInProgress, finish
 from tests.unit.responses.bodies import events, request
 
 pytestmark = pytest.mark.anyio
@@ -216,6 +217,37 @@ async def test_an_item_ends_where_something_else_begins() -> None:
     ]
     assert {item["status"] for item in items} == {"completed"}
     assert items[2]["arguments"] == '{"command":"ls"}'
+
+
+async def test_texts_around_an_agents_work_are_set_apart_at_the_end_of_the_first() -> None:
+    work = ToolActivity("Bash", "ls", {"command": "ls"})
+    told = (TextDelta("I look."), work, work, ThinkingDelta("hm"), TextDelta("\n\nIt is"), TextDelta(" small."), END)
+
+    texts = [item["content"][0]["text"] for item in await output(*told) if item["type"] == "message"]
+
+    assert texts == ["I look.\n\n", "It is small."]
+    deltas = [event["delta"] for event in await streamed(*told) if event["type"] == "response.output_text.delta"]
+    assert "".join(deltas) == "I look.\n\nIt is small."
+
+
+@pytest.mark.parametrize(("first", "second"), [("A line.\n", "More."), ("", "More.")])
+async def test_texts_that_are_apart_stay_as_they_are(first: str, second: str) -> None:
+    told = (
+        (TextDelta(first), ToolActivity("Bash", "ls", {}), TextDelta(second), END)
+        if first
+        else (TextDelta(second), END)
+    )
+
+    texts = [item["content"][0]["text"] for item in await output(*told) if item["type"] == "message"]
+
+    assert texts == [text for text in (first, second) if text]
+
+
+@pytest.mark.parametrize("stop", get_args(StopReason))
+async def test_each_end_of_a_run_has_a_word_and_a_status(stop: StopReason) -> None:
+    assert finish(stop) in {"completed", "refusal", "max_output_tokens"}
+    answer = await whole(*TEXT, RunEnd(stop, Usage()))
+    assert answer["status"] == ("incomplete" if stop == "length" else "completed")
 
 
 async def test_thinking_is_hidden_where_the_operator_wants_it() -> None:
