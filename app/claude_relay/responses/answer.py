@@ -2,9 +2,7 @@
 
 from typing import Any, Literal
 
-from msgspec import UNSET, Struct, UnsetType
-
-from claude_relay.responses.schemas import Format
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
 Phase = Literal["commentary", "final_answer"]
@@ -151,13 +149,6 @@ class ReasoningEcho(Struct, frozen=True):
     summary: str | None = None
 
 
-class TextEcho(Struct, frozen=True):
-    """What was asked for of the text."""
-
-    format: Format
-    verbosity: str
-
-
 class Response(Struct, frozen=True, kw_only=True):
     """An answer, whole or as far as it is known, and what it was asked with."""
 
@@ -182,9 +173,9 @@ class Response(Struct, frozen=True, kw_only=True):
     service_tier: str = "default"
     store: bool = False
     temperature: float
-    text: TextEcho
-    tool_choice: str | dict[str, Any]
-    tools: list[dict[str, Any]]
+    text: Raw
+    tool_choice: Raw
+    tools: Raw
     top_logprobs: int
     top_p: float
     presence_penalty: float
@@ -192,4 +183,4 @@ class Response(Struct, frozen=True, kw_only=True):
     truncation: str = "disabled"
     usage: ResponseUsage | None = None
     user: str | None
-    metadata: dict[str, Any]
+    metadata: Raw

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from litestar import Request, Response, post
@@ -93,14 +93,13 @@ def _frame(event: StreamEvent) -> bytes:
     return frame(event, event.type)
 
 
-def _render_options(
-    data: schemas.ResponsesRequest, settings: Settings, tools: Mapping[str, functions.ClientTool]
-) -> outbound.RenderOptions:
+def _render_options(data: schemas.ResponsesRequest, settings: Settings, known: inbound.Known) -> outbound.RenderOptions:
     return outbound.RenderOptions(
         token=os.urandom(16).hex(),
         created=int(time.time()),
         model=data.model or settings.model,
         now=lambda: int(time.time()),
-        tools=tools,
+        tools=known.tools,
+        echo=known.echo,
         reasoning=settings.reasoning,
     )

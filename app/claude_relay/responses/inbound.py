@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from claude_relay.access.policy import Caller
@@ -14,6 +15,7 @@ from claude_relay.engine.vocabulary import ANY_OBJECT, Effort, JsonOutput, RunRe
 from claude_relay.errors import InvalidRequestError, quoted
 from claude_relay.responses import functions, schemas, state
 from claude_relay.responses.conversation import Conversation, conversation, has_calls
+from claude_relay.responses.echo import Echo, echo
 from claude_relay.responses.parameters import PARAMETERS
 from claude_relay.settings import Settings
 from claude_relay.web.bodies import Body
@@ -27,6 +29,18 @@ _NAMES: Mapping[Option, str] = {
 }
 """Parameters that give way to others; the table tells which an agent ignores."""
 _DROPPED = {"reasoning_effort": "reasoning.effort", "tools.function.strict": "tools.strict"}
+
+
+class Known(Struct, frozen=True):
+    """What the response has to know of its request.
+
+    Attributes:
+        tools: The client's tools, by the names that the model knows.
+        echo: What is said again.
+    """
+
+    tools: Mapping[str, functions.ClientTool]
+    echo: Echo
 
 
 def to_question(body: Body[schemas.ResponsesRequest], settings: Settings, caller: Caller) -> Question:
@@ -72,7 +86,7 @@ def to_question(body: Body[schemas.ResponsesRequest], settings: Settings, caller
     )
     ignored = named(without_effect, strict=settings.strict)
     system, turns = _prompted(request, found)
-    return Question(replace(run, system=system, turns=turns), ignored, offer.clients)
+    return Question(replace(run, system=system, turns=turns), ignored, Known(offer.clients, echo(request)))
 
 
 def option_name(option: str) -> str:

@@ -10,7 +10,7 @@ from claude_relay.engine.fanout import Indexed
 from claude_relay.engine.vocabulary import RunEnd, StopReason
 from claude_relay.errors import RelayError
 from claude_relay.responses import answer, failures, schemas
-from claude_relay.responses.echo import echoed_tools, text_echo
+from claude_relay.responses.echo import Echo
 from claude_relay.responses.events import KeepAliveEvent, ResponseEvent, StreamEvent
 from claude_relay.responses.functions import ClientTool
 from claude_relay.responses.output import Output
@@ -33,6 +33,7 @@ class RenderOptions(Struct, frozen=True):
         model: The model's name, as the client wrote it.
         now: Returns the time, in seconds since the epoch.
         tools: The client's tools, by the names that the model knows.
+        echo: What the response says again of the request.
         reasoning: Whether the model's thinking is shown.
     """
 
@@ -41,6 +42,7 @@ class RenderOptions(Struct, frozen=True):
     model: str
     now: Callable[[], int]
     tools: Mapping[str, ClientTool]
+    echo: Echo
     reasoning: bool = True
 
 
@@ -149,13 +151,13 @@ def begun(request: schemas.ResponsesRequest, options: RenderOptions) -> answer.R
         reasoning=answer.ReasoningEcho(asked.effort, asked.summary or asked.generate_summary),
         safety_identifier=request.safety_identifier,
         temperature=1.0 if request.temperature is None else request.temperature,
-        text=text_echo(request.text),
-        tool_choice=request.tool_choice or "auto",
-        tools=echoed_tools(request.tools),
+        text=options.echo.text,
+        tool_choice=options.echo.tool_choice,
+        tools=options.echo.tools,
         top_logprobs=request.top_logprobs or 0,
         top_p=1.0 if request.top_p is None else request.top_p,
         presence_penalty=request.presence_penalty or 0.0,
         frequency_penalty=request.frequency_penalty or 0.0,
         user=request.user,
-        metadata=request.metadata or {},
+        metadata=options.echo.metadata,
     )

@@ -23,7 +23,7 @@ def test_each_recorded_request_is_a_question(path: Path) -> None:
     question = asked(**json.loads(path.read_text()))
 
     assert question.run.turns[-1].role == "user"
-    assert set(question.known) >= {tool.name for tool in question.run.tools}
+    assert set(question.known.tools) >= {tool.name for tool in question.run.tools}
 
 
 @pytest.mark.parametrize("name", STORED)

@@ -22,6 +22,7 @@ from claude_relay.engine.vocabulary import (
     Usage,
 )
 from claude_relay.errors import UnavailableError
+from claude_relay.responses.echo import echo
 from claude_relay.responses.functions import ClientTool
 from claude_relay.responses.outbound import RenderOptions, ResponseInProgress, finish
 from tests.unit.responses.bodies import events, request
@@ -34,7 +35,7 @@ TOOLS = {
     "multi_agent_v1__spawn_agent": ClientTool("function", "spawn_agent", "multi_agent_v1"),
     "tool_search": ClientTool("tool_search", "tool_search"),
 }
-OPTIONS = RenderOptions("00", 1_790_000_000, "sonnet", lambda: 1_790_000_001, TOOLS)
+OPTIONS = RenderOptions("00", 1_790_000_000, "sonnet", lambda: 1_790_000_001, TOOLS, echo(request()))
 END = RunEnd("end", Usage(5, 3, 3, 7), 2)
 TEXT = (TextDelta("Hello"), TextDelta(" from"), TextDelta(" the recorder."))
 THOUGHT = (ThinkingDelta("**Thinking**"), ThinkingDelta(" it over"))
@@ -48,7 +49,8 @@ async def happening(*told: Event) -> AsyncIterator[Indexed]:
 
 
 def in_progress(options: RenderOptions = OPTIONS, **fields: Any) -> ResponseInProgress:
-    return ResponseInProgress(request(**fields), options)
+    asked = request(**fields)
+    return ResponseInProgress(asked, msgspec.structs.replace(options, echo=echo(asked)))
 
 
 def plain(event: msgspec.Struct) -> dict[str, Any]:

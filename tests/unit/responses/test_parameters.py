@@ -7,6 +7,8 @@ import pytest
 from openai.types.responses.response_create_params import ResponseCreateParamsBase
 
 from claude_relay.errors import RelayError
+from claude_relay.responses.answer import Response
+from claude_relay.responses.echo import echo
 from claude_relay.responses.outbound import RenderOptions, begun
 from claude_relay.responses.parameters import KNOWN, PARAMETERS
 from claude_relay.responses.schemas import ResponsesRequest
@@ -53,7 +55,6 @@ TYPICAL: dict[str, Any] = {
     "background_options": {"a": 1},
     "image": {"a": 1},
 }
-OPTIONS = RenderOptions("00", 0, "sonnet", int, {})
 PERSONALITIES: list[Personality] = ["chat", "agent"]
 SILENT = {"stream", "stream_options", "store"}
 """Parameters that decide how an answer is sent, or are accepted as they are."""
@@ -82,6 +83,11 @@ def having(name: str, personality: Personality) -> dict[str, Any]:
     return {**without(name, personality), name: value}
 
 
+def answered(body: dict[str, Any]) -> Response:
+    """Return the response that says again what was asked."""
+    return begun(request(**body), RenderOptions("00", 0, "sonnet", int, {}, echo(request(**body))))
+
+
 def test_each_parameter_of_openais_has_a_row() -> None:
     assert {*ResponseCreateParamsBase.__annotations__, "stream"} <= KNOWN
 
@@ -98,7 +104,7 @@ def test_what_is_supported_changes_what_is_asked_or_answered_and_is_not_named(
     before, after = without(name, personality), having(name, personality)
 
     assert asked(**after).ignored == ()
-    is_seen = begun(request(**after), OPTIONS) != begun(request(**before), OPTIONS)
+    is_seen = answered(after) != answered(before)
     assert is_seen or asked(**after).run != asked(**before).run or name in SILENT
 
 
@@ -127,7 +133,9 @@ def test_a_strict_relay_refuses_what_it_would_ignore(name: str, personality: Per
     ("name", "value"), [(parameter.name, value) for parameter in PARAMETERS for value in parameter.no_op_values]
 )
 def test_a_value_that_asks_for_nothing_is_not_named(name: str, value: object) -> None:
-    assert asked(Settings(strict=True, personality="chat"), **{name: value}) == asked()
+    given = asked(Settings(strict=True, personality="chat"), **{name: value})
+
+    assert (given.run, given.ignored) == (asked().run, ())
 
 
 @pytest.mark.parametrize("name", sorted(KNOWN - {"input"}))
