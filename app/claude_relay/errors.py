@@ -22,7 +22,7 @@ _LONGEST_QUOTED = 200
 """Characters."""
 
 
-CONVERSATION = "conversation"
+CONVERSATION = "(conversation)"
 """A ``param`` that is the conversation as a whole, which each family of endpoints calls by another name."""
 
 
@@ -228,6 +228,31 @@ def missing(param: str) -> InvalidRequestError:
     """Return the error for a request that lacks a parameter, by its path in the request."""
     return InvalidRequestError(
         f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter"
+    )
+
+
+def invalid(reason: str, param: str) -> InvalidRequestError:
+    """Return the error for a parameter with a value that cannot be used."""
+    return InvalidRequestError(f"Invalid value for '{param}': {reason}.", param=param, code="invalid_value")
+
+
+def too_long(param: str, most: int, found: int) -> InvalidRequestError:
+    """Return the error for a list with too many items, in OpenAI's words."""
+    return InvalidRequestError(
+        f"Invalid '{param}': array too long. Expected an array with maximum length {most}, but got an array with "
+        f"length {found} instead.",
+        param=param,
+        code="array_above_max_length",
+    )
+
+
+def text_too_long(param: str, longest: int, found: int) -> InvalidRequestError:
+    """Return the error for a text with too many characters, in OpenAI's words."""
+    return InvalidRequestError(
+        f"Invalid '{param}': string too long. Expected a string with maximum length {longest}, but got a "
+        f"string with length {found} instead.",
+        param=param,
+        code="string_above_max_length",
     )
 
 

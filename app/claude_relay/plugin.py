@@ -23,6 +23,8 @@ from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.health.controller import HealthController
 from claude_relay.metrics.controller import MetricsController
 from claude_relay.models.controller import ModelsController
+from claude_relay.responses.controller import ResponsesController
+from claude_relay.responses.failures import DIALECT as RESPONSES
 from claude_relay.settings import Settings
 from claude_relay.settings_loading import environment, keyring
 from claude_relay.web import (
@@ -41,6 +43,7 @@ from claude_relay.web.watchdog import Watchdog
 
 FAMILIES = (
     Family(ChatController),
+    Family(ResponsesController, RESPONSES),
     Family(ModelsController),
     Family(HealthController, is_open=True),
     Family(MetricsController),

@@ -132,6 +132,7 @@ def test_the_document_shows_every_operation_once_under_openais_names(client: Cli
     }
     assert operations == {
         ("/v1/chat/completions", "post"): "createChatCompletion",
+        ("/v1/responses", "post"): "createResponse",
         ("/v1/models", "get"): "listModels",
         ("/v1/models/{model}", "get"): "retrieveModel",
         ("/v1/health", "get"): "getHealth",

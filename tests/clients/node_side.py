@@ -26,9 +26,9 @@ both_ways = pytest.mark.parametrize(
 """The ways in which the upstream can be made to answer with it."""
 
 
-def installed(place: Path) -> Path:
+def installed(place: Path, scripts: Path = SCRIPTS) -> Path:
     """Copy the scripts beside the packages that they need; what an earlier run has installed is used again."""
-    shutil.copytree(SCRIPTS, place, ignore=shutil.ignore_patterns("node_modules"), dirs_exist_ok=True)
+    shutil.copytree(scripts, place, ignore=shutil.ignore_patterns("node_modules"), dirs_exist_ok=True)
     command = [_command("npm"), "install", "--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error"]
     done = subprocess.run(command, check=False, cwd=place, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from claude_relay.chat.parameters import PARAMETERS
+from claude_relay.responses.parameters import PARAMETERS as OF_RESPONSES
 from claude_relay.settings import options
+from claude_relay.web.parameters import Parameter
 from tests.live.relay import Relay, clean_environment, relay
 from tests.upstream import FakeUpstream
 
@@ -71,14 +73,16 @@ def test_it_is_documented_which_settings_a_file_that_nobody_named_may_not_set() 
     assert marked == [option.variable for option in restricted]
 
 
-def test_the_table_of_parameters_is_the_codes_own() -> None:
-    rows = [line for line in (ROOT / "docs/api.md").read_text().splitlines() if line.startswith("| `")]
-    wanted = [f"| `{known.name}` | {known.chat} | {known.agent} | {known.meaning} |" for known in PARAMETERS]
+@pytest.mark.parametrize(("page", "parameters"), [("api", PARAMETERS), ("responses", OF_RESPONSES)])
+def test_the_table_of_parameters_is_the_codes_own(page: str, parameters: tuple[Parameter, ...]) -> None:
+    rows = [line for line in (ROOT / f"docs/{page}.md").read_text().splitlines() if line.startswith("| `")]
+    wanted = [f"| `{known.name}` | {known.chat} | {known.agent} | {known.meaning} |" for known in parameters]
     assert [row for row in rows if row.split("|")[2].strip() in {"supported", "ignored", "refused"}] == wanted
 
 
 def test_every_error_code_is_documented() -> None:
-    documented = set(re.findall(r"`([a-z_]+)`", (ROOT / "docs/api.md").read_text()))
+    pages = [(ROOT / f"docs/{name}.md").read_text() for name in ("api", "responses")]
+    documented = set(re.findall(r"`([a-z_]+)`", "\n".join(pages)))
     for module in (ROOT / "app").rglob("*.py"):
         used = set(re.findall(r'(?:code|default_code)(?:: [^=]+)? ?= ?"([a-z_]+)"', module.read_text()))
         assert used - {"client_disconnected"} <= documented, module.name

@@ -6,7 +6,7 @@ from claude_relay.chat import schemas
 from claude_relay.engine import media
 from claude_relay.engine.custom_tools import arguments_of
 from claude_relay.engine.vocabulary import Document, Image, Piece, Text, ToolCall
-from claude_relay.errors import InvalidRequestError, missing
+from claude_relay.errors import invalid, missing
 
 Part = schemas.TextPart | schemas.ImagePart | schemas.AudioPart | schemas.FilePart | schemas.RefusalPart
 ReadImage = Callable[[str], Image]
@@ -105,8 +105,3 @@ def _document(file: schemas.FileData, where: str) -> Document:
         return media.document(file.file_data, file.filename)
     except media.MediaError as error:
         raise invalid(str(error), where) from None
-
-
-def invalid(reason: str, param: str) -> InvalidRequestError:
-    """Return the error for a parameter with a value that cannot be used."""
-    return InvalidRequestError(f"Invalid value for '{param}': {reason}.", param=param, code="invalid_value")

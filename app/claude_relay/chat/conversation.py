@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from claude_relay.chat import schemas
 from claude_relay.chat.content import function_call, pieces, result_pieces, tool_call
-from claude_relay.engine.turns import SILENCE, MissingResultError, Turns, UnknownCallError
+from claude_relay.engine.turns import SILENCE, MissingResultError, Turns, UnknownCallError, instruction
 from claude_relay.engine.vocabulary import Piece, Text, ToolCall, ToolResult, Turn
 from claude_relay.errors import InvalidRequestError
 
@@ -97,7 +97,7 @@ def _add(
 ) -> None:
     match message:
         case schemas.SystemMessage() | schemas.DeveloperMessage():
-            conversation.add("user", map(_instruction, _texts(message, where)))
+            conversation.add("user", map(instruction, _texts(message, where)))
         case schemas.UserMessage(content, name):
             conversation.go_on()
             found = pieces(content, f"{where}.content")
@@ -117,11 +117,6 @@ def _add(
 
 def _texts(message: schemas.Message, where: str) -> list[str]:
     return [piece.text for piece in pieces(message.content, f"{where}.content") if isinstance(piece, Text)]
-
-
-def _instruction(text: str) -> Text:
-    """Mark an instruction in the middle of a conversation, where most models take no system messages."""
-    return Text(f"<system>\n{text}\n</system>")
 
 
 def _named(name: str, content: tuple[Piece, ...]) -> tuple[Piece, ...]:

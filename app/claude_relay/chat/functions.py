@@ -6,10 +6,9 @@ from typing import Literal
 from msgspec import Struct
 
 from claude_relay.chat import schemas
-from claude_relay.chat.content import invalid
 from claude_relay.engine.custom_tools import text_tool
 from claude_relay.engine.vocabulary import Tool, ToolChoice
-from claude_relay.errors import missing, quoted
+from claude_relay.errors import invalid, missing, quoted
 
 _NO_ARGUMENTS = {"type": "object", "properties": {}}
 

@@ -14,7 +14,7 @@ from claude_relay.engine.json_schema import SchemaError, check_schema
 from claude_relay.engine.vocabulary import ANY_OBJECT, JsonOutput, RunRequest, Sampling, Text, Turn
 from claude_relay.errors import InvalidRequestError, quoted
 from claude_relay.settings import Personality
-from claude_relay.web.parameters import Question, unsupported
+from claude_relay.web.parameters import Question, named, unsupported
 
 _NAMES: Mapping[Option, str] = {
     "temperature": "temperature",
@@ -88,14 +88,7 @@ def to_run_request(
         *functions.unenforced(request),
         *_obfuscation(request),
     )
-    ignored = tuple(dict.fromkeys(without_effect))
-    if ignored and defaults.strict:
-        raise InvalidRequestError(
-            "Unsupported parameters, which have no effect and are refused because the relay runs with --strict: "
-            f"{', '.join(map(repr, ignored))}.",
-            param=ignored[0],
-            code="unsupported_parameter",
-        )
+    ignored = named(without_effect, strict=defaults.strict)
     system, turns = _conversation(request, {tool.name for tool in tools if tool.takes_text})
     functions.require_offered(request, tools)
     return Question(replace(run, system=system, turns=turns), ignored)

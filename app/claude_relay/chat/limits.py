@@ -6,7 +6,7 @@ OpenAI's own limits are lower; these keep the time bounded in which one request 
 from collections.abc import Iterator
 
 from claude_relay.chat import schemas
-from claude_relay.errors import InvalidRequestError
+from claude_relay.errors import text_too_long, too_long
 from claude_relay.web import bodies
 
 MOST_MESSAGES = 20_000
@@ -31,23 +31,8 @@ def require_few(request: schemas.ChatCompletionRequest) -> None:
             raise too_long(param, most, found)
     for param, text, longest in _texts(request):
         if len(text) > longest:
-            raise InvalidRequestError(
-                f"Invalid '{param}': string too long. Expected a string with maximum length {longest}, but got a "
-                f"string with length {len(text)} instead.",
-                param=param,
-                code="string_above_max_length",
-            )
+            raise text_too_long(param, longest, len(text))
     _require_readable_arguments(request)
-
-
-def too_long(param: str, most: int, found: int) -> InvalidRequestError:
-    """Return the error for a list with too many items, in OpenAI's words."""
-    return InvalidRequestError(
-        f"Invalid '{param}': array too long. Expected an array with maximum length {most}, but got an array with "
-        f"length {found} instead.",
-        param=param,
-        code="array_above_max_length",
-    )
 
 
 def _lengths(request: schemas.ChatCompletionRequest) -> Iterator[tuple[str, int, int]]:

@@ -1,6 +1,5 @@
 """Engine events -> OpenAI's answers. Pure."""
 
-import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 
 from msgspec import UNSET, Struct
@@ -9,6 +8,7 @@ from claude_relay.chat import schemas
 from claude_relay.chat.calls import StreamedCalls, whole
 from claude_relay.engine.fanout import Indexed
 from claude_relay.engine.fold import fold as fold_events
+from claude_relay.engine.structured_output import JsonStart
 from claude_relay.engine.vocabulary import (
     Event,
     RunEnd,
@@ -27,8 +27,6 @@ _FINISH: dict[StopReason, schemas.FinishReason] = {
     "tool_calls": "tool_calls",
 }
 _DECLINED = "The model declined to answer."
-_JSON = re.compile(r"\s*[\[{\"0-9tfn-]")
-"""How JSON begins, and the words of a model that declines seldom do."""
 
 
 class RenderOptions(Struct, frozen=True):
@@ -78,8 +76,7 @@ class _Progress:
     def __init__(self, options: RenderOptions) -> None:
         self._options = options
         self._spoke = False
-        self._held: list[str] = []
-        self._is_json: bool | None = None
+        self._start = JsonStart() if options.structured else None
         self._calls = StreamedCalls(options.custom_tools, legacy=options.legacy)
 
     def deltas(self, event: Event) -> Iterable[schemas.ChoiceDelta]:
@@ -89,28 +86,24 @@ class _Progress:
     def _others(self, event: Event) -> Iterator[schemas.ChoiceDelta]:
         yield from self._calls.deltas(event)
         match event:
-            case RunEnd("refusal") if self._options.structured or not self._spoke:
-                yield schemas.ChoiceDelta(refusal="".join(self._held) or _DECLINED)
-            case RunEnd() if self._held:
-                yield schemas.ChoiceDelta(content="".join(self._held))
+            case RunEnd("refusal") if self._start is not None or not self._spoke:
+                yield schemas.ChoiceDelta(refusal=self._kept() or _DECLINED)
+            case RunEnd() if kept := self._kept():
+                yield schemas.ChoiceDelta(content=kept)
             case _ if reasoning_text := self._options.reasoning_text(event):
                 yield schemas.ChoiceDelta(reasoning_content=reasoning_text)
 
     def _text(self, text: str) -> Sequence[schemas.ChoiceDelta]:
         """Text where JSON is expected may be a refusal, so it is kept until the end."""
-        if self._spoke or not self._options.structured:
-            self._spoke = True
-            return (schemas.ChoiceDelta(content=text),)
-        self._held.append(text)
-        if not text.strip():
-            return ()
-        if self._is_json is None:
-            self._is_json = bool(_JSON.match(text))
-        if not self._is_json:
-            return ()
-        self._spoke, text = True, "".join(self._held)
-        self._held.clear()
+        if self._start is not None:
+            text = self._start.feed(text)
+            if not text:
+                return ()
+        self._spoke = True
         return (schemas.ChoiceDelta(content=text),)
+
+    def _kept(self) -> str:
+        return self._start.flush() if self._start is not None else ""
 
 
 async def chunks(options: RenderOptions, events: AsyncIterator[Indexed]) -> AsyncIterator[schemas.ChatCompletionChunk]:

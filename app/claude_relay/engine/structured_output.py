@@ -1,6 +1,7 @@
 """Answers that must be JSON: whether they fit their schema, and which schema Claude Code's tool gets. Pure."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -18,6 +19,32 @@ MAX_QUICK_CHARACTERS = 250_000
 """Characters of an answer up to which it is looked at how long a check takes."""
 _TOOL_FIELD = "value"
 """Where a schema that cannot be that of a tool stands inside the one that the CLI's tool takes."""
+
+_JSON = re.compile(r"\s*[\[{\"0-9tfn-]")
+"""How JSON begins, and the words of a model that declines seldom do."""
+
+
+class JsonStart:
+    """Keeps text back until it looks like JSON: where JSON is expected, other words are a refusal."""
+
+    def __init__(self) -> None:
+        self._held: list[str] = []
+        self._is_json: bool | None = None
+
+    def feed(self, text: str) -> str:
+        """Return what is known to be JSON."""
+        if self._is_json and not self._held:
+            return text
+        self._held.append(text)
+        if self._is_json is None and text.strip():
+            self._is_json = bool(_JSON.match(text))
+        return self.flush() if self._is_json else ""
+
+    def flush(self) -> str:
+        """Return what was kept back."""
+        held = "".join(self._held)
+        self._held.clear()
+        return held
 
 
 def is_quick(schema: dict[str, Any], text: str) -> bool:

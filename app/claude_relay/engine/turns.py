@@ -18,6 +18,11 @@ SILENCE = Turn("user", (Text("."),))
 assistant's greeting."""
 
 
+def instruction(text: str) -> Text:
+    """Mark an instruction in the middle of a conversation, where most models take no system messages."""
+    return Text(f"<system>\n{text}\n</system>")
+
+
 class TurnError(ValueError):
     """The messages are not a valid conversation."""
 
@@ -45,6 +50,11 @@ class Turns:
         self._ids: set[str] = set()
         self._waiting: dict[str, ToolCall] = {}
         self._by_client: defaultdict[str, deque[str]] = defaultdict(deque)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a call waits for its result."""
+        return bool(self._waiting)
 
     def go_on(self) -> None:
         """Check that no call waits for its result; otherwise the upstream would be told that the call failed.

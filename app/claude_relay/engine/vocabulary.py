@@ -260,10 +260,12 @@ class ToolActivity(Struct, frozen=True):
     Attributes:
         tool: The tool's name.
         summary: What it does, in one line; may be empty.
+        arguments: What it is called with.
     """
 
     tool: str
     summary: str = ""
+    arguments: dict[str, Any] = {}
 
 
 class ToolCallStart(Struct, frozen=True):

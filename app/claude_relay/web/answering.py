@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,7 @@ from claude_relay.web import access_log, bodies
 from claude_relay.web.context import RequestContext, context_of
 from claude_relay.web.dialect import dialect_of
 from claude_relay.web.disconnects import done_within
-from claude_relay.web.live_responses import LiveResponse, event_stream, json_document
+from claude_relay.web.live_responses import Form, LiveResponse, event_stream, json_document
 from claude_relay.web.parameters import Question
 
 _LONGEST_NAME = 64
@@ -35,6 +35,9 @@ class Rendering(Struct, frozen=True):
         frames: Yields the events of a stream.
         finish: Returns the family's word for why an answer ended.
         answers: How many answers there are.
+        first: Yields the events that a stream begins with, before anything is known of the answer.
+        form: What a stream consists of besides; as the family's dialect has it when not given.
+        option: Returns the family's name of an option that the upstream has refused.
     """
 
     model: str
@@ -42,6 +45,9 @@ class Rendering(Struct, frozen=True):
     frames: Callable[[AsyncIterator[Indexed]], AsyncIterator[bytes]]
     finish: Callable[[StopReason], str]
     answers: int = 1
+    first: Callable[[], Iterable[bytes]] = tuple
+    form: Form | None = None
+    option: Callable[[str], str] = str
 
 
 async def answer(
@@ -74,9 +80,9 @@ async def answer(
     except BaseException:
         await pending.close(status)
         raise
-    headers = _headers(question, pending.dropped)
+    headers = _headers(question, tuple(map(rendering.option, pending.dropped)))
     if body is None:
-        return LiveResponse(pending.frames(), pending.close, headers, event_stream(dialect))
+        return LiveResponse(pending.frames(), pending.close, headers, rendering.form or event_stream(dialect))
     if not is_known:
         return LiveResponse(_encoded(body), partial(pending.close, body), headers, json_document(dialect))
     await pending.close()
@@ -108,6 +114,8 @@ class _Pending:
 
     async def frames(self) -> AsyncIterator[bytes]:
         """Yield the events of a stream."""
+        for frame in self._rendering.first():
+            yield frame
         async for frame in self._rendering.frames((await self._opened()).events()):
             yield frame
 

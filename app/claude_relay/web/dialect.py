@@ -28,10 +28,13 @@ class Dialect(Struct, frozen=True):
     Attributes:
         error_body: Returns the body of an error response.
         error_frame: Returns the last event of a stream that failed.
+        presented: Returns the error that is answered in place of another one, where the family's clients expect
+            another status or code.
     """
 
     error_body: Callable[[RelayError], Struct]
     error_frame: Callable[[RelayError], bytes]
+    presented: Callable[[RelayError], RelayError] = lambda error: error
 
 
 class ErrorDetail(Struct, frozen=True):
@@ -56,9 +59,14 @@ class ErrorResponse(Struct, frozen=True):
     error: ErrorDetail
 
 
-def error_response(error: RelayError) -> ErrorResponse:
-    """Return an error as OpenAI reports it."""
-    param = _CONVERSATION if error.param == CONVERSATION else error.param and shortened(error.param, _LONGEST_PARAM)
+def error_response(error: RelayError, conversation: str = _CONVERSATION) -> ErrorResponse:
+    """Return an error as OpenAI reports it.
+
+    Args:
+        error: The error.
+        conversation: What the family calls the conversation.
+    """
+    param = conversation if error.param == CONVERSATION else error.param and shortened(error.param, _LONGEST_PARAM)
     return ErrorResponse(ErrorDetail(shortened(error.message, _LONGEST_MESSAGE), error.type, param, error.code))
 
 

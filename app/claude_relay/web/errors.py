@@ -71,9 +71,11 @@ def respond(request: Request[Any, Any, Any], exception: Exception) -> Response[S
         exception, request.scope["path"], request.method, registered(request.scope.get("litestar_app"))
     )
     access_log.annotate(request.scope, error=error.code)
+    dialect = dialect_of(request.scope)
+    error = dialect.presented(error)
     kept = exception.headers if isinstance(exception, HTTPException) and exception.headers else {}
     return Response(
-        dialect_of(request.scope).error_body(error),
+        dialect.error_body(error),
         status_code=error.status,
         headers={**kept, **headers(error)},
         media_type=MediaType.JSON,

@@ -210,6 +210,7 @@ class Exchange:
 
 def refusal(error: RelayError, dialect: Dialect) -> bytes:
     """Return an answer that reports an error and is the last on its connection."""
+    error = dialect.presented(error)
     body = msgspec.json.encode(dialect.error_body(error))
     upgrades = error.status == HTTPStatus.UPGRADE_REQUIRED
     head = (

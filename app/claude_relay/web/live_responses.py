@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 import anyio
@@ -23,6 +23,8 @@ from claude_relay.web.errors import to_relay_error
 KEEP_ALIVE = 10.0
 """Seconds of silence after which a sign of life is sent, so that proxies and clients do not give up."""
 
+EVENTS = "text/event-stream"
+"""The media type of streams of events."""
 _END: Message = {"type": "http.response.body", "body": b"", "more_body": False}
 _HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 """Keep proxies from holding events back."""
@@ -33,23 +35,23 @@ class Form(Struct, frozen=True):
 
     Attributes:
         media_type: Its media type.
-        sign_of_life: Bytes that mean nothing, for proxies and clients that wait.
-        error: Returns the bytes that report an error.
+        sign_of_life: Returns bytes that mean nothing, for proxies and clients that wait.
+        error: Yields the parts that report an error.
     """
 
     media_type: str
-    sign_of_life: bytes
-    error: Callable[[RelayError], bytes]
+    sign_of_life: Callable[[], bytes]
+    error: Callable[[RelayError], Iterable[bytes]]
 
 
 def event_stream(dialect: Dialect = OPENAI) -> Form:
     """Return the form of server-sent events."""
-    return Form("text/event-stream", b": keep-alive\n\n", dialect.error_frame)
+    return Form(EVENTS, lambda: b": keep-alive\n\n", lambda error: (dialect.error_frame(error),))
 
 
 def json_document(dialect: Dialect = OPENAI) -> Form:
     """Return the form of one JSON document, before which white space may stand."""
-    return Form("application/json", b" ", lambda error: msgspec.json.encode(dialect.error_body(error)))
+    return Form("application/json", lambda: b" ", lambda error: (msgspec.json.encode(dialect.error_body(error)),))
 
 
 EVENT_STREAM = event_stream()
@@ -88,7 +90,7 @@ class LiveResponse(Stream):
 
         async def stream_and_close(scope: Scope, receive: Receive, send: Send) -> None:
             if has_begun(scope):
-                context_of(scope).report_error = self._form.error
+                context_of(scope).report_error = lambda error: b"".join(self._form.error(error))
             try:
                 await response.start_response(send)
                 with contextlib.suppress(ClientDisconnectedError):
@@ -110,7 +112,8 @@ class LiveResponse(Stream):
         except Exception as exception:  # noqa: BLE001 - the client is told, whatever it is
             error = to_relay_error(exception)
             access_log.annotate(scope, error=error.code)
-            await send({"type": "http.response.body", "body": self._form.error(error), "more_body": True})
+            for part in self._form.error(error):
+                await send({"type": "http.response.body", "body": part, "more_body": True})
         finally:
             ticking.cancel()
             await asyncio.gather(ticking, return_exceptions=True)
@@ -121,4 +124,4 @@ class LiveResponse(Stream):
             await asyncio.sleep(max(0.0, self._last + self._keep_alive - time.monotonic()))
             if time.monotonic() - self._last >= self._keep_alive:
                 self._last = time.monotonic()
-                await send({"type": "http.response.body", "body": self._form.sign_of_life, "more_body": True})
+                await send({"type": "http.response.body", "body": self._form.sign_of_life(), "more_body": True})

@@ -36,10 +36,12 @@ class Question(Struct, frozen=True):
     Attributes:
         run: What to ask.
         ignored: What was given and has no effect.
+        known: What else the family's rendering has to know of the request.
     """
 
     run: RunRequest
     ignored: tuple[str, ...] = ()
+    known: Any = None
 
 
 def supported(name: str, meaning: str) -> Parameter:
@@ -91,6 +93,27 @@ def unsupported(
             )
     without_effect = [parameter.name for parameter in given if _support(parameter, personality) == "ignored"]
     return (*without_effect, *sorted(unknown))
+
+
+def named(without_effect: Iterable[str], *, strict: bool) -> tuple[str, ...]:
+    """Return what a request has that has no effect, each name once.
+
+    Args:
+        without_effect: The names.
+        strict: Whether that is an error.
+
+    Raises:
+        InvalidRequestError: There is any, and it is an error.
+    """
+    found = tuple(dict.fromkeys(without_effect))
+    if found and strict:
+        raise InvalidRequestError(
+            "Unsupported parameters, which have no effect and are refused because the relay runs with --strict: "
+            f"{', '.join(map(repr, found))}.",
+            param=found[0],
+            code="unsupported_parameter",
+        )
+    return found
 
 
 def _asks(value: object, parameter: Parameter) -> bool:

@@ -2,11 +2,14 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 from msgspec import inspect
 
 from claude_relay.errors import InvalidRequestError, missing
+
+T = TypeVar("T")
 
 RULE = "rule"
 """Where a ``Meta`` says in words, in its ``extra``, what its pattern demands."""
@@ -33,22 +36,41 @@ _KINDS = {
 """OpenAI's names for msgspec's types."""
 
 
-def to_invalid_request(text: str, expected: Any) -> InvalidRequestError:
+def converted(value: Any, kind: type[T], within: str) -> T:
+    """Return a part of a body as what it must be, where that depends on the part itself.
+
+    Args:
+        value: The part, as plain JSON types.
+        kind: What it must be.
+        within: The part's path in the body.
+
+    Raises:
+        InvalidRequestError: It is not that.
+    """
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise to_invalid_request(str(error), kind, within) from None
+
+
+def to_invalid_request(text: str, expected: Any, within: str = "") -> InvalidRequestError:
     """Turn msgspec's ``... - at `$.messages[0].content` `` into a message and a ``param``.
 
     Args:
         text: The message of msgspec's ``ValidationError``.
-        expected: The type that the body was decoded to, which has the rule that was broken.
+        expected: The type that the body, or the part, was decoded to, which has the rule that was broken.
+        within: The path of the part in the body.
     """
     what, _, where = text.rpartition(" - at `")
     found = _PATH.match(where)
-    what, path = (what, found["path"]) if found else (text, "")
+    what, inside = (what, found["path"]) if found else (text, "")
+    path = f"{within}{inside}" if inside.startswith("[") else f"{within}.{inside}".strip(".")
     if lacking := _MISSING.search(what):
         return missing(f"{path}.{lacking['name']}".lstrip("."))
-    return InvalidRequestError(_message(what, path, expected), param=path or None, code="invalid_value")
+    return InvalidRequestError(_message(what, path, inside, expected), param=path or None, code="invalid_value")
 
 
-def _message(what: str, path: str, expected: Any) -> str:
+def _message(what: str, path: str, inside: str, expected: Any) -> str:
     if _EMPTY.fullmatch(what):
         return (
             f"Invalid '{path}': empty array. Expected an array with minimum length 1, but got an empty array instead."
@@ -62,10 +84,10 @@ def _message(what: str, path: str, expected: Any) -> str:
         subject = f"'{path}'" if path else "the body"
         return f"Invalid type for {subject}: expected {_one_of(wrong['expected'])}{got}."
     if _PATTERN.match(what):
-        rule = next((f"must be {rule}" for rule in _rules(expected, path)), "does not have the required form")
+        rule = next((f"must be {rule}" for rule in _rules(expected, inside)), "does not have the required form")
         return f"Invalid value for '{path}': {rule}."
     if value := _VALUE.fullmatch(what):
-        return _unsupported(value["value"], path, sorted(set(_supported(expected, path))))
+        return _unsupported(value["value"], path, sorted(set(_supported(expected, inside))))
     return f"Invalid value for '{path}': {what[:1].lower()}{what[1:]}.".replace("`", "")
 
 

@@ -235,7 +235,7 @@ class Translator:
     def _activity(self, message: wire.AssistantMessage) -> Iterator[Event]:
         for block in message.content:
             if block.type == "tool_use" and block.name not in self._tools and not self._is_answer(block.name):
-                yield ToolActivity(block.name, summary(block.input))
+                yield ToolActivity(block.name, summary(block.input), block.input)
 
 
 def summary(arguments: dict[str, Any]) -> str:

@@ -70,6 +70,14 @@ def calls(number: int, output: int, stop: StopReason = "end") -> RunEnd:
     return RunEnd(stop, Usage(100 * number, 300 * number, 20 * number, output))
 
 
+def ran(command: str, **others: Any) -> Event:
+    return ToolActivity("Bash", command, {"command": command, **others})
+
+
+def written(path: str) -> Event:
+    return ToolActivity("Write", path, {"file_path": path, "content": "x"})
+
+
 GREETING = said("Hello fr", "om fake ", "upstream.")
 GREETED = Told([*GREETING, calls(1, 3)])
 NOTHING_ASKED = Told([RunEnd("end", Usage())])
@@ -101,24 +109,26 @@ RECORDED: dict[str, list[Told]] = {
         Told(
             [
                 *said("I will ", "run it."),
-                ToolActivity("Bash", "sleep 5; echo done"),
+                ran("sleep 5; echo done", description="Wait a little"),
                 *said("\n\nHello fr", "om fake ", "upstream."),
                 calls(2, 8),
             ]
         )
     ],
-    "agent-bash-heartbeat": [Told([ToolActivity("Bash", "sleep 35; echo done"), *GREETING, calls(2, 6)])],
+    "agent-bash-heartbeat": [
+        Told([ran("sleep 35; echo done", description="Wait longer", timeout=60000), *GREETING, calls(2, 6)])
+    ],
     "agent-permission": [
         Told(
             [
-                ToolActivity("Write", "/workspace/project/a.txt"),
-                ToolActivity("Write", "/workspace/project/b.txt"),
+                written("/workspace/project/a.txt"),
+                written("/workspace/project/b.txt"),
                 *GREETING,
                 calls(3, 7),
             ]
         )
     ],
-    "agent-permission-denied": [Told([ToolActivity("Write", "/workspace/project/c.txt"), *GREETING, calls(2, 5)])],
+    "agent-permission-denied": [Told([written("/workspace/project/c.txt"), *GREETING, calls(2, 5)])],
     "api-retry": [GREETED],
     "model-fallback": [GREETED],
     "error-400": [Told([], (400, None))],
@@ -534,8 +544,8 @@ def activities(name: str, output: JsonOutput | None = None) -> list[Event]:
     return [event for turn in turns for event in turn.events if isinstance(event, ToolActivity)]
 
 
-def test_the_work_of_an_agent_is_told_once_with_what_it_is_for() -> None:
-    assert activities("agent-bash") == [ToolActivity("Bash", "sleep 5; echo done")]
+def test_the_work_of_an_agent_is_told_once_with_what_it_is_for_and_called_with() -> None:
+    assert activities("agent-bash") == [ran("sleep 5; echo done", description="Wait a little")]
 
 
 def test_the_tool_that_takes_an_answer_is_no_work() -> None:
@@ -559,7 +569,7 @@ def test_the_tool_that_takes_an_answer_is_no_work() -> None:
 )
 def test_what_a_tool_is_used_for_is_said_in_one_short_line(arguments: dict[str, Any], line: str) -> None:
     assert summary(arguments) == line
-    assert told([tool("Bash", **arguments)]) == Told([ToolActivity("Bash", line)])
+    assert told([tool("Bash", **arguments)]) == Told([ToolActivity("Bash", line, arguments)])
 
 
 def test_several_tools_in_one_message_are_told_one_by_one_and_text_is_not_told_again() -> None:

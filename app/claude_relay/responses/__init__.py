@@ -1,0 +1,1 @@
+"""The endpoint family of ``/responses``: OpenAI's responses API, without state."""

@@ -1,0 +1,186 @@
+"""The response object and the items of its output, in OpenAI's own names."""
+
+from typing import Any, Literal
+
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+ItemStatus = Literal["in_progress", "completed", "incomplete"]
+Phase = Literal["commentary", "final_answer"]
+Status = Literal["in_progress", "completed", "incomplete", "failed"]
+
+# --- parts -----------------------------------------------------------------------------------------------------------
+
+
+class OutputText(Struct, frozen=True, tag_field="type", tag="output_text"):
+    """Text of the answer."""
+
+    text: str
+    annotations: list[dict[str, Any]] = []
+    logprobs: list[dict[str, Any]] = []
+
+
+class Refusal(Struct, frozen=True, tag_field="type", tag="refusal"):
+    """What the model said when it declined."""
+
+    refusal: str
+
+
+class SummaryText(Struct, frozen=True, tag_field="type", tag="summary_text"):
+    """What the model thought."""
+
+    text: str
+
+
+# --- items -----------------------------------------------------------------------------------------------------------
+
+
+class OutputMessage(Struct, frozen=True, kw_only=True, tag_field="type", tag="message"):
+    """What the model said.
+
+    Attributes:
+        phase: Whether more follows, calls or thinking, or this is the answer. Known when the message is complete.
+    """
+
+    id: str
+    status: ItemStatus
+    role: Literal["assistant"] = "assistant"
+    content: list[OutputText | Refusal]
+    phase: Phase | UnsetType = UNSET
+
+
+class ReasoningItem(Struct, frozen=True, kw_only=True, tag_field="type", tag="reasoning"):
+    """What the model thought before it went on."""
+
+    id: str
+    summary: list[SummaryText]
+    status: ItemStatus
+
+
+class FunctionCallItem(Struct, frozen=True, kw_only=True, tag_field="type", tag="function_call"):
+    """A call of a function of the client: JSON in a string."""
+
+    id: str
+    call_id: str
+    name: str
+    arguments: str
+    status: ItemStatus
+    namespace: str | UnsetType = UNSET
+
+
+class CustomToolCallItem(Struct, frozen=True, kw_only=True, tag_field="type", tag="custom_tool_call"):
+    """A call of a tool of the client that takes text."""
+
+    id: str
+    call_id: str
+    name: str
+    input: str
+    status: ItemStatus
+    namespace: str | UnsetType = UNSET
+
+
+class ToolSearchCallItem(Struct, frozen=True, kw_only=True, tag_field="type", tag="tool_search_call"):
+    """The client is to search for tools."""
+
+    id: str
+    call_id: str
+    execution: Literal["client"] = "client"
+    arguments: dict[str, Any]
+    status: ItemStatus
+
+
+class McpCallItem(Struct, frozen=True, kw_only=True, tag_field="type", tag="mcp_call"):
+    """Claude Code has used a tool of its own; nothing is left for the client to do."""
+
+    id: str
+    server_label: Literal["claude_code"] = "claude_code"
+    name: str
+    arguments: str
+    output: str | None = None
+    error: str | None = None
+    approval_request_id: str | None = None
+    status: ItemStatus
+
+
+OutputItem = OutputMessage | ReasoningItem | FunctionCallItem | CustomToolCallItem | ToolSearchCallItem | McpCallItem
+
+# --- the response ----------------------------------------------------------------------------------------------------
+
+
+class InputTokensDetails(Struct, frozen=True):
+    """How many of the prompt's tokens a cache held, or holds from now on."""
+
+    cached_tokens: int
+    cache_write_tokens: int
+
+
+class OutputTokensDetails(Struct, frozen=True):
+    """How many tokens were thinking."""
+
+    reasoning_tokens: int
+
+
+class ResponseUsage(Struct, frozen=True):
+    """Token counts; cached prompt tokens are part of ``input_tokens``."""
+
+    input_tokens: int
+    input_tokens_details: InputTokensDetails
+    output_tokens: int
+    output_tokens_details: OutputTokensDetails
+    total_tokens: int
+
+
+class ResponseFailure(Struct, frozen=True):
+    """Why there is no complete answer."""
+
+    code: str
+    message: str
+
+
+class IncompleteDetails(Struct, frozen=True):
+    """Why an answer ended before its end."""
+
+    reason: Literal["max_output_tokens"]
+
+
+class ReasoningEcho(Struct, frozen=True):
+    """What was asked for of thinking."""
+
+    effort: str | None = None
+    summary: str | None = None
+
+
+class Response(Struct, frozen=True, kw_only=True):
+    """An answer, whole or as far as it is known, and what it was asked with."""
+
+    id: str
+    object: Literal["response"] = "response"
+    created_at: int
+    completed_at: int | None = None
+    status: Status
+    background: bool = False
+    error: ResponseFailure | None = None
+    incomplete_details: IncompleteDetails | None = None
+    instructions: str | None
+    max_output_tokens: int | None
+    max_tool_calls: int | None
+    model: str
+    output: list[OutputItem]
+    parallel_tool_calls: bool
+    previous_response_id: str | None = None
+    prompt_cache_key: str | None
+    reasoning: ReasoningEcho
+    safety_identifier: str | None
+    service_tier: str = "default"
+    store: bool = False
+    temperature: float
+    text: Raw
+    tool_choice: Raw
+    tools: Raw
+    top_logprobs: int
+    top_p: float
+    presence_penalty: float
+    frequency_penalty: float
+    truncation: str = "disabled"
+    usage: ResponseUsage | None = None
+    user: str | None
+    metadata: Raw

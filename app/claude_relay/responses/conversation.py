@@ -1,0 +1,218 @@
+"""Items -> a system prompt and turns. Pure."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from msgspec import Struct
+
+from claude_relay.engine.custom_tools import arguments_of
+from claude_relay.engine.turns import SILENCE, MissingResultError, Turns, UnknownCallError, instruction
+from claude_relay.engine.vocabulary import Image, Piece, Text, ToolCall, ToolResult, Turn
+from claude_relay.errors import InvalidRequestError, missing
+from claude_relay.responses import items, state
+from claude_relay.responses.content import content, output
+from claude_relay.responses.functions import SEARCH, upstream_name
+from claude_relay.responses.schemas import Effort
+from claude_relay.web.validation_errors import converted
+
+_CALLS = {"function_call", "custom_tool_call", "function_call_output", "custom_tool_call_output"}
+_SILENT = {"reasoning", "additional_tools"}
+"""Items that say nothing to the model: what it thought before, and tools, which are read elsewhere."""
+_OWN = "claude_code"
+"""Whose calls of tools are the agent's own: what it did is not told to it again."""
+
+
+class Conversation(Struct, frozen=True):
+    """What the items of a request come to.
+
+    Attributes:
+        system: The instructions that stand before everything else.
+        turns: The turns; none if there is nothing but instructions.
+        effort: How much the model may think from now on, if an item says so.
+        ignored: Names of what has no effect.
+    """
+
+    system: tuple[str, ...]
+    turns: tuple[Turn, ...]
+    effort: Effort | None = None
+    ignored: tuple[str, ...] = ()
+
+
+def conversation(given: str | Iterable[dict[str, Any]] | None) -> Conversation:
+    """Return the conversation that a request has.
+
+    Args:
+        given: Its input.
+
+    Raises:
+        InvalidRequestError: An item cannot be understood, or a call and its output do not fit.
+        NotFoundError: An item refers to one that was stored.
+    """
+    if given is None or isinstance(given, str):
+        text = given or ""
+        return Conversation((), (Turn("user", (Text(text),)),) if text.strip() else ())
+    reader = _Reader()
+    for index, item in enumerate(given):
+        reader.add(item, f"input[{index}]")
+    return reader.read()
+
+
+def has_calls(given: str | Iterable[dict[str, Any]] | None) -> bool:
+    """Whether a conversation has calls of the client's tools, or their outputs."""
+    return isinstance(given, list) and any(item.get("type") in _CALLS for item in given)
+
+
+class _Reader:
+    """Reads the items of a conversation in order.
+
+    The upstream takes nothing between calls and their results, so what the user says there comes after the results.
+    """
+
+    def __init__(self) -> None:
+        self._turns = Turns()
+        self._system: list[str] = []
+        self._later: list[Piece] = []
+        self._ignored: list[str] = []
+        self._effort: Effort | None = None
+        self._has_begun = self._ends_with_user = False
+
+    def add(self, item: dict[str, Any], where: str) -> None:
+        """Read the next item."""
+        match item.get("type"):
+            case "message":
+                self._message(item, where)
+            case str(kind) if kind in _CALLS:
+                self._call_or_output(kind, item, where)
+            case "tool_search_call":
+                self._search_call(converted(item, items.ToolSearchCall, where))
+            case "tool_search_output":
+                self._search_output(converted(item, items.ToolSearchOutput, where), where)
+            case "configuration_update":
+                found = converted(item, items.ConfigurationUpdate, where).reasoning
+                self._effort = (found and found.effort) or self._effort
+            case None | "item_reference" as kind:
+                self._untyped(item, kind, where)
+            case kind if kind not in _SILENT and item.get("server_label") != _OWN:
+                self._ignored.append(f"input.{kind}")
+
+    def read(self) -> Conversation:
+        """Return what was read.
+
+        Raises:
+            InvalidRequestError: A call has no output.
+        """
+        try:
+            if not self._turns.is_waiting:
+                self._say_later()
+            if self._ends_with_user:
+                self._turns.add_silence()
+            turns = self._turns.joined() or ((SILENCE,) if self._has_begun else ())
+        except MissingResultError as error:
+            raise InvalidRequestError(
+                f"No tool output found for function call {error}.", param="input", code="invalid_value"
+            ) from None
+        return Conversation(tuple(self._system), turns, self._effort, tuple(self._ignored))
+
+    def _untyped(self, item: dict[str, Any], kind: str | None, where: str) -> None:
+        """Read an item that has no type, as messages and references need none, or only refers to another one."""
+        if kind is None and ("role" in item or "content" in item):
+            self._message(item, where)
+        elif kind is None and "id" not in item:
+            raise missing(f"{where}.type")
+        else:
+            raise state.unknown_item(converted(item, items.ItemReference, where).id, where)
+
+    def _call_or_output(self, kind: str, item: dict[str, Any], where: str) -> None:
+        match kind:
+            case "function_call":
+                call = converted(item, items.FunctionCall, where)
+                arguments = arguments_of(call.arguments) if isinstance(call.arguments, str) else call.arguments
+                self._call(ToolCall(call.call_id, upstream_name(call.name, call.namespace), arguments))
+            case "custom_tool_call":
+                custom = converted(item, items.CustomToolCall, where)
+                self._call(ToolCall(custom.call_id, upstream_name(custom.name, custom.namespace), custom.input))
+            case _:
+                self._output(converted(item, items.CallOutput, where), where)
+
+    def _message(self, item: dict[str, Any], where: str) -> None:
+        message = converted(item, items.Message, where)
+        found = content(message.content, f"{where}.content")
+        self._ignored += found.ignored
+        if message.role in {"system", "developer"}:
+            texts = [piece.text for piece in found.pieces if isinstance(piece, Text)]
+            if self._has_begun:
+                self._user(map(instruction, texts))
+            else:
+                self._system += texts
+            return
+        self._has_begun = True
+        self._ends_with_user = message.role == "user"
+        if message.role == "user":
+            self._user(found.pieces)
+        else:
+            self._assistant(found.pieces)
+
+    def _user(self, pieces: Iterable[Piece]) -> None:
+        if self._turns.is_waiting:
+            self._later += pieces
+        else:
+            self._turns.add("user", pieces)
+
+    def _assistant(self, pieces: Iterable[Piece]) -> None:
+        self._turns.add("assistant", pieces)
+
+    def _call(self, call: ToolCall) -> None:
+        self._has_begun, self._ends_with_user = True, False
+        self._turns.add("assistant", (call,))
+
+    def _output(self, result: items.CallOutput, where: str) -> None:
+        found = output(result.output, f"{where}.output")
+        self._ignored += found.ignored
+        self._result(result.call_id, found.pieces, where)
+
+    def _result(self, call_id: str, pieces: Iterable[Piece], where: str) -> None:
+        """Results have texts and images only; a file stands after them."""
+        try:
+            call = self._turns.take_call(call_id)
+        except UnknownCallError as error:
+            raise InvalidRequestError(
+                f"No tool call found for function call output with call_id {error}, or it has an output already.",
+                param=f"{where}.call_id",
+                code="invalid_value",
+            ) from None
+        pieces = tuple(pieces)
+        shown = tuple(piece for piece in pieces if isinstance(piece, Text | Image))
+        self._turns.add("user", (ToolResult(call, shown),))
+        self._later += [piece for piece in pieces if not isinstance(piece, Text | Image)]
+        if not self._turns.is_waiting:
+            self._say_later()
+
+    def _search_call(self, call: items.ToolSearchCall) -> None:
+        if call.call_id is None:
+            self._ignored.append("input.tool_search_call")
+            return
+        arguments = call.arguments or {}
+        self._call(ToolCall(call.call_id, SEARCH, arguments_of(arguments) if isinstance(arguments, str) else arguments))
+
+    def _search_output(self, result: items.ToolSearchOutput, where: str) -> None:
+        if result.call_id is None:
+            return
+        self._result(result.call_id, (Text(_found(result.tools)),), where)
+
+    def _say_later(self) -> None:
+        later, self._later = self._later, []
+        self._turns.add("user", later)
+
+
+def _found(tools: Iterable[dict[str, Any]]) -> str:
+    """Tell the model which tools it can call now; what they are stands in its list of tools."""
+    names = [
+        upstream_name(str(tool.get("name", "")), namespace)
+        for group in tools
+        for namespace, tool in (
+            [(str(group.get("name", "")), each) for each in group.get("tools", ())]
+            if group.get("type") == "namespace"
+            else [(None, group)]
+        )
+    ]
+    return f"These tools can be called now: {', '.join(names)}." if names else "No tool was found."

@@ -1,0 +1,322 @@
+"""Items of an answer while they are written: the events that begin, continue and end each. Pure."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, Protocol
+
+import msgspec
+from msgspec import UNSET, Struct
+
+from claude_relay.engine.custom_tools import arguments_of
+from claude_relay.responses import answer, events
+from claude_relay.responses.events import StreamEvent
+from claude_relay.responses.functions import ClientTool
+
+Ending = Literal["completed", "incomplete"]
+
+
+class Place(Struct, frozen=True):
+    """Where an item stands.
+
+    Attributes:
+        index: Its place in the output.
+        id: Its id.
+        number: Returns the number of the next event.
+    """
+
+    index: int
+    id: str
+    number: Callable[[], int]
+
+    def added(self, item: answer.OutputItem) -> StreamEvent:
+        """Return the event that begins an item."""
+        return events.ItemEvent("response.output_item.added", self.number(), self.index, item)
+
+    def done(self, item: answer.OutputItem) -> StreamEvent:
+        """Return the event that ends an item."""
+        return events.ItemEvent("response.output_item.done", self.number(), self.index, item)
+
+
+class OpenItem(Protocol):
+    """An item that is being written."""
+
+    def begin(self) -> Iterator[StreamEvent]:
+        """Yield the events that begin it."""
+
+    def add(self, piece: str) -> Iterator[StreamEvent]:
+        """Yield the events of the next piece."""
+
+    def end(self, status: Ending, phase: answer.Phase) -> Iterator[StreamEvent]:
+        """Yield the events that end it.
+
+        Args:
+            status: Whether it is complete.
+            phase: Whether more follows.
+        """
+
+    def whole(self, status: Ending, phase: answer.Phase) -> answer.OutputItem:
+        """Return the item as far as it is written."""
+
+
+class OpenMessage:
+    """A message: text, or a refusal, or a refusal after text."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._pieces: list[str] = []
+        self._content: list[answer.OutputText | answer.Refusal] = []
+
+    def begin(self) -> Iterator[StreamEvent]:
+        """Yield the events that begin it."""
+        yield self._place.added(answer.OutputMessage(id=self._place.id, status="in_progress", content=[]))
+
+    def add(self, piece: str) -> Iterator[StreamEvent]:
+        """Yield the events of the next piece of text."""
+        place = self._place
+        if not self._pieces:
+            yield self._part("response.content_part.added", answer.OutputText(""))
+        self._pieces.append(piece)
+        yield events.TextDeltaEvent(place.number(), place.id, place.index, 0, piece)
+
+    @property
+    def ends_line(self) -> bool:
+        """Whether what comes next begins a line of its own."""
+        return not self._pieces or self._pieces[-1].endswith("\n")
+
+    def refuse(self, refusal: str) -> Iterator[StreamEvent]:
+        """Yield the events of a refusal, all of it."""
+        place = self._place
+        yield from self._end_text()
+        index = len(self._content)
+        yield self._part("response.content_part.added", answer.Refusal(""))
+        yield events.RefusalDeltaEvent(place.number(), place.id, place.index, index, refusal)
+        yield events.RefusalDoneEvent(place.number(), place.id, place.index, index, refusal)
+        yield self._part("response.content_part.done", answer.Refusal(refusal))
+        self._content.append(answer.Refusal(refusal))
+
+    def end(self, status: Ending, phase: answer.Phase) -> Iterator[StreamEvent]:
+        """Yield the events that end it."""
+        yield from self._end_text()
+        yield self._place.done(self.whole(status, phase))
+
+    def whole(self, status: Ending, phase: answer.Phase) -> answer.OutputMessage:
+        """Return the message as far as it is written."""
+        text = "".join(self._pieces)
+        content = [*self._content, answer.OutputText(text)] if text else self._content
+        return answer.OutputMessage(id=self._place.id, status=status, content=content, phase=phase)
+
+    def _end_text(self) -> Iterator[StreamEvent]:
+        if not self._pieces:
+            return
+        place, part = self._place, answer.OutputText("".join(self._pieces))
+        yield events.TextDoneEvent(place.number(), place.id, place.index, 0, part.text)
+        yield self._part("response.content_part.done", part)
+        self._content.append(part)
+        self._pieces.clear()
+
+    def _part(
+        self,
+        kind: Literal["response.content_part.added", "response.content_part.done"],
+        part: answer.OutputText | answer.Refusal,
+    ) -> StreamEvent:
+        place = self._place
+        return events.PartEvent(kind, place.number(), place.id, place.index, len(self._content), part)
+
+
+class OpenReasoning:
+    """What the model thinks."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._pieces: list[str] = []
+
+    def begin(self) -> Iterator[StreamEvent]:
+        """Yield the events that begin it."""
+        place, item = self._place, answer.ReasoningItem(id=self._place.id, summary=[], status="in_progress")
+        yield place.added(item)
+        part = answer.SummaryText("")
+        yield events.SummaryPartEvent(
+            "response.reasoning_summary_part.added", place.number(), place.id, place.index, part
+        )
+
+    def add(self, piece: str) -> Iterator[StreamEvent]:
+        """Yield the events of the next piece."""
+        place = self._place
+        self._pieces.append(piece)
+        yield events.SummaryDeltaEvent(place.number(), place.id, place.index, piece)
+
+    def end(self, status: Ending, phase: answer.Phase) -> Iterator[StreamEvent]:
+        """Yield the events that end it."""
+        place, item = self._place, self.whole(status, phase)
+        (part,) = item.summary
+        yield events.SummaryDoneEvent(place.number(), place.id, place.index, part.text)
+        yield events.SummaryPartEvent(
+            "response.reasoning_summary_part.done", place.number(), place.id, place.index, part
+        )
+        yield place.done(item)
+
+    def whole(self, status: Ending, phase: answer.Phase) -> answer.ReasoningItem:  # noqa: ARG002 - for messages
+        """Return the item as far as it is written."""
+        summary = [answer.SummaryText("".join(self._pieces))]
+        return answer.ReasoningItem(id=self._place.id, summary=summary, status=status)
+
+
+class OpenFunctionCall:
+    """A call of a function of the client."""
+
+    def __init__(self, place: Place, call_id: str, tool: ClientTool) -> None:
+        self._place = place
+        self._call_id = call_id
+        self._tool = tool
+        self._pieces: list[str] = []
+
+    def begin(self) -> Iterator[StreamEvent]:
+        """Yield the events that begin it."""
+        yield self._place.added(self._item("", "in_progress"))
+
+    def add(self, piece: str) -> Iterator[StreamEvent]:
+        """Yield the events of the next piece of the arguments."""
+        place = self._place
+        self._pieces.append(piece)
+        yield events.ArgumentsDeltaEvent(
+            "response.function_call_arguments.delta", place.number(), place.id, place.index, piece
+        )
+
+    def end(self, status: Ending, phase: answer.Phase) -> Iterator[StreamEvent]:
+        """Yield the events that end it."""
+        place, item = self._place, self.whole(status, phase)
+        yield events.ArgumentsDoneEvent(
+            "response.function_call_arguments.done",
+            place.number(),
+            place.id,
+            place.index,
+            name=item.name,
+            arguments=item.arguments,
+        )
+        yield place.done(item)
+
+    def whole(self, status: Ending, phase: answer.Phase) -> answer.FunctionCallItem:  # noqa: ARG002 - for messages
+        """Return the item as far as it is written."""
+        return self._item("".join(self._pieces), status)
+
+    def _item(self, arguments: str, status: answer.ItemStatus) -> answer.FunctionCallItem:
+        return answer.FunctionCallItem(
+            id=self._place.id,
+            call_id=self._call_id,
+            name=self._tool.name,
+            arguments=arguments,
+            status=status,
+            namespace=self._tool.namespace or UNSET,
+        )
+
+
+class OpenCustomToolCall:
+    """A call of a tool of the client that takes text."""
+
+    def __init__(self, place: Place, call_id: str, tool: ClientTool) -> None:
+        self._place = place
+        self._call_id = call_id
+        self._tool = tool
+        self._pieces: list[str] = []
+
+    def begin(self) -> Iterator[StreamEvent]:
+        """Yield the events that begin it."""
+        yield self._place.added(self._item("", "in_progress"))
+
+    def add(self, piece: str) -> Iterator[StreamEvent]:
+        """Yield the events of the next piece of the text."""
+        place = self._place
+        self._pieces.append(piece)
+        yield events.ArgumentsDeltaEvent(
+            "response.custom_tool_call_input.delta", place.number(), place.id, place.index, piece
+        )
+
+    def end(self, status: Ending, phase: answer.Phase) -> Iterator[StreamEvent]:
+        """Yield the events that end it."""
+        place, item = self._place, self.whole(status, phase)
+        yield events.ArgumentsDoneEvent(
+            "response.custom_tool_call_input.done", place.number(), place.id, place.index, input=item.input
+        )
+        yield place.done(item)
+
+    def whole(self, status: Ending, phase: answer.Phase) -> answer.CustomToolCallItem:  # noqa: ARG002 - for messages
+        """Return the item as far as it is written."""
+        return self._item("".join(self._pieces), status)
+
+    def _item(self, text: str, status: answer.ItemStatus) -> answer.CustomToolCallItem:
+        return answer.CustomToolCallItem(
+            id=self._place.id,
+            call_id=self._call_id,
+            name=self._tool.name,
+            input=text,
+            status=status,
+            namespace=self._tool.namespace or UNSET,
+        )
+
+
+class OpenToolSearch:
+    """A search of the client for tools, whose arguments are an object and come as a whole."""
+
+    def __init__(self, place: Place, call_id: str) -> None:
+        self._place = place
+        self._call_id = call_id
+        self._pieces: list[str] = []
+
+    def begin(self) -> Iterator[StreamEvent]:
+        """Yield the events that begin it."""
+        yield self._place.added(
+            answer.ToolSearchCallItem(id=self._place.id, call_id=self._call_id, arguments={}, status="in_progress")
+        )
+
+    def add(self, piece: str) -> Iterator[StreamEvent]:
+        """Keep the next piece of the arguments."""
+        self._pieces.append(piece)
+        yield from ()
+
+    def end(self, status: Ending, phase: answer.Phase) -> Iterator[StreamEvent]:
+        """Yield the events that end it."""
+        yield self._place.done(self.whole(status, phase))
+
+    def whole(self, status: Ending, phase: answer.Phase) -> answer.ToolSearchCallItem:  # noqa: ARG002 - for messages
+        """Return the item as far as it is written."""
+        found = arguments_of("".join(self._pieces))
+        arguments = {"query": found} if isinstance(found, str) else found
+        return answer.ToolSearchCallItem(id=self._place.id, call_id=self._call_id, arguments=arguments, status=status)
+
+
+class OpenActivity:
+    """A tool of Claude Code's own at work, until something else happens."""
+
+    def __init__(self, place: Place, tool: str, arguments: dict[str, Any]) -> None:
+        self._place = place
+        self._tool = tool
+        self._arguments = msgspec.json.encode(arguments).decode()
+
+    def begin(self) -> Iterator[StreamEvent]:
+        """Yield the events that begin it; what it is called with is known at once."""
+        place = self._place
+        yield place.added(self._item("", "in_progress"))
+        yield events.McpCallEvent("response.mcp_call.in_progress", place.number(), place.id, place.index)
+        yield from self.add(self._arguments)
+        yield events.ArgumentsDoneEvent(
+            "response.mcp_call_arguments.done", place.number(), place.id, place.index, arguments=self._arguments
+        )
+
+    def add(self, piece: str) -> Iterator[StreamEvent]:
+        """Yield the event of a piece of the arguments."""
+        place = self._place
+        yield events.ArgumentsDeltaEvent(
+            "response.mcp_call_arguments.delta", place.number(), place.id, place.index, piece
+        )
+
+    def end(self, status: Ending, phase: answer.Phase) -> Iterator[StreamEvent]:
+        """Yield the events that end it."""
+        place = self._place
+        yield events.McpCallEvent("response.mcp_call.completed", place.number(), place.id, place.index)
+        yield place.done(self.whole(status, phase))
+
+    def whole(self, status: Ending, phase: answer.Phase) -> answer.McpCallItem:  # noqa: ARG002 - for messages
+        """Return the item as far as it is known."""
+        return self._item(self._arguments, status)
+
+    def _item(self, arguments: str, status: answer.ItemStatus) -> answer.McpCallItem:
+        return answer.McpCallItem(id=self._place.id, name=self._tool, arguments=arguments, status=status)

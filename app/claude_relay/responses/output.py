@@ -1,0 +1,153 @@
+"""Engine events -> the items of an answer, and the events that tell of them. Pure."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from claude_relay.engine.structured_output import JsonStart
+from claude_relay.engine.vocabulary import (
+    Event,
+    RunEnd,
+    TextDelta,
+    ThinkingDelta,
+    ToolActivity,
+    ToolCallDelta,
+    ToolCallStart,
+)
+from claude_relay.responses.answer import OutputItem, Phase
+from claude_relay.responses.events import StreamEvent
+from claude_relay.responses.functions import ClientTool
+from claude_relay.responses.open_items import (
+    Ending,
+    OpenActivity,
+    OpenCustomToolCall,
+    OpenFunctionCall,
+    OpenItem,
+    OpenMessage,
+    OpenReasoning,
+    OpenToolSearch,
+    Place,
+)
+
+_DECLINED = "The model declined to answer."
+_SEPARATOR = "\n\n"
+
+
+class Output:
+    """The items of one answer: one is open at a time, and ends where something else begins.
+
+    Args:
+        token: Makes the items' ids unique.
+        number: Returns the number of the next event.
+        tools: The client's tools, by the names that the model knows.
+        structured: Whether the answer is JSON, so that a refusal must not stand where JSON is expected.
+        reasoning: Whether the model's thinking is shown.
+    """
+
+    def __init__(
+        self,
+        token: str,
+        number: Callable[[], int],
+        tools: Mapping[str, ClientTool],
+        *,
+        structured: bool,
+        reasoning: bool,
+    ) -> None:
+        self._token = token
+        self._number = number
+        self._tools = tools
+        self._start = JsonStart() if structured else None
+        self._reasoning = reasoning
+        self._done: list[OutputItem] = []
+        self._open: OpenItem | None = None
+        self._spoke = self._is_separated = False
+
+    @property
+    def items(self) -> list[OutputItem]:
+        """The items as far as they are written."""
+        return self._done if self._open is None else [*self._done, self._open.whole("incomplete", "commentary")]
+
+    def feed(self, event: Event) -> Iterable[StreamEvent]:
+        """Return what an event of the engine adds, most often one event."""
+        if isinstance(event, TextDelta):
+            text = event.text if self._start is None else self._start.feed(event.text)
+            return self._text(text) if text else ()
+        return self._others(event)
+
+    def _others(self, event: Event) -> Iterator[StreamEvent]:
+        match event:
+            case ThinkingDelta(piece) if self._reasoning:
+                if not isinstance(self._open, OpenReasoning):
+                    yield from self._begin(OpenReasoning(self._place("rs")))
+                yield from self._add(piece)
+            case ToolCallStart(call_id, name):
+                yield from self._begin(self._call(call_id, name))
+            case ToolCallDelta(piece):
+                yield from self._add(piece)
+            case ToolActivity(tool, _, arguments):
+                yield from self._separate()
+                yield from self._begin(OpenActivity(self._place("mcp"), tool, arguments))
+            case RunEnd():
+                yield from self._end_all(event)
+
+    def _text(self, text: str) -> Iterator[StreamEvent]:
+        self._spoke = True
+        if self._is_separated:
+            self._is_separated, text = False, text.removeprefix(_SEPARATOR)
+        if not isinstance(self._open, OpenMessage):
+            yield from self._begin(OpenMessage(self._place("msg")))
+        yield from self._add(text)
+
+    def _separate(self) -> Iterator[StreamEvent]:
+        """Set a text apart from what follows the agent's work: SDKs join the texts of all messages.
+
+        The engine does it at the beginning of the later one, which would not look well where that stands alone.
+        """
+        if isinstance(self._open, OpenMessage) and not self._open.ends_line:
+            self._is_separated = True
+            yield from self._open.add(_SEPARATOR)
+
+    def _end_all(self, end: RunEnd) -> Iterator[StreamEvent]:
+        held = "" if self._start is None else self._start.flush()
+        if end.stop == "refusal" and (self._start is not None or not self._spoke):
+            yield from self._refusal(held or _DECLINED)
+        elif end.stop == "refusal":
+            yield from self._refusal(_DECLINED)
+        elif held:
+            yield from self._text(held)
+        yield from self._end("incomplete" if end.stop == "length" else "completed", "final_answer")
+
+    def _refusal(self, text: str) -> Iterator[StreamEvent]:
+        message = self._open
+        if not isinstance(message, OpenMessage):
+            message = OpenMessage(self._place("msg"))
+            yield from self._begin(message)
+        yield from message.refuse(text)
+
+    def _call(self, call_id: str, name: str) -> OpenItem:
+        tool = self._tools.get(name, ClientTool("function", name))
+        match tool.kind:
+            case "custom":
+                return OpenCustomToolCall(self._place("ctc"), call_id, tool)
+            case "tool_search":
+                return OpenToolSearch(self._place("tsc"), call_id)
+        return OpenFunctionCall(self._place("fc"), call_id, tool)
+
+    def _place(self, kind: str) -> Place:
+        """Return the place of the next item, behind the one that is open."""
+        index = len(self._done) + (self._open is not None)
+        return Place(index, f"{kind}_{self._token}{index:04x}", self._number)
+
+    def _begin(self, item: OpenItem) -> Iterator[StreamEvent]:
+        yield from self._end("completed", "commentary")
+        self._open = item
+        yield from item.begin()
+
+    def _add(self, piece: str) -> Iterator[StreamEvent]:
+        if self._open is not None:
+            yield from self._open.add(piece)
+
+    def _end(self, status: Ending, phase: Phase) -> Iterator[StreamEvent]:
+        if self._open is None:
+            return
+        item, self._open = self._open, None
+        self._done.append(item.whole(status, phase))
+        yield from item.end(status, phase)

@@ -1,0 +1,222 @@
+"""Items become turns, in the order in which the upstream takes them."""
+
+from typing import Any
+
+import pytest
+
+from claude_relay.engine.turns import SILENCE
+from claude_relay.engine.vocabulary import Document, Text, ToolCall, ToolResult, Turn
+from claude_relay.errors import RelayError
+from claude_relay.responses.conversation import Conversation, conversation, has_calls
+
+USER = {"role": "user", "content": "Hi"}
+CALL = {"type": "function_call", "call_id": "a", "name": "go", "arguments": '{"n": 1}'}
+OTHER = {**CALL, "call_id": "b"}
+OUTPUT = {"type": "function_call_output", "call_id": "a", "output": "gone"}
+OTHER_OUTPUT = {**OUTPUT, "call_id": "b"}
+HI = Text("Hi")
+CALLED = ToolCall("a", "go", {"n": 1})
+RETURNED = ToolResult("a", (Text("gone"),))
+PDF = "data:application/pdf;base64,JVBERi0xLjQ="
+
+
+def read(*given: Any) -> Conversation:
+    return conversation(list(given))
+
+
+def turns(*given: Any) -> list[tuple[str, tuple[Any, ...]]]:
+    return [(turn.role, turn.content) for turn in read(*given).turns]
+
+
+def refused(*given: Any) -> RelayError:
+    with pytest.raises(RelayError) as raised:
+        read(*given)
+    return raised.value
+
+
+def test_a_text_is_a_question_of_the_user() -> None:
+    assert conversation("Hi").turns == (Turn("user", (HI,)),)
+    assert conversation(" ").turns == conversation(None).turns == ()
+
+
+def test_messages_have_texts_or_parts_with_or_without_a_type() -> None:
+    assert turns(
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "a"}], "id": "x", "status": "y"},
+        {"role": "assistant", "content": [{"type": "output_text", "text": "b", "annotations": []}], "phase": "z"},
+        {"role": "assistant", "content": [{"type": "refusal", "refusal": "c"}]},
+        {"role": "user", "content": "d"},
+    ) == [("user", (Text("a"),)), ("assistant", (Text("b"), Text("c"))), ("user", (Text("d"),))]
+
+
+def test_instructions_stand_before_everything_else_or_where_they_are() -> None:
+    found = read(
+        {"role": "system", "content": "a"},
+        {"type": "configuration_update", "reasoning": {"effort": "high"}},
+        {"role": "developer", "content": [{"type": "input_text", "text": "b"}]},
+        USER,
+        {"role": "developer", "content": "c"},
+    )
+
+    assert found.system == ("a", "b")
+    assert found.turns == (Turn("user", (HI, Text("<system>\nc\n</system>"))),)
+    assert found.effort == "high"
+
+
+def test_calls_and_their_outputs_are_turns_of_both_sides() -> None:
+    assert turns(USER, CALL, OTHER, OTHER_OUTPUT, OUTPUT) == [
+        ("user", (HI,)),
+        ("assistant", (CALLED, ToolCall("b", "go", {"n": 1}))),
+        ("user", (ToolResult("b", (Text("gone"),)), RETURNED)),
+    ]
+
+
+def test_calls_one_after_the_other_stay_apart() -> None:
+    assert [role for role, _ in turns(USER, CALL, OUTPUT, OTHER, OTHER_OUTPUT)] == ["user", "assistant"] * 2 + ["user"]
+
+
+@pytest.mark.parametrize("between", [USER, {"role": "developer", "content": "x"}])
+def test_what_stands_between_a_call_and_its_output_comes_after_it(between: Any) -> None:
+    *_, (role, content) = turns(USER, CALL, between, OUTPUT)
+
+    assert role == "user"
+    assert content[0] == RETURNED
+    assert len(content) == 2
+
+
+def test_text_of_the_assistant_between_them_belongs_to_the_call() -> None:
+    said = {"role": "assistant", "content": "Wait."}
+
+    assert turns(USER, CALL, said, OUTPUT)[1] == ("assistant", (CALLED, Text("Wait.")))
+
+
+@pytest.mark.parametrize(
+    ("item", "arguments"),
+    [
+        ({"arguments": '{"n": 1}'}, {"n": 1}),
+        ({"arguments": {"n": 1}}, {"n": 1}),
+        ({"arguments": ""}, {}),
+        ({"arguments": "cut {"}, "cut {"),
+        ({"type": "custom_tool_call", "input": "text"}, "text"),
+        ({"type": "tool_search_call", "arguments": {"query": "x"}}, {"query": "x"}),
+    ],
+)
+def test_the_arguments_of_a_past_call_are_what_they_were(item: dict[str, Any], arguments: Any) -> None:
+    output = {**OUTPUT, "type": "tool_search_output", "tools": []} if "query" in str(item) else OUTPUT
+    (call,) = read(USER, {**CALL, **item}, output).turns[1].content
+
+    assert isinstance(call, ToolCall)
+    assert call.arguments == arguments
+
+
+def test_an_output_may_be_a_list_and_a_file_stands_after_it() -> None:
+    parts = [{"type": "input_text", "text": "a"}, {"type": "input_file", "file_data": PDF, "filename": "a.pdf"}]
+
+    result, file = turns(USER, CALL, {**OUTPUT, "output": parts})[-1][1]
+
+    assert result == ToolResult("a", (Text("a"),))
+    assert isinstance(file, Document)
+    assert file.name == "a.pdf"
+
+
+def test_what_the_model_thought_and_what_the_agent_did_is_not_told_again() -> None:
+    found = read(
+        USER,
+        {"type": "reasoning", "summary": [], "content": None, "encrypted_content": "x"},
+        {"type": "mcp_call", "server_label": "claude_code", "name": "Bash", "arguments": "{}", "output": None},
+        {"role": "assistant", "content": "Yes?"},
+        USER,
+    )
+
+    assert [turn.role for turn in found.turns] == ["user", "assistant", "user"]
+    assert found.ignored == ()
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "compaction",
+        "compaction_trigger",
+        "web_search_call",
+        "local_shell_call",
+        "local_shell_call_output",
+        "shell_call",
+        "apply_patch_call",
+        "mcp_list_tools",
+        "mcp_call",
+        "image_generation_call",
+        "code_interpreter_call",
+        "program",
+        "never_heard_of",
+    ],
+)
+def test_an_item_of_another_kind_is_named_and_never_refused(kind: str) -> None:
+    assert read(USER, {"type": kind, "id": "x", "output": [1], "tools": {"a": 1}, "content": 5}).ignored == (
+        f"input.{kind}",
+    )
+
+
+def test_a_part_of_another_kind_is_named_and_never_refused() -> None:
+    found = read({"role": "user", "content": [{"type": "never_heard_of"}, {"type": "input_text", "text": "Hi"}]})
+
+    assert found.turns == (Turn("user", (HI,)),)
+    assert found.ignored == ("input.content.never_heard_of",)
+
+
+@pytest.mark.parametrize("reference", [{"type": "item_reference", "id": "msg_1"}, {"id": "msg_1"}])
+def test_a_reference_to_an_item_is_not_found(reference: Any) -> None:
+    error = refused(USER, reference)
+
+    assert (error.status, error.param) == (404, "input[1].id")
+    assert error.message.startswith("Item with id 'msg_1' not found. Items are not persisted when `store` is set to")
+
+
+@pytest.mark.parametrize(
+    ("given", "param", "words"),
+    [
+        ([USER, CALL], "input", "No tool output found for function call a."),
+        ([USER, CALL, USER], "input", "No tool output found for function call a."),
+        ([USER, OUTPUT], "input[1].call_id", "No tool call found for function call output with call_id 'a'"),
+        ([CALL, OUTPUT, OUTPUT], "input[2].call_id", "or it has an output already"),
+        ([{}], "input[0].type", "Missing"),
+        ([{"role": "pirate"}], "input[0].role", "'pirate'"),
+        ([{"role": "user", "content": 5}], "input[0].content", "Invalid type"),
+        ([{"role": "user", "content": [{"text": "x"}]}], "input[0].content[0].type", "Missing"),
+        ([{"role": "user", "content": [{"type": 5}]}], "input[0].content[0].type", "string"),
+        ([{"role": "user", "content": [{"type": "input_text"}]}], "input[0].content[0].text", "Missing"),
+        ([{"role": "user", "content": [{"type": "input_audio"}]}], "input[0].content[0].type", "no audio"),
+        ([{"role": "user", "content": [{"type": "input_image"}]}], "input[0].content[0].image_url", "Missing"),
+        (
+            [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}],
+            "input[0].content[0].image_url",
+            "data URL",
+        ),
+        (
+            [{"role": "user", "content": [{"type": "input_file", "file_id": "file-1"}]}],
+            "input[0].content[0].file_id",
+            "uploaded",
+        ),
+        (
+            [{"role": "user", "content": [{"type": "input_file", "file_url": "x"}]}],
+            "input[0].content[0].file_url",
+            "data URL",
+        ),
+        ([{"type": "function_call", "call_id": "a"}], "input[0].name", "Missing"),
+    ],
+)
+def test_what_cannot_be_understood_is_refused_with_its_place(given: list[Any], param: str, words: str) -> None:
+    error = refused(*given)
+
+    assert (error.status, error.param) == (400, param)
+    assert words in error.message
+
+
+def test_a_user_who_says_nothing_has_a_turn_all_the_same() -> None:
+    assert read({"role": "user", "content": ""}).turns == (SILENCE,)
+    assert read(USER, {"role": "assistant", "content": "Yes?"}, {"role": "user", "content": ""}).turns[-1] == SILENCE
+
+
+def test_calls_of_tools_are_noticed() -> None:
+    assert has_calls([USER, CALL, OUTPUT])
+    assert has_calls([OUTPUT])
+    assert not has_calls([USER])
+    assert not has_calls("function_call")
