@@ -211,13 +211,15 @@ class Session:
         self._own = frozenset(told)
         self._told = (self._told[0] if self._told else told[0], told[-1])
         lines = [*self._sign_of_life(), *self._initial(request), *self._changes(request, plan, goes_on=goes_on)]
+        tell = self._tell
         for batch in plan.past:
-            await self._tell(*lines, *batch)
+            await tell(*lines, *batch)
             await self._turn_over()
-            lines = []
+            # it has just answered, and is not idle
+            lines, tell = [], self._channel.write
         self.in_turn, self.cost = True, None
         self.turns += 1
-        await self._tell(*lines, *plan.question)
+        await tell(*lines, *plan.question)
 
     def settle(self, answer: Turn | None) -> None:
         """Learn which conversation the process holds, now that its turn is over.

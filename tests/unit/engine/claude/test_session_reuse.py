@@ -219,6 +219,7 @@ async def test_an_emptied_process_is_told_to_forget_and_asked_at_once_and_its_ne
     (first,) = cli.told("user")
 
     await emptied(session, asking("new", "A", "newer"))
+    assert await answer_of(session)
 
     told = cli.told()[before:]
     assert kinds(told) == ["rewind_conversation", "user", "assistant", "user"]
@@ -227,7 +228,6 @@ async def test_an_emptied_process_is_told_to_forget_and_asked_at_once_and_its_ne
         "target_message_uuid": first["uuid"],
         "last_seen_user_message_uuid": first["uuid"],
     }
-    assert await answer_of(session)
     assert session.history is None
 
 
