@@ -24,7 +24,7 @@ def _sent(upstream: FakeUpstream, index: int = 0) -> dict[str, Any]:
     ("asked", "sent"),
     [
         ({"temperature": 0.3, "model": SAMPLED}, {"temperature": 0.3}),
-        ({"temperature": 1.7}, {"temperature": 1}),
+        ({"temperature": 1.7, "model": SAMPLED}, {"temperature": 1}),
         ({"temperature": 0, "model": SAMPLED}, {"temperature": 0}),
         ({"top_p": 0.5, "model": "house-model"}, {"top_p": 0.5}),
         ({"top_k": 7, "model": SAMPLED}, {"top_k": 7}),
