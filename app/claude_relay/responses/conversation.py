@@ -8,15 +8,15 @@ from msgspec import Struct
 from claude_relay.engine.custom_tools import arguments_of
 from claude_relay.engine.turns import SILENCE, MissingResultError, Turns, UnknownCallError, instruction
 from claude_relay.engine.vocabulary import Image, Piece, Text, ToolCall, ToolResult, Turn
-from claude_relay.errors import InvalidRequestError, missing
+from claude_relay.errors import InvalidRequestError, invalid, missing
 from claude_relay.responses import items, state
 from claude_relay.responses.content import content, output
 from claude_relay.responses.functions import SEARCH, upstream_name
 from claude_relay.responses.schemas import Effort
 from claude_relay.web.validation_errors import converted
 
-_CALLS = {"function_call", "custom_tool_call", "function_call_output", "custom_tool_call_output"}
-_SILENT = {"reasoning", "additional_tools"}
+_CALLS = ("function_call", "custom_tool_call", "function_call_output", "custom_tool_call_output")
+_SILENT = ("reasoning", "additional_tools")
 """Items that say nothing to the model: what it thought before, and tools, which are read elsewhere."""
 _OWN = "claude_code"
 """Whose calls of tools are the agent's own: what it did is not told to it again."""
@@ -92,8 +92,11 @@ class _Reader:
                 self._effort = (found and found.effort) or self._effort
             case None | "item_reference" as kind:
                 self._untyped(item, kind, where)
-            case kind if kind not in _SILENT and item.get("server_label") != _OWN:
-                self._ignored.append(f"input.{kind}")
+            case str(kind):
+                if kind not in _SILENT and item.get("server_label") != _OWN:
+                    self._ignored.append(f"input.{kind}")
+            case _:
+                raise invalid("must be a string", f"{where}.type")
 
     def read(self) -> Conversation:
         """Return what was read.

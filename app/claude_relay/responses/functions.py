@@ -218,7 +218,7 @@ def _chosen(request: ResponsesRequest, tools: Mapping[str, _Found], ignored: lis
 def _allowed(allowed: items.AllowedTools, tools: Mapping[str, _Found]) -> Mapping[str, _Found]:
     names: set[str] = set()
     for index, tool in enumerate(allowed.tools):
-        if tool.get("type") in {"function", "custom"}:
+        if tool.get("type") in ("function", "custom"):
             chosen = converted(tool, items.NamedChoice, f"tool_choice.tools[{index}]")
             names.add(_known(chosen, tools))
         elif tool.get("type") == "tool_search":

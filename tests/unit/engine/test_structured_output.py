@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from claude_relay.engine.json_schema import check_schema
-from claude_relay.engine.structured_output import fits, is_quick, misfit, parsed, tool_answer, tool_schema
+from claude_relay.engine.structured_output import JsonStart, fits, is_quick, misfit, parsed, tool_answer, tool_schema
 from claude_relay.engine.vocabulary import JsonOutput
 from claude_relay.errors import UpstreamError
 from tests.unit.engine.schemas import DRAFTS, SOON, Schema, chained, twice
@@ -238,3 +238,24 @@ def test_data_that_looks_like_a_reference_is_left_alone() -> None:
 @pytest.mark.parametrize("given", [[1], "a", None, 5])
 def test_an_answer_that_is_not_in_its_field_is_taken_as_it_is(given: object) -> None:
     assert tool_answer(JsonOutput({"type": "array"}), given) == given
+
+
+# --- where JSON begins -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pieces", "told", "kept"),
+    [
+        (['{"a":', " 1}"], ['{"a":', " 1}"], ""),
+        ([" ", "\n", "[1", "]"], ["", "", " \n[1", "]"], ""),
+        (["I can", "not"], ["", ""], "I cannot"),
+        ([" "], [""], " "),
+        ([], [], ""),
+    ],
+)
+def test_text_is_kept_back_until_it_looks_like_json(pieces: list[str], told: list[str], kept: str) -> None:
+    start = JsonStart()
+
+    assert [start.feed(piece) for piece in pieces] == told
+    assert start.flush() == kept
+    assert start.flush() == ""

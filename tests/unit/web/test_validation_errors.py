@@ -8,7 +8,8 @@ import pytest
 from msgspec import Meta, Struct
 
 from claude_relay.chat.schemas import ChatCompletionRequest
-from claude_relay.web.validation_errors import RULE, to_invalid_request
+from claude_relay.errors import InvalidRequestError
+from claude_relay.web.validation_errors import RULE, converted, to_invalid_request
 
 
 class Words(Struct, tag_field="type", tag="text"):
@@ -152,3 +153,32 @@ def _with_a_pattern(schema: Any) -> list[Any]:
         return []
     here = [schema["pattern"]] if isinstance(schema.get("pattern"), str) else []
     return here + [found for each in schema.values() for found in _with_a_pattern(each)]
+
+
+class Part(msgspec.Struct):
+    kind: Literal["a", "b"]
+    inner: list[int] = []
+
+
+@pytest.mark.parametrize(
+    ("value", "param", "message"),
+    [
+        ({}, "input[0].kind", "Missing required parameter: 'input[0].kind'."),
+        (5, "input[0]", "Invalid type for 'input[0]': expected an object, but got an integer instead."),
+        ({"kind": "c"}, "input[0].kind", "Invalid value: 'c'. Supported values are: 'a' and 'b'."),
+        (
+            {"kind": "a", "inner": ["x"]},
+            "input[0].inner[0]",
+            "Invalid type for 'input[0].inner[0]': expected an integer, but got a string instead.",
+        ),
+    ],
+)
+def test_a_part_that_does_not_fit_is_named_by_its_place_in_the_body(value: Any, param: str, message: str) -> None:
+    with pytest.raises(InvalidRequestError) as raised:
+        converted(value, Part, "input[0]")
+
+    assert (raised.value.param, raised.value.message) == (param, message)
+
+
+def test_a_part_that_fits_is_what_it_must_be() -> None:
+    assert converted({"kind": "a", "inner": [1], "x": 2}, Part, "input[0]") == Part("a", [1])
