@@ -21,7 +21,7 @@ from tests import upstream as fake
 from tests.live.relay import Relay, clean_environment, relay
 from tests.upstream import Failure, FakeUpstream, Message, Reply, Text, ToolUse, text
 
-REQUESTS = 200
+REQUESTS = 150
 """For each personality; many are turns of conversations, since each conversation of an agent needs a process."""
 TALKS, TURNS = 6, 12
 _TAG = re.compile(r"\[(\w+)-(\d+)\]")
