@@ -211,15 +211,15 @@ class Session:
         self._own = frozenset(told)
         self._told = (self._told[0] if self._told else told[0], told[-1])
         lines = [*self._sign_of_life(), *self._initial(request), *self._changes(request, plan, goes_on=goes_on)]
-        tell = self._tell
+        write = self._write
         for batch in plan.past:
-            await tell(*lines, *batch)
+            await write(*lines, *batch)
             await self._turn_over()
             # it has just answered, and is not idle
-            lines, tell = [], self._channel.write
+            lines, write = [], self._channel.write
         self.in_turn, self.cost = True, None
         self.turns += 1
-        await tell(*lines, *plan.question)
+        await write(*lines, *plan.question)
 
     def settle(self, answer: Turn | None) -> None:
         """Learn which conversation the process holds, now that its turn is over.
@@ -400,7 +400,7 @@ class Session:
             await asyncio.gather(self._watching, return_exceptions=True)
             self._watching = None
 
-    async def _tell(self, *lines: wire.Outgoing) -> None:
+    async def _write(self, *lines: wire.Outgoing) -> None:
         """Write lines, and see that the process hears them: before all others the one to forget, if it must."""
         rewind, self._rewind = self._rewind, None
         await self._channel.write(*([rewind] if rewind else []), *lines)
