@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from claude_relay.asgi import create_app
+from claude_relay.engine.claude import refusals
 from claude_relay.engine.claude.refusals import Refusals
 from tests.clients import node_side
 from tests.clients.overhear import App, Overhearing
@@ -51,8 +52,9 @@ def shared_relay(
     environ = clean_environment(home, shared_upstream)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tests.live.relay.create_app", overheard)
-        # what the upstream of one test refuses, that of another takes
+        # what the upstream of one test refuses, that of another takes, whatever models do in the world
         patch.setattr(Refusals, "learn", lambda *_: None)
+        patch.setattr(refusals, "refused_kinds", lambda _: frozenset())
         with relay(home, environ, personality="chat", claude_path=claude_path) as running:
             yield running
 
