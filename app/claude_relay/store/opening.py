@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from claude_relay.errors import UnavailableError
+from claude_relay.errors import SettingsError, UnavailableError
 from claude_relay.settings import Settings
 from claude_relay.store import sqlite
 from claude_relay.store.protocol import Store
@@ -59,7 +59,7 @@ async def kept_open(opener: Opener | None, sweep_interval: float = _SWEEP_INTERV
         if opener is not None:
             try:
                 store = await stack.enter_async_context(opener())
-            except UnavailableError as error:
+            except (SettingsError, UnavailableError) as error:
                 _log.warning("responses are not kept. %s", error.message)
         if store is None:
             yield None

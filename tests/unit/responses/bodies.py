@@ -32,10 +32,10 @@ def asked(settings: Settings | None = None, stored: Stored | None = None, /, **f
     return to_question(body, settings or Settings(personality="chat"), CALLER)
 
 
-def refusal(settings: Settings | None = None, /, **fields: Any) -> RelayError:
+def refusal(settings: Settings | None = None, stored: Stored | None = None, /, **fields: Any) -> RelayError:
     """Return the error of a request that is refused."""
     try:
-        question = asked(settings, **fields)
+        question = asked(settings, stored, **fields)
     except RelayError as error:
         return error
     raise AssertionError(question)
