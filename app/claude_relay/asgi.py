@@ -13,6 +13,7 @@ from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.plugin import FAMILIES, RelayPlugin
 from claude_relay.settings import Settings
 from claude_relay.settings_loading import keyring, resolve
+from claude_relay.store.opening import Opener
 from claude_relay.web.family import PREFIXES, Family
 from claude_relay.web.plugin import WebPlugin
 
@@ -20,7 +21,10 @@ _log = logging.getLogger(__name__)
 
 
 def create_app(
-    settings: Settings | None = None, runner: ClaudeRunner | None = None, families: Iterable[Family] = FAMILIES
+    settings: Settings | None = None,
+    runner: ClaudeRunner | None = None,
+    families: Iterable[Family] = FAMILIES,
+    open_store: Opener | None = None,
 ) -> Litestar:
     """Build the application.
 
@@ -28,12 +32,13 @@ def create_app(
         settings: The operator's choices; loaded from the environment and ``.env`` when not given.
         runner: The engine; made from the settings when not given.
         families: The endpoints.
+        open_store: Opens the store that responses are kept in; the one of the settings when not given.
 
     Raises:
         SettingsError: A setting has a bad value.
     """
     settings, keys = _loaded() if settings is None else (settings, keyring(settings))
-    relay = RelayPlugin(settings, runner, families=families, prefixes=PREFIXES, keys=keys)
+    relay = RelayPlugin(settings, runner, families=families, prefixes=PREFIXES, keys=keys, open_store=open_store)
     return relay.protect(Litestar(plugins=[WebPlugin(), relay], on_startup=[_watch_loop]))
 
 

@@ -1,7 +1,8 @@
 """The relay as a plugin of a Litestar application: its routes, its engine, and who may call."""
 
 import socket
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from litestar import Litestar, Request, Response, Router
@@ -26,7 +27,8 @@ from claude_relay.models.controller import ModelsController
 from claude_relay.responses.controller import ResponsesController
 from claude_relay.responses.failures import DIALECT as RESPONSES
 from claude_relay.settings import Settings
-from claude_relay.settings_loading import environment, keyring
+from claude_relay.settings_loading import environment, keyring, state_directory
+from claude_relay.store.opening import Opener, kept_open, opener
 from claude_relay.web import (
     access_log,
     auth_middleware,
@@ -35,6 +37,7 @@ from claude_relay.web import (
     disconnects,
     errors,
     head_requests,
+    stored,
 )
 from claude_relay.web.draining import Draining
 from claude_relay.web.family import PREFIXES, Family, paths
@@ -63,6 +66,7 @@ class RelayPlugin(InitPlugin):
         families: The endpoints.
         prefixes: What stands before their paths. Add an empty one if ``/models`` and ``/health`` are free too.
         keys: The keys that let callers in; read as the settings say when not given.
+        open_store: Opens the store that responses are kept in; the one of the settings when not given.
 
     Raises:
         SettingsError: A setting has a bad value.
@@ -76,6 +80,7 @@ class RelayPlugin(InitPlugin):
         families: Iterable[Family] = FAMILIES,
         prefixes: Iterable[str] = PREFIXES[:1],
         keys: Iterable[Key] | None = None,
+        open_store: Opener | None = None,
     ) -> None:
         self._settings = settings
         self._runner = runner or create_runner(settings)
@@ -87,6 +92,7 @@ class RelayPlugin(InitPlugin):
         open_paths = paths((family for family in self._families if family.is_open), self._prefixes)
         known = keyring(settings) if keys is None else tuple(keys)
         self._policy = policy_of(settings, known, socket.gethostname(), frozenset(open_paths))
+        self._open_store = open_store or opener(settings, state_directory(settings, environment()))
         self._protected: Litestar | None = None
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
@@ -102,6 +108,7 @@ class RelayPlugin(InitPlugin):
         for kind in (NotFoundException, MethodNotAllowedException):
             # by its status, which comes before its class
             app_config.exception_handlers[kind.status_code] = self._routed(kind, dict(app_config.exception_handlers))
+        app_config.lifespan.append(self._keeping)
         app_config.on_startup += [self._protect_own, self._runner.start]
         app_config.on_shutdown.append(self._runner.stop)
         return app_config
@@ -111,6 +118,12 @@ class RelayPlugin(InitPlugin):
         self._protected = app
         authenticated = auth_middleware.install(head_requests.install(app), self._policy)
         return access_log.install(authenticated, self._metrics.observe)
+
+    @asynccontextmanager
+    async def _keeping(self, app: Litestar) -> AsyncIterator[None]:
+        async with kept_open(self._open_store) as store:
+            stored.set_up(app.state, store)
+            yield
 
     def _protect_own(self, app: Litestar) -> None:
         """Authenticate and log the requests for the relay's endpoints, unless all requests are."""

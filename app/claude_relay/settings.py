@@ -23,8 +23,9 @@ LogFormat = Literal["text", "json"]
 
 
 RESTRICTED = {"restricted": True}
-"""Of a setting that decides who gets in, what is executed or with which permissions: a ``.env`` that happens to lie in
-the current directory, such as that of a repository somebody cloned, does not set it."""
+"""Of a setting that decides who gets in, what is executed or with which permissions, or where what callers say is
+kept: a ``.env`` that happens to lie in the current directory, such as that of a repository somebody cloned, does not
+set it."""
 UNRESTRICTED = {"restricted": False}
 """Of any other setting."""
 
@@ -198,6 +199,32 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             extra=RESTRICTED,
         ),
     ] = True
+    store: Annotated[
+        bool,
+        Meta(
+            description="Keep responses, so that requests can go on from them and refer to their items.",
+            extra=UNRESTRICTED,
+        ),
+    ] = True
+    state_dir: Annotated[
+        str | None,
+        Meta(
+            description="Directory of the file that responses are kept in.  "
+            "[default: claude-relay in XDG_STATE_HOME, or in ~/.local/state]",
+            extra=RESTRICTED,
+        ),
+    ] = None
+    store_url: Annotated[
+        str | None,
+        Meta(
+            description="A Valkey or Redis server, 7.0 or newer, that keeps responses for several relays, instead of a "
+            "file: valkey://USER:PASSWORD@HOST:PORT/DATABASE; valkeys:// with TLS.",
+            extra={**RESTRICTED, "secret": True},
+        ),
+    ] = None
+    store_days: Annotated[int, Meta(ge=1, le=3650, description="Days that responses are kept.", extra=UNRESTRICTED)] = (
+        30
+    )
     idle_timeout: Annotated[
         float,
         Meta(

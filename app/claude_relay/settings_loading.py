@@ -1,6 +1,7 @@
 """Where settings come from: flags, the environment, ``.env`` and defaults. The only reader of the environment."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from claude_relay.errors import SettingsError
 from claude_relay.settings import PREFIX, Option, Settings, options, parse_alias, parse_personality
 
 ENV_FILE = f"{PREFIX}ENV_FILE"
+_STORE_URL = re.compile("(valkeys?|rediss?|unix)://.")
 _SAFE_PATH = "PYTHONSAFEPATH"
 _SAFE_PATH_IS_OURS = f"{PREFIX}SAFE_PATH"
 """Is in the environment if the relay has put the other there, which is not for the agent's own programs then."""
@@ -125,6 +127,14 @@ def keyring(settings: Settings) -> tuple[Key, ...]:
     return parse_keys([*given, *_of_file(settings.api_key_file)])
 
 
+def state_directory(settings: Settings, environ: Mapping[str, str]) -> Path:
+    """Return the directory of what outlives the relay."""
+    if settings.state_dir is not None:
+        return Path(settings.state_dir)
+    home = environ.get("HOME") or os.path.expanduser("~")  # noqa: PTH111 - which raises nothing
+    return Path(environ.get("XDG_STATE_HOME") or Path(home, ".local", "state"), "claude-relay")
+
+
 def is_exposed(path: str | Path) -> bool:
     """Whether other users of this machine may read a file."""
     return os.name == "posix" and bool(Path(path).stat().st_mode & 0o044)
@@ -226,11 +236,21 @@ def _check(settings: Settings, known: tuple[Key, ...], environ: Mapping[str, str
                 f"{PREFIX}TRUSTED_PROXY (--trusted-proxy): expected an address such as 10.0.0.5, a network such as "
                 f"10.0.0.0/8, or {addresses.UNIX} for a proxy that connects to --uds; got {text!r}"
             )
+    _require_url(settings.store_url)
     _require_few(settings, known, environ)
     if settings.cwd is not None and not Path(settings.cwd).is_dir():
         raise SettingsError(f"{PREFIX}CWD (--cwd): expected a directory; got {settings.cwd!r}")
     if path is not None and not (Path(path).is_file() and os.access(path, os.X_OK)):
         raise SettingsError(f"{PREFIX}CLAUDE_PATH (--claude-path): expected an executable file; got {path!r}")
+
+
+def _require_url(url: str | None) -> None:
+    """Check where the store is; what is wrong is not repeated, since it may have a password."""
+    if url is not None and not _STORE_URL.match(url):
+        raise SettingsError(
+            f"{PREFIX}STORE_URL (--store-url): expected a URL that begins with valkey://, valkeys://, redis://, "
+            "rediss:// or unix://"
+        )
 
 
 def _require_few(settings: Settings, known: tuple[Key, ...], environ: Mapping[str, str]) -> None:

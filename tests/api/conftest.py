@@ -10,6 +10,7 @@ from claude_relay.engine.echo import EchoRunner
 from claude_relay.engine.runner import RunnerHealth
 from claude_relay.engine.vocabulary import Event, RunRequest
 from claude_relay.settings import Settings
+from claude_relay.store import memory
 from tests.callers import calling
 
 Client = TestClient[Litestar]
@@ -42,7 +43,9 @@ class FailingRunner:
 @pytest.fixture
 def client() -> Iterator[Client]:
     """A client of the whole application over the echo runner."""
-    with calling(create_app(Settings(), EchoRunner()), raise_server_exceptions=False) as running:
+    with calling(
+        create_app(Settings(), EchoRunner(), open_store=memory.open_store), raise_server_exceptions=False
+    ) as running:
         yield running
 
 

@@ -133,6 +133,10 @@ def test_the_document_shows_every_operation_once_under_openais_names(client: Cli
     assert operations == {
         ("/v1/chat/completions", "post"): "createChatCompletion",
         ("/v1/responses", "post"): "createResponse",
+        ("/v1/responses/{response_id}", "get"): "getResponse",
+        ("/v1/responses/{response_id}", "delete"): "deleteResponse",
+        ("/v1/responses/{response_id}/input_items", "get"): "listInputItems",
+        ("/v1/responses/{response_id}/cancel", "post"): "cancelResponse",
         ("/v1/models", "get"): "listModels",
         ("/v1/models/{model}", "get"): "retrieveModel",
         ("/v1/health", "get"): "getHealth",

@@ -46,7 +46,7 @@ def test_unknown_paths_and_methods(client: Client, prefix: str) -> None:
         ("POST", "/audio/transcriptions", "use another server for sound"),
         ("POST", "/images/generations", "makes no images"),
         ("GET", "/files/file-1/content", "as a part of the type 'file'"),
-        ("GET", "/responses/resp_1", "with each response"),
+        ("GET", "/responses/resp_1/events", "Responses can be created"),
         ("POST", "/completions", "Send the prompt as a user's message"),
         ("DELETE", "/threads/thread_1", "send the whole conversation"),
         ("POST", "/fine_tuning/jobs", "cannot be trained"),

@@ -126,7 +126,7 @@ def test_strangers_get_a_401_and_no_answer() -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status"), [("GET", "", 405), ("GET", "/resp_1", 404), ("DELETE", "/x", 404)]
 )
-def test_nothing_is_stored_to_be_asked_for(client: Client, method: str, path: str, status: int) -> None:
+def test_what_is_not_there_cannot_be_asked_for(client: Client, method: str, path: str, status: int) -> None:
     assert client.request(method, f"/v1/responses{path}").status_code == status
 
 

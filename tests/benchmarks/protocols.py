@@ -65,7 +65,7 @@ class Way(Struct):
 async def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 12
     logging.disable(logging.CRITICAL)
-    app = create_app(Settings(host="127.0.0.1"), EchoRunner())
+    app = create_app(Settings(host="127.0.0.1", store=False), EchoRunner())
     ways = {name: _way(app, name) for name in WAYS}
     small = _request(messages=[{"role": "user", "content": "hi there"}])
     streamed = _request(messages=[{"role": "user", "content": "word " * DELTAS}], stream=True)

@@ -99,7 +99,9 @@ def _home_of(process: psutil.Process) -> str | None:
 @contextmanager
 def relay(home: Path, environ: Mapping[str, str], **choices: Any) -> Iterator[Relay]:
     """Run a relay with the real CLI until the block ends; then no process of its may be left."""
-    settings = Settings(**{"host": "127.0.0.1", "cwd": str(home), "self_test": False, **choices})
+    settings = Settings(
+        **{"host": "127.0.0.1", "cwd": str(home), "state_dir": str(home / "state"), "self_test": False, **choices}
+    )
     used = quotas(settings)
     app = create_app(settings, limited(ClaudeCodeRunner(settings, environ, used.charge_cost), settings, used))
     config = uvicorn.Config(

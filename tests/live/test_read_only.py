@@ -43,6 +43,7 @@ def test_a_read_only_file_system_with_a_tmpfs_is_enough(
 
     assert health["status"] == "ok"
     assert not current or health["detail"]["self_test"] == "passed"
+    assert (home / "output").read_text().count("responses are not kept") == 1
     assert "Traceback" not in (home / "output").read_text()
     assert " ERROR " not in (home / "output").read_text()
 

@@ -1,13 +1,15 @@
 """The responses API over the real CLI: answers, streams, tools of the client, and what an agent does."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from openai import BadRequestError, NotFoundError
 
 from tests.live.bodies import conversation, system_text
-from tests.live.relay import Relay
+from tests.live.relay import Relay, clean_environment, relay
 from tests.upstream import FakeUpstream, Message, Text, Thinking, ToolUse, bad_request, error_after, text
 
 WEATHER = {
@@ -54,7 +56,7 @@ def sent(upstream: FakeUpstream, index: int = -1) -> dict[str, Any]:
 def test_an_answer_is_a_message_with_its_usage(either: Relay, upstream: FakeUpstream) -> None:
     answer = ask(either, "Hi", instructions="Be brief.", metadata={"a": "b"}).json()
 
-    assert (answer["object"], answer["status"], answer["store"]) == ("response", "completed", False)
+    assert (answer["object"], answer["status"], answer["store"]) == ("response", "completed", True)
     (message,) = answer["output"]
     assert message["content"] == [
         {"type": "output_text", "text": "Hello from fake upstream.", "annotations": [], "logprobs": []}
@@ -264,3 +266,72 @@ def test_what_the_upstream_refuses_is_a_400_before_the_stream(chat: Relay, upstr
 
     assert refused.status_code == 400
     assert "messages: no" in refused.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("model", ["sonnet:chat", "sonnet:agent"])
+def test_a_conversation_goes_on_in_its_process_and_after_a_restart_from_the_store(
+    home: Path, upstream: FakeUpstream, claude_path: str, model: str
+) -> None:
+    upstream.replies(Message(blocks=(Thinking("Greet."), Text("Hello Ada."))), text("Ada."), text("Still Ada."))
+    environ = clean_environment(home, upstream)
+    with relay(home, environ, claude_path=claude_path, warm=0) as running:
+        first = streamed(running, "I am Ada.", model=model)[-1]["response"]
+        running.settle()
+        second = ask(running, "Who am I?", model=model, previous_response_id=first["id"]).json()
+        assert running.processes()["reused"] == 1
+    with relay(home, environ, claude_path=claude_path, warm=0) as running:
+        third = ask(running, "And now?", model=model, previous_response_id=second["id"]).json()
+        assert running.http.get(f"/v1/responses/{first['id']}").json() == first
+
+    assert third["output"][0]["content"][0]["text"] == "Still Ada."
+    said = [text for _, text in conversation(sent(upstream))]
+    assert [any(part in heard for heard in said) for part in ("I am Ada.", "Hello Ada.", "Who am I?", "And now?")] == [
+        True
+    ] * 4
+
+
+def test_calls_that_were_kept_are_gone_on_from_with_their_outputs_alone(chat: Relay, upstream: FakeUpstream) -> None:
+    upstream.replies(Message(blocks=(ToolUse("toolu_1", "get_weather", {"city": "Oslo"}),)), text("Cold."))
+
+    first = ask(chat, "Weather?", tools=[WEATHER]).json()
+    chat.settle()
+    reused = chat.processes()["reused"]
+    output = {"type": "function_call_output", "call_id": "toolu_1", "output": "-5"}
+    second = ask(chat, [output], tools=[WEATHER], previous_response_id=first["id"]).json()
+
+    assert second["output"][0]["content"][0]["text"] == "Cold."
+    assert chat.processes()["reused"] == reused + 1
+
+
+def test_what_an_agent_did_is_gone_on_from_by_references_as_the_ai_sdk_sends_them(
+    agent: Relay, upstream: FakeUpstream
+) -> None:
+    work = Message(blocks=(Text("I look."), ToolUse("toolu_1", "Bash", {"command": "echo hi"})))
+    upstream.replies(work, text("It says hi."), text("You are welcome."))
+
+    first = ask(agent, "Run it.", model="sonnet:agent").json()
+    agent.settle()
+    reused = agent.processes()["reused"]
+    references = [{"type": "item_reference", "id": item["id"]} for item in first["output"]]
+    asked = [{"role": "user", "content": "Run it."}, *references, {"role": "user", "content": "Thanks."}]
+    second = ask(agent, asked, model="sonnet:agent").json()
+
+    assert second["output"][-1]["content"][0]["text"] == "You are welcome."
+    assert agent.processes()["reused"] == reused + 1
+
+
+def test_the_sdk_of_openai_gets_lists_and_deletes_what_was_kept(chat: Relay) -> None:
+    client = chat.openai.responses
+
+    first = client.create(model="sonnet", input="Hi")
+    second = client.create(model="sonnet", input="Again", previous_response_id=first.id)
+
+    assert client.retrieve(second.id) == second
+    assert [item.id for item in client.input_items.list(second.id)] != []
+    client.delete(first.id)
+    with pytest.raises(NotFoundError):
+        client.retrieve(first.id)
+    with pytest.raises(BadRequestError, match="synchronous"):
+        client.cancel(second.id)
+    with pytest.raises(BadRequestError, match="not found"):
+        client.create(model="sonnet", input="Again", previous_response_id=second.id)

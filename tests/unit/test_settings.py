@@ -20,6 +20,7 @@ from claude_relay.settings_loading import (
     load,
     publish,
     resolve,
+    state_directory,
 )
 
 NAMES = [option.name for option in options()]
@@ -189,6 +190,8 @@ def every_setting(tmp_path: Path) -> dict[str, Any]:
         "claude_path": str(claude),
         "permission_mode": "plan",
         "history": "verbatim",
+        "state_dir": str(tmp_path / "state"),
+        "store_url": "valkey://:secret@127.0.0.1/3",
         "alias": ("gpt-4o=sonnet", "gpt-4o-mini=haiku:chat"),
         "log_level": "debug",
         "log_format": "json",
@@ -288,9 +291,39 @@ MAY_NOT = {
     *("claude_path", "cwd", "reload", "env_file"),
     # with which permissions: an alias may make an agent of what the operator calls a plain model
     *("permission_mode", "alias", "personality_for"),
+    # where what callers say is kept
+    *("state_dir", "store_url"),
     # whether what keeps callers apart is tried
     "self_test",
 }
+
+
+@pytest.mark.parametrize("url", ["valkey://h", "valkeys://h", "redis://:p@h:1/2", "rediss://h", "unix:///run/socket"])
+def test_the_store_may_be_at_any_url_that_its_client_knows(dotenv: Path, url: str) -> None:
+    assert load({"store_url": url}, {}, dotenv).store_url == url
+
+
+@pytest.mark.parametrize("url", ["h:1", "http://:p4ss@h", "valkey:/p4ss", "ftp://p4ss"])
+def test_a_store_elsewhere_is_refused_without_repeating_what_may_be_a_password(dotenv: Path, url: str) -> None:
+    with pytest.raises(SettingsError, match="STORE_URL") as raised:
+        load({"store_url": url}, {}, dotenv)
+
+    assert url not in str(raised.value)
+    assert "p4ss" not in repr(Settings(store_url="valkey://:p4ss@h"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "environ", "directory"),
+    [
+        (Settings(state_dir="/a"), {"XDG_STATE_HOME": "/x", "HOME": "/h"}, "/a"),
+        (Settings(), {"XDG_STATE_HOME": "/x", "HOME": "/h"}, "/x/claude-relay"),
+        (Settings(), {"XDG_STATE_HOME": "", "HOME": "/h"}, "/h/.local/state/claude-relay"),
+    ],
+)
+def test_what_outlives_the_relay_is_in_the_users_directory(
+    settings: Settings, environ: dict[str, str], directory: str
+) -> None:
+    assert state_directory(settings, environ) == Path(directory)
 
 
 def test_every_setting_says_whether_a_file_that_nobody_named_may_set_it() -> None:

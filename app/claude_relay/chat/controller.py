@@ -38,8 +38,9 @@ def _to_question(body: bodies.Body[ChatCompletionRequest], settings: Settings, c
     return inbound.to_run_request(body.request, defaults, body.unknown, caller.identity, caller.account)
 
 
-def _takes_long(request: ChatCompletionRequest) -> bool:
+def _takes_long(body: bodies.Body[ChatCompletionRequest]) -> bool:
     """Schemas that answers or calls are held to are looked over."""
+    request = body.request
     is_held = any(isinstance(tool, FunctionTool) and tool.function.strict for tool in request.tools or ())
     return is_held or isinstance(request.response_format, JsonSchemaFormat)
 

@@ -1,1 +1,1 @@
-"""The endpoint family of ``/responses``: OpenAI's responses API, without state."""
+"""The endpoint family of ``/responses``: OpenAI's responses API, whose responses are kept if there is a store."""

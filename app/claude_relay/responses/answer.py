@@ -149,6 +149,24 @@ class ReasoningEcho(Struct, frozen=True):
     summary: str | None = None
 
 
+class DeletedResponse(Struct, frozen=True):
+    """A response is gone."""
+
+    id: str
+    object: Literal["response"] = "response"
+    deleted: bool = True
+
+
+class ItemList(Struct, frozen=True, kw_only=True):
+    """Some of the items of a response's request."""
+
+    object: Literal["list"] = "list"
+    data: list[Raw]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
 class Response(Struct, frozen=True, kw_only=True):
     """An answer, whole or as far as it is known, and what it was asked with."""
 

@@ -38,11 +38,12 @@ class Conversation(Struct, frozen=True):
     ignored: tuple[str, ...] = ()
 
 
-def conversation(given: str | Iterable[dict[str, Any]] | None) -> Conversation:
+def conversation(given: str | Iterable[dict[str, Any]] | None, earlier: int = 0) -> Conversation:
     """Return the conversation that a request has.
 
     Args:
         given: Its input.
+        earlier: How many items of it came before the request's own.
 
     Raises:
         InvalidRequestError: An item cannot be understood, or a call and its output do not fit.
@@ -53,7 +54,7 @@ def conversation(given: str | Iterable[dict[str, Any]] | None) -> Conversation:
         return Conversation((), (Turn("user", (Text(text),)),) if text.strip() else ())
     reader = _Reader()
     for index, item in enumerate(given):
-        reader.add(item, f"input[{index}]")
+        reader.add(item, state.place(index, earlier))
     return reader.read()
 
 

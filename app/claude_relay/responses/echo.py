@@ -51,9 +51,14 @@ def echo(request: ResponsesRequest) -> Echo:
             _json(request.metadata or {}),
         )
     except RecursionError:
-        raise InvalidRequestError(
-            "We could not parse the JSON body of your request: it is nested too deeply.", code="invalid_json"
-        ) from None
+        raise nested_too_deeply() from None
+
+
+def nested_too_deeply() -> InvalidRequestError:
+    """Return the error for a request that can be read, but not be written again."""
+    return InvalidRequestError(
+        "We could not parse the JSON body of your request: it is nested too deeply.", code="invalid_json"
+    )
 
 
 def _tool(tool: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from claude_relay.engine.vocabulary import Tool, ToolChoice
 from claude_relay.errors import InvalidRequestError, invalid, missing, quoted
 from claude_relay.responses import items
 from claude_relay.responses.schemas import ResponsesRequest
+from claude_relay.responses.state import place
 from claude_relay.web.validation_errors import converted
 
 SEARCH = "tool_search"
@@ -67,10 +68,14 @@ class _Found(Struct, frozen=True):
     client: ClientTool
 
 
-def offer(request: ResponsesRequest) -> Offer:
+def offer(request: ResponsesRequest, earlier: int = 0) -> Offer:
     """Return the tools of a request: those of ``tools``, and those that items of the conversation bring.
 
     A tool that comes again, as one that is found twice does, takes the place of the earlier one.
+
+    Args:
+        request: The request, with its whole conversation.
+        earlier: How many items of it came before the request's own.
 
     Raises:
         InvalidRequestError: A tool is not what it should be, has the name of another one, or must be called and is not
@@ -83,7 +88,7 @@ def offer(request: ResponsesRequest) -> Offer:
             raise invalid(f"names must be unique, and {quoted(found.client.name)} is there twice", "tools")
         tools[found.tool.name] = found
     for index, item in enumerate(request.input if isinstance(request.input, list) else ()):
-        for found in _brought(item, f"input[{index}]", ignored):
+        for found in _brought(item, place(index, earlier), ignored):
             tools[found.tool.name] = found
     return _chosen(request, tools, ignored)
 

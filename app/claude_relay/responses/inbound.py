@@ -18,6 +18,7 @@ from claude_relay.responses.conversation import Conversation, conversation, has_
 from claude_relay.responses.echo import Echo, echo
 from claude_relay.responses.parameters import PARAMETERS
 from claude_relay.settings import Settings
+from claude_relay.store.protocol import Item
 from claude_relay.web.bodies import Body
 from claude_relay.web.parameters import Question, named, unsupported
 
@@ -37,10 +38,12 @@ class Known(Struct, frozen=True):
     Attributes:
         tools: The client's tools, by the names that the model knows.
         echo: What is said again.
+        inputs: Its items, to be kept with the response.
     """
 
     tools: Mapping[str, functions.ClientTool]
     echo: Echo
+    inputs: tuple[Item, ...] = ()
 
 
 def to_question(body: Body[schemas.ResponsesRequest], settings: Settings, caller: Caller) -> Question:
@@ -54,14 +57,14 @@ def to_question(body: Body[schemas.ResponsesRequest], settings: Settings, caller
     Raises:
         RelayError: The request asks for what the relay cannot do.
     """
-    request = body.request
-    state.require_none(request)
-    offer = functions.offer(request)
+    expanded = state.expanded(body.request, body.stored)
+    request = expanded.request
+    offer = functions.offer(request, expanded.earlier)
     name = model_names.resolve(request.model or settings.model, settings.aliases)
     # who brings tools wants a model that uses them, to the conversation's end, unless the model's name says otherwise
     uses_tools = bool(offer.tools) or has_calls(request.input)
     personality = name.personality or ("chat" if uses_tools else settings.personality_of(caller.name))
-    found = conversation(request.input)
+    found = conversation(request.input, expanded.earlier)
     asked = RunRequest(
         name.model,
         personality,
@@ -86,7 +89,9 @@ def to_question(body: Body[schemas.ResponsesRequest], settings: Settings, caller
     )
     ignored = named(without_effect, strict=settings.strict)
     system, turns = _prompted(request, found)
-    return Question(replace(run, system=system, turns=turns), ignored, Known(offer.clients, echo(request)))
+    return Question(
+        replace(run, system=system, turns=turns), ignored, Known(offer.clients, echo(request), expanded.inputs)
+    )
 
 
 def option_name(option: str) -> str:

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from claude_relay.engine.fanout import Indexed
@@ -14,6 +14,7 @@ from claude_relay.responses.echo import Echo
 from claude_relay.responses.events import KeepAliveEvent, ResponseEvent, StreamEvent
 from claude_relay.responses.functions import ClientTool
 from claude_relay.responses.output import Output
+from claude_relay.store.protocol import Page
 
 _FINISH: Mapping[StopReason, str] = {
     "end": "completed",
@@ -35,6 +36,7 @@ class RenderOptions(Struct, frozen=True):
         tools: The client's tools, by the names that the model knows.
         echo: What the response says again of the request.
         reasoning: Whether the model's thinking is shown.
+        is_stored: Whether the response is kept.
     """
 
     token: str
@@ -44,6 +46,7 @@ class RenderOptions(Struct, frozen=True):
     tools: Mapping[str, ClientTool]
     echo: Echo
     reasoning: bool = True
+    is_stored: bool = False
 
 
 class ResponseInProgress:
@@ -95,10 +98,13 @@ class ResponseInProgress:
     def failed(self, error: RelayError) -> Iterator[StreamEvent]:
         """Yield the events that end a stream whose answer has failed."""
         yield failures.error_event(error, self._number())
-        response = replace(
+        yield ResponseEvent("response.failed", self._number(), self.failure(error))
+
+    def failure(self, error: RelayError) -> answer.Response:
+        """Return the response, if it ends with a failure now."""
+        return replace(
             self._begun, status="failed", error=failures.failure(error), output=self._output.items, completed_at=None
         )
-        yield ResponseEvent("response.failed", self._number(), response)
 
     def _last(self, response: answer.Response) -> StreamEvent:
         if response.status == "completed":
@@ -134,6 +140,16 @@ def usage(end: RunEnd) -> answer.ResponseUsage:
     )
 
 
+def item_list(page: Page) -> answer.ItemList:
+    """Return some of the items of a request as the client gets them."""
+    return answer.ItemList(
+        data=[Raw(item.body) for item in page.items],
+        first_id=page.items[0].id if page.items else None,
+        last_id=page.items[-1].id if page.items else None,
+        has_more=page.has_more,
+    )
+
+
 def begun(request: schemas.ResponsesRequest, options: RenderOptions) -> answer.Response:
     """Return the response of which nothing but the request is known yet."""
     asked = request.reasoning or schemas.Reasoning()
@@ -147,9 +163,11 @@ def begun(request: schemas.ResponsesRequest, options: RenderOptions) -> answer.R
         model=options.model,
         output=[],
         parallel_tool_calls=request.parallel_tool_calls is not False,
+        previous_response_id=request.previous_response_id,
         prompt_cache_key=request.prompt_cache_key,
         reasoning=answer.ReasoningEcho(asked.effort, asked.summary or asked.generate_summary),
         safety_identifier=request.safety_identifier,
+        store=options.is_stored,
         temperature=1.0 if request.temperature is None else request.temperature,
         text=options.echo.text,
         tool_choice=options.echo.tool_choice,

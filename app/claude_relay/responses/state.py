@@ -1,31 +1,150 @@
-"""What a request refers to that was stored before: nothing is, so nothing is found. Pure."""
+"""What a request refers to that was stored before, and what is stored of it. Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from claude_relay.errors import InvalidRequestError, NotFoundError, quoted
+from claude_relay.responses import items, limits
+from claude_relay.responses.echo import nested_too_deeply
 from claude_relay.responses.schemas import ResponsesRequest
+from claude_relay.store.protocol import Item
+from claude_relay.web.validation_errors import converted
+
+LONGEST_ID = 200
+"""Characters of an item's id; ids that are longer are not kept."""
+_DAY = 24 * 60 * 60
+_PREFIXES = {
+    "message": "msg",
+    "reasoning": "rs",
+    "function_call": "fc",
+    "custom_tool_call": "ctc",
+    "mcp_call": "mcp",
+    "tool_search_call": "tsc",
+}
+"""How ids begin, by the type of the item."""
+_NOTHING_KEPT = "Nothing is stored here: send the whole conversation as 'input'."
 
 
-def require_none(request: ResponsesRequest) -> None:
-    """Check that a request refers to nothing that was stored.
+class Stored(Struct, frozen=True):
+    """What the store has of what a request refers to.
+
+    Attributes:
+        token: Makes the ids unique of items that have none.
+        history: The items of the responses that it goes on from, as JSON.
+        items: The items that it refers to, as JSON, by their ids.
+    """
+
+    token: str
+    history: tuple[bytes, ...] = ()
+    items: Mapping[str, bytes] = {}
+
+    @property
+    def size(self) -> int:
+        """Bytes of all of it."""
+        return sum(map(len, self.history)) + sum(map(len, self.items.values()))
+
+
+class Expanded(Struct, frozen=True):
+    """A request that refers to nothing any more.
+
+    Attributes:
+        request: The request, with all items of its conversation.
+        earlier: How many of these came before the request's own.
+        inputs: Its own items, to be kept; none if nothing is.
+    """
+
+    request: ResponsesRequest
+    earlier: int = 0
+    inputs: tuple[Item, ...] = ()
+
+
+def expanded(request: ResponsesRequest, stored: Stored | None) -> Expanded:
+    """Return a request with what it refers to.
+
+    Args:
+        request: What the client sent.
+        stored: What the store has of that; None if there is no store.
 
     Raises:
-        InvalidRequestError: It goes on from a response.
-        NotFoundError: It belongs to a conversation.
+        InvalidRequestError: It goes on from a response, and there is no store; or all of it is too much.
+        NotFoundError: It belongs to a conversation, or refers to an item that is not there.
     """
-    if request.previous_response_id is not None:
-        raise InvalidRequestError(
-            f"Previous response with id {quoted(request.previous_response_id)} not found. Nothing is stored here: send "
-            "the whole conversation as 'input'.",
-            param="previous_response_id",
-            code="previous_response_not_found",
-        )
-    if request.conversation is not None:
-        given = request.conversation
-        named = given if isinstance(given, str) else str(given.get("id", ""))
-        raise NotFoundError(
-            f"Conversation with id {quoted(named)} not found. Nothing is stored here: send the whole conversation as "
-            "'input'.",
-            param="conversation",
-        )
+    _require_no_conversation(request)
+    if stored is None:
+        if request.previous_response_id is not None:
+            raise unknown_previous(request.previous_response_id, _NOTHING_KEPT)
+        return Expanded(request)
+    own = request.input
+    if any(map(_is_reference, _items(request))):
+        own = [_resolved(item, stored.items, f"input[{index}]") for index, item in enumerate(_items(request))]
+    inputs = () if request.store is False else tuple(_kept(own, stored.token))
+    if stored.history:
+        earlier = [item for item in map(msgspec.json.decode, stored.history) if not _is_cut_off(item)]
+        whole = replace(request, input=[*earlier, *_listed(own)])
+        limits.require_few(whole)
+        return Expanded(whole, len(earlier), inputs)
+    return Expanded(request if own is request.input else replace(request, input=own), 0, inputs)
+
+
+def references(request: ResponsesRequest) -> list[str]:
+    """Return the ids of the items that a request refers to, each once."""
+    found = (item.get("id") for item in _items(request) if _is_reference(item))
+    return list(dict.fromkeys(each for each in found if isinstance(each, str)))
+
+
+def place(index: int, earlier: int) -> str:
+    """Return where the client finds an item of a whole conversation.
+
+    Args:
+        index: The item's index there.
+        earlier: How many items came before the request's own.
+    """
+    return f"input[{index - earlier}]" if index >= earlier else "previous_response_id"
+
+
+def expiry(now: float, days: int) -> float:
+    """Return until when something is kept, a whole day."""
+    return (now // _DAY + 1 + days) * _DAY
+
+
+def unknown_previous(response_id: str, hint: str = "") -> InvalidRequestError:
+    """Return the error for a response that cannot be gone on from.
+
+    Args:
+        response_id: Its id.
+        hint: What to do.
+    """
+    return InvalidRequestError(
+        f"Previous response with id {quoted(response_id)} not found. {hint}".strip(),
+        param="previous_response_id",
+        code="previous_response_not_found",
+    )
+
+
+def unknown_response(response_id: str) -> NotFoundError:
+    """Return the error for a response that is asked for and is not there."""
+    return NotFoundError(f"Response with id {quoted(response_id)} not found.")
+
+
+def unknown_cursor(item_id: str) -> NotFoundError:
+    """Return the error for an item to go on behind that is not there."""
+    return NotFoundError(f"Item with id {quoted(item_id)} not found.", param="after")
+
+
+def not_in_background() -> InvalidRequestError:
+    """Return the error for a response that is to be cancelled and is complete."""
+    return InvalidRequestError("Cannot cancel a synchronous response.", param="response_id")
+
+
+def not_resumable() -> InvalidRequestError:
+    """Return the error for a response that is to be streamed again."""
+    return InvalidRequestError(
+        "This response cannot be streamed because it was not created with background=true.", param="stream"
+    )
 
 
 def unknown_item(item_id: str, where: str) -> NotFoundError:
@@ -36,7 +155,87 @@ def unknown_item(item_id: str, where: str) -> NotFoundError:
         where: The reference's path in the request.
     """
     return NotFoundError(
-        f"Item with id {quoted(item_id)} not found. Items are not persisted when `store` is set to false. Nothing is "
-        "stored here yet: send the item itself, as clients do when `store` is false.",
+        f"Item with id {quoted(item_id)} not found. Items are not persisted when `store` is set to false. Try again "
+        "with `store` set to true, or remove this item from your input and send the item itself.",
         param=f"{where}.id",
     )
+
+
+def outputs(found: Sequence[Any]) -> tuple[Item, ...]:
+    """Return the items of a response's output, to be kept."""
+    return tuple(Item(item.id, msgspec.json.encode(item)) for item in found)
+
+
+def is_id(given: str) -> bool:
+    """Whether a text can be the id of a response or an item."""
+    return 0 < len(given) <= LONGEST_ID and given.isascii() and given.isprintable()
+
+
+def _require_no_conversation(request: ResponsesRequest) -> None:
+    if request.conversation is not None:
+        given = request.conversation
+        named = given if isinstance(given, str) else str(given.get("id", ""))
+        raise NotFoundError(
+            f"Conversation with id {quoted(named)} not found. There are no conversations here: go on from a response "
+            "with 'previous_response_id', or send the whole conversation as 'input'.",
+            param="conversation",
+        )
+
+
+def _items(request: ResponsesRequest) -> list[dict[str, Any]]:
+    return request.input if isinstance(request.input, list) else []
+
+
+def _is_reference(item: dict[str, Any]) -> bool:
+    kind = item.get("type")
+    return kind == "item_reference" or (kind is None and "id" in item and "role" not in item and "content" not in item)
+
+
+def _resolved(item: dict[str, Any], known: Mapping[str, bytes], where: str) -> dict[str, Any]:
+    if not _is_reference(item):
+        return item
+    item_id = converted(item, items.ItemReference, where).id
+    if item_id not in known:
+        raise unknown_item(item_id, where)
+    found: dict[str, Any] = msgspec.json.decode(known[item_id])
+    return found
+
+
+def _is_cut_off(item: dict[str, Any]) -> bool:
+    """Whether an item is a call that was never complete, so that it can have no output."""
+    return item.get("status") == "incomplete" and str(item.get("type")).endswith("_call")
+
+
+def _listed(given: str | list[dict[str, Any]] | None) -> list[dict[str, Any]]:
+    if isinstance(given, list):
+        return given
+    return [{"type": "message", "role": "user", "content": given}] if given else []
+
+
+def _kept(own: str | list[dict[str, Any]] | None, token: str) -> Iterator[Item]:
+    """Yield items as they are shown later: with an id of their own, a type, and parts."""
+    used: set[str] = set()
+    for index, item in enumerate(_listed(own)):
+        kind = item.get("type") or "message"
+        given = item.get("id")
+        item_id = given if isinstance(given, str) else ""
+        if not is_id(item_id) or item_id in used:
+            item_id = f"{_PREFIXES.get(str(kind), 'item')}_{token}{index:04x}"
+        used.add(item_id)
+        yield Item(item_id, _json({**item, "id": item_id, "type": kind, **_content(item)}))
+
+
+def _content(item: dict[str, Any]) -> dict[str, Any]:
+    text = item.get("content")
+    if not isinstance(text, str):
+        return {}
+    if item.get("role") == "assistant":
+        return {"content": [{"type": "output_text", "text": text, "annotations": []}]}
+    return {"content": [{"type": "input_text", "text": text}]}
+
+
+def _json(item: dict[str, Any]) -> bytes:
+    try:
+        return msgspec.json.encode(item)
+    except RecursionError:
+        raise nested_too_deeply() from None

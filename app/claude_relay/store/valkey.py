@@ -47,8 +47,9 @@ async def open_store(url: str) -> AsyncIterator[Store]:
         url = url.replace("redis", "valkey", 1)
     try:
         client: Valkey = Valkey.from_url(url, socket_timeout=_TIMEOUT, socket_connect_timeout=_TIMEOUT)
-    except ValueError as error:
-        raise SettingsError(f"The URL of the store cannot be used: {error}") from error
+    except ValueError:
+        # what is wrong may be the password
+        raise SettingsError("The URL of the store cannot be used.") from None
     try:
         try:
             version: str = (await client.info("server"))["redis_version"]

@@ -14,16 +14,22 @@ from claude_relay.engine import fanout
 from claude_relay.engine.fanout import Answers, Indexed
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.engine.vocabulary import StopReason
+from claude_relay.errors import RelayError
 from claude_relay.web import access_log, bodies
 from claude_relay.web.context import RequestContext, context_of
 from claude_relay.web.dialect import dialect_of
 from claude_relay.web.disconnects import done_within
+from claude_relay.web.errors import to_relay_error
 from claude_relay.web.live_responses import Form, LiveResponse, event_stream, json_document
 from claude_relay.web.parameters import Question
 
 _LONGEST_NAME = 64
 _MOST_NAMED = 30
 """Ignored parameters that a header names."""
+
+
+async def _nothing(_: RelayError) -> None:
+    pass
 
 
 class Rendering(Struct, frozen=True):
@@ -38,6 +44,7 @@ class Rendering(Struct, frozen=True):
         first: Yields the events that a stream begins with, before anything is known of the answer.
         form: What a stream consists of besides; as the family's dialect has it when not given.
         option: Returns the family's name of an option that the upstream has refused.
+        failed: Awaited before a stream that has begun reports an error.
     """
 
     model: str
@@ -48,6 +55,7 @@ class Rendering(Struct, frozen=True):
     first: Callable[[], Iterable[bytes]] = tuple
     form: Form | None = None
     option: Callable[[str], str] = str
+    failed: Callable[[RelayError], Awaitable[None]] = _nothing
 
 
 async def answer(
@@ -116,8 +124,13 @@ class _Pending:
         """Yield the events of a stream."""
         for frame in self._rendering.first():
             yield frame
-        async for frame in self._rendering.frames((await self._opened()).events()):
-            yield frame
+        try:
+            async for frame in self._rendering.frames((await self._opened()).events()):
+                yield frame
+        except Exception as exception:
+            error = to_relay_error(exception)
+            await self._rendering.failed(error)
+            raise error from exception
 
     async def close(self, *work: asyncio.Task[Any]) -> None:
         """Stop what still goes on, and log how the answers ended."""

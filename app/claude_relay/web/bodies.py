@@ -11,6 +11,7 @@ import msgspec
 from litestar import Request
 from litestar.datastructures import State
 from msgspec import Struct
+from msgspec.structs import replace
 
 from claude_relay.access.policy import Caller
 from claude_relay.errors import InvalidRequestError
@@ -49,10 +50,12 @@ class Body(Struct, Generic[T], frozen=True):
     Attributes:
         request: What the client sent.
         unknown: Its fields that are no parameters.
+        stored: What it refers to, if the family fetches that.
     """
 
     request: T
     unknown: frozenset[str]
+    stored: Any = None
 
 
 class BodyDTO(WireDTO[T]):
@@ -71,7 +74,8 @@ def set_up(state: State, settings: Settings) -> None:
 def reading(
     read: Callable[[bytes], Body[T]],
     to_question: Callable[[Body[T], Settings, Caller], Question],
-    takes_long: Callable[[T], bool] = lambda _: False,
+    takes_long: Callable[[Body[T]], bool] = lambda _: False,
+    fetch: Callable[[Request[Any, Any, Any], T], Awaitable[Any]] | None = None,
 ) -> Callable[[Request[Any, Any, Any]], Awaitable[None]]:
     """Return what a handler does before its request: Litestar itself would decode on the event loop.
 
@@ -79,6 +83,7 @@ def reading(
         read: Reads the body.
         to_question: Converts it to what is asked.
         takes_long: Whether converting a request takes long though its body is small.
+        fetch: Returns what a request refers to that is not in its body.
     """
 
     def convert(body: Body[T], settings: Settings, caller: Caller) -> tuple[T, Question]:
@@ -91,9 +96,11 @@ def reading(
         offload: Offload = app[_OFFLOAD]
         settings, caller = app[_SETTINGS], require_caller(request.scope)
 
-        if len(raw) > LARGE:
-            found = await offload.run(lambda: convert(read(raw), settings, caller))
-        elif takes_long((body := read(raw)).request):
+        is_large = len(raw) > LARGE
+        body = await offload.run(lambda: read(raw)) if is_large else read(raw)
+        if fetch is not None:
+            body = replace(body, stored=await fetch(request, body.request))
+        if is_large or takes_long(body):
             found = await offload.run(lambda: convert(body, settings, caller))
         else:
             found = convert(body, settings, caller)

@@ -39,6 +39,8 @@ def to_relay_error(
     match exception:
         case errors.RelayError():
             return exception
+        case ValidationException(extra=[{"source": "query", "key": str(key), "message": str(message)}, *_]):
+            return errors.invalid(f"{message[:1].lower()}{message[1:]}", key)
         case ValidationException():
             return errors.InvalidRequestError("A JSON body is required.", code="invalid_json")
         case HTTPException(status_code=413):

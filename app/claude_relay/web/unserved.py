@@ -25,7 +25,7 @@ INSTEAD: Mapping[str, str] = {
     "moderations": "The upstream moderates by itself; to judge a text, ask for it in a chat completion.",
     "organization": _ELSEWHERE,
     "realtime": f"Answers are text: ask for a chat completion with 'stream'. {_NO_SOUND}",
-    "responses": "Nothing is stored here: send the whole conversation with each response.",
+    "responses": "Responses can be created, got, deleted and cancelled, and the items of their requests listed.",
     "skills": _ELSEWHERE,
     "threads": _NOTHING_IS_KEPT,
     "uploads": _NO_FILES,

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from claude_relay.access.policy import Caller
 from claude_relay.errors import RelayError
 from claude_relay.responses.controller import read
 from claude_relay.responses.inbound import to_question
 from claude_relay.responses.schemas import ResponsesRequest
+from claude_relay.responses.state import Stored
 from claude_relay.settings import Settings
 from claude_relay.web.parameters import Question
 from tests.docs.pages import ROOT
@@ -24,16 +26,16 @@ def request(**fields: Any) -> ResponsesRequest:
     return read(msgspec.json.encode({"input": "Hello", **fields})).request
 
 
-def asked(settings: Settings | None = None, /, **fields: Any) -> Question:
+def asked(settings: Settings | None = None, stored: Stored | None = None, /, **fields: Any) -> Question:
     """Return what a request comes to, on a relay whose personality is ``chat``."""
-    body = read(msgspec.json.encode({"input": "Hello", **fields}))
+    body = replace(read(msgspec.json.encode({"input": "Hello", **fields})), stored=stored)
     return to_question(body, settings or Settings(personality="chat"), CALLER)
 
 
-def refusal(settings: Settings | None = None, /, **fields: Any) -> RelayError:
+def refusal(settings: Settings | None = None, stored: Stored | None = None, /, **fields: Any) -> RelayError:
     """Return the error of a request that is refused."""
     try:
-        question = asked(settings, **fields)
+        question = asked(settings, stored, **fields)
     except RelayError as error:
         return error
     raise AssertionError(question)
