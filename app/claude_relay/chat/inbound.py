@@ -1,7 +1,6 @@
 """Chat request -> neutral request. Pure; what cannot be served is refused with the parameter's name."""
 
 from collections.abc import Collection, Mapping
-from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -10,9 +9,9 @@ from claude_relay.chat import conversation, functions, schemas
 from claude_relay.chat.parameters import PARAMETERS
 from claude_relay.engine import model_names
 from claude_relay.engine.constraints import Option, constrained
-from claude_relay.engine.json_schema import SchemaError, check_schema
+from claude_relay.engine.structured_output import held_to_schema
 from claude_relay.engine.vocabulary import ANY_OBJECT, JsonOutput, RunRequest, Sampling, Text, Turn
-from claude_relay.errors import InvalidRequestError, quoted
+from claude_relay.errors import InvalidRequestError
 from claude_relay.settings import Personality
 from claude_relay.web.parameters import Question, named, unsupported
 
@@ -129,17 +128,5 @@ def _output(request: schemas.ChatCompletionRequest) -> JsonOutput | None:
         case schemas.JsonObjectFormat():
             return JsonOutput(dict(ANY_OBJECT))
         case schemas.JsonSchemaFormat(schemas.JsonSchema(name=name, schema=schema)):
-            return JsonOutput(_valid(name, schema or dict(ANY_OBJECT)))
+            return held_to_schema(name, schema or dict(ANY_OBJECT), "response_format.json_schema.schema")
     return None
-
-
-def _valid(name: str, schema: dict[str, Any]) -> dict[str, Any]:
-    try:
-        check_schema(schema)
-    except SchemaError as error:
-        raise InvalidRequestError(
-            f"Invalid schema for response_format {quoted(name)}: {error}.",
-            param="response_format.json_schema.schema",
-            code="invalid_json_schema",
-        ) from None
-    return schema

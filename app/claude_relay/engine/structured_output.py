@@ -7,11 +7,18 @@ from typing import Any, Protocol
 
 import jsonschema_rs
 
-from claude_relay.engine.json_schema import described, of_known_draft, with_references, written_out
+from claude_relay.engine.json_schema import (
+    SchemaError,
+    check_schema,
+    described,
+    of_known_draft,
+    with_references,
+    written_out,
+)
 from claude_relay.engine.plain_schemas import plain
 from claude_relay.engine.property_names import takes_names
 from claude_relay.engine.vocabulary import JsonOutput
-from claude_relay.errors import UpstreamError
+from claude_relay.errors import InvalidRequestError, UpstreamError, quoted
 
 MAX_COST = 1_000_000
 """Size of a schema, its references written out, times characters of an answer: up to here a check is a matter of ms."""
@@ -130,6 +137,26 @@ def misfit(schema: dict[str, Any], value: Any) -> str | None:
         except jsonschema_rs.ValidationError as error:
             return described(error)
     return None
+
+
+def held_to_schema(name: str, schema: dict[str, Any], param: str) -> JsonOutput:
+    """Return the output that a client's schema asks for.
+
+    Args:
+        name: What the client calls it.
+        schema: The schema.
+        param: Where it stands in the request.
+
+    Raises:
+        InvalidRequestError: It is no schema, or one that is too large.
+    """
+    try:
+        check_schema(schema)
+    except SchemaError as error:
+        raise InvalidRequestError(
+            f"Invalid schema for response_format {quoted(name)}: {error}.", param=param, code="invalid_json_schema"
+        ) from None
+    return JsonOutput(schema)
 
 
 def schema_mismatch(why: str) -> UpstreamError:

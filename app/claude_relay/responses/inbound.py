@@ -1,7 +1,6 @@
 """Request for a response -> neutral request. Pure; what cannot be served is refused with the parameter's name."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -9,10 +8,9 @@ from msgspec.structs import replace
 from claude_relay.access.policy import Caller
 from claude_relay.engine import model_names
 from claude_relay.engine.constraints import Option, constrained
-from claude_relay.engine.json_schema import SchemaError, check_schema
+from claude_relay.engine.structured_output import held_to_schema
 from claude_relay.engine.turns import SILENCE
 from claude_relay.engine.vocabulary import ANY_OBJECT, Effort, JsonOutput, RunRequest, Sampling, Text, Turn
-from claude_relay.errors import InvalidRequestError, quoted
 from claude_relay.responses import functions, schemas, state
 from claude_relay.responses.conversation import Conversation, conversation, has_calls
 from claude_relay.responses.echo import Echo, echo
@@ -117,20 +115,8 @@ def _output(request: schemas.ResponsesRequest) -> JsonOutput | None:
         case schemas.JsonObjectFormat():
             return JsonOutput(dict(ANY_OBJECT))
         case schemas.JsonSchemaFormat(name=name, schema=schema):
-            return JsonOutput(_valid(name, schema or dict(ANY_OBJECT)))
+            return held_to_schema(name, schema or dict(ANY_OBJECT), "text.format.schema")
     return None
-
-
-def _valid(name: str, schema: dict[str, Any]) -> dict[str, Any]:
-    try:
-        check_schema(schema)
-    except SchemaError as error:
-        raise InvalidRequestError(
-            f"Invalid schema for response_format {quoted(name)}: {error}.",
-            param="text.format.schema",
-            code="invalid_json_schema",
-        ) from None
-    return schema
 
 
 def _inside(request: schemas.ResponsesRequest) -> Iterator[str]:

@@ -73,7 +73,7 @@ _BY_PERSONALITY: Mapping[Personality, Mapping[str, str]] = {
         # the conversation is the client's: what is too long for the model is refused, not abridged
         "DISABLE_AUTO_COMPACT": "1",
         "CLAUDE_CODE_BLOCKING_LIMIT_OVERRIDE": configuration.UNLIMITED,
-        # a process that answers many short questions needs a quarter less memory so, and no more time
+        # a process that answers many short questions needs a fifth less memory so, and no more time
         "BUN_JSC_gcMaxHeapSize": str(16 * 1024 * 1024),
         "BUN_JSC_useFTLJIT": "0",
     },
@@ -125,7 +125,7 @@ def ties_turns(installation: Installation) -> bool:
 
 
 def proves_reset(installation: Installation) -> bool:
-    """Whether the CLI can report, without an upstream request, what its next request would contain."""
+    """Whether the CLI can go back to before a conversation's first line, and tell what stands before that."""
     return installation.version >= CLIENT_COMPOSED_SINCE
 
 
