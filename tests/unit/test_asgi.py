@@ -9,8 +9,10 @@ from claude_relay.asgi import create_app
 from claude_relay.engine.claude.runner import ClaudeCodeRunner
 from claude_relay.engine.echo import EchoRunner
 from claude_relay.engine.limits.limited import LimitedRunner
+from claude_relay.engine.limits.quotas import quotas
 from claude_relay.plugin import create_runner
 from claude_relay.settings import Settings
+from claude_relay.store.counters import MemoryCounters
 from tests.callers import calling
 
 
@@ -29,7 +31,7 @@ class Counted(EchoRunner):
 
 @pytest.mark.parametrize(("name", "kind"), [("echo", EchoRunner), ("claude", ClaudeCodeRunner)])
 def test_the_operator_chooses_the_engine_and_it_is_governed(name: Any, kind: type) -> None:
-    runner = create_runner(Settings(runner=name))
+    runner = create_runner(settings := Settings(runner=name), quotas(settings, MemoryCounters()))
 
     assert isinstance(runner, LimitedRunner)
     assert isinstance(runner._runner, kind)

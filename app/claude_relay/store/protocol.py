@@ -188,5 +188,21 @@ class Store(Protocol):
             expires_at: When it begins anew. Only the first amount decides.
         """
 
+    async def admit(self, name: str, amount: int, *, most: int, seconds: float) -> float:
+        """Count an amount, if no more than so much is counted within any stretch of time.
+
+        Args:
+            name: What is counted; apart from the counters.
+            amount: What to add, all of it or nothing.
+            most: How much is allowed.
+            seconds: The stretch of time.
+
+        Returns:
+            0 if it was counted, else in how many seconds there may be room for it.
+        """
+
+    async def withdraw(self, name: str, amount: int) -> None:
+        """Take back what was admitted last."""
+
     async def sweep(self) -> None:
         """Remove what has expired; to be called from time to time."""

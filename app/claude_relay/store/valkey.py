@@ -180,6 +180,14 @@ class _ValkeyStore:
         until = _milliseconds(expires_at)
         return float(await self._run("count", Key("", "", name), "counter", amount=repr(amount), expires_ms=until))
 
+    async def admit(self, name: str, amount: int, *, most: int, seconds: float) -> float:
+        window_us = int(seconds * 1_000_000)
+        wait_us = await self._run("admit", Key("", "", name), "admitted", amount=amount, most=most, window_us=window_us)
+        return int(wait_us) / 1_000_000
+
+    async def withdraw(self, name: str, amount: int) -> None:
+        await self._run("withdraw", Key("", "", name), "admitted", amount=amount)
+
     async def sweep(self) -> None:
         """Do nothing: the server removes what has expired."""
 
