@@ -30,6 +30,7 @@ from claude_relay.settings import Settings
 from claude_relay.settings_loading import environment, keyring, state_directory
 from claude_relay.store.counters import MemoryCounters
 from claude_relay.store.opening import Opener, kept_open, opener
+from claude_relay.store.protocol import Store
 from claude_relay.web import (
     access_log,
     auth_middleware,
@@ -123,9 +124,12 @@ class RelayPlugin(InitPlugin):
     @asynccontextmanager
     async def _running(self, app: Litestar) -> AsyncIterator[None]:
         """Run the engine, within the time in which the store is open: what answers have cost is counted there."""
-        async with kept_open(self._open_store) as store:
+
+        def use(store: Store | None) -> None:
             stored.set_up(app.state, store)
             self._quotas.share(store)
+
+        async with kept_open(self._open_store, use):
             try:
                 await self._runner.start()
                 yield
