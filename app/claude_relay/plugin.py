@@ -39,6 +39,7 @@ from claude_relay.web import (
     disconnects,
     errors,
     head_requests,
+    idempotency,
     jobs,
     stored,
 )
@@ -190,7 +191,7 @@ class RelayPlugin(InitPlugin):
             middleware=[
                 disconnects.middleware,
                 draining,
-                *([] if family.is_open else [auth_middleware.required]),
+                *([] if family.is_open else [auth_middleware.required, idempotency.middleware]),
             ],
             dependencies={
                 "runner": Provide(lambda: self._runner, sync_to_thread=False),
