@@ -13,11 +13,12 @@ from claude_relay.responses import items, state
 from claude_relay.responses.content import content, output
 from claude_relay.responses.functions import SEARCH, upstream_name
 from claude_relay.responses.schemas import Effort
+from claude_relay.responses.thoughts import unpacked
 from claude_relay.web.validation_errors import converted
 
 _CALLS = ("function_call", "custom_tool_call", "function_call_output", "custom_tool_call_output")
-_SILENT = ("reasoning", "additional_tools")
-"""Items that say nothing to the model: what it thought before, and tools, which are read elsewhere."""
+_SILENT = "additional_tools"
+"""An item that says nothing to the model: tools, which are read elsewhere."""
 _OWN = "claude_code"
 """Whose calls of tools are the agent's own: what it did is not told to it again."""
 
@@ -84,6 +85,8 @@ class _Reader:
                 self._message(item, where)
             case str(kind) if kind in _CALLS:
                 self._call_or_output(kind, item, where)
+            case "reasoning":
+                self._reasoning(item.get("encrypted_content"))
             case "tool_search_call":
                 self._search_call(converted(item, items.ToolSearchCall, where))
             case "tool_search_output":
@@ -94,7 +97,7 @@ class _Reader:
             case None | "item_reference" as kind:
                 self._untyped(item, kind, where)
             case str(kind):
-                if kind not in _SILENT and item.get("server_label") != _OWN:
+                if kind != _SILENT and item.get("server_label") != _OWN:
                     self._ignored.append(f"input.{kind}")
             case _:
                 raise invalid("must be a string", f"{where}.type")
@@ -164,6 +167,13 @@ class _Reader:
 
     def _assistant(self, pieces: Iterable[Piece]) -> None:
         self._turns.add("assistant", pieces)
+
+    def _reasoning(self, given: Any) -> None:
+        """Read what the model thought; without all of it and its signature there is nothing that it could be told."""
+        if (thought := unpacked(given)) is not None:
+            self._turns.add("assistant", (thought,))
+        elif given is not None:
+            self._ignored.append("input.reasoning.encrypted_content")
 
     def _call(self, call: ToolCall) -> None:
         self._has_begun, self._ends_with_user = True, False
