@@ -102,6 +102,12 @@ class Turns:
         elif content:
             self._joined.append((role, content))
 
+    def forget_thoughts(self) -> None:
+        """Leave out what the assistant has thought in the turn that it is in."""
+        self._thought = []
+        if self._joined and self._joined[-1][0] == "assistant":
+            self._joined[-1][1][:] = [piece for piece in self._joined[-1][1] if not isinstance(piece, Thought)]
+
     def add_silence(self) -> None:
         """Add the user's turn if it is not theirs already."""
         if not self._joined or self._joined[-1][0] != "user":

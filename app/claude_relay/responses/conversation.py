@@ -20,7 +20,7 @@ _CALLS = ("function_call", "custom_tool_call", "function_call_output", "custom_t
 _SILENT = "additional_tools"
 """An item that says nothing to the model: tools, which are read elsewhere."""
 _OWN = "claude_code"
-"""Whose calls of tools are the agent's own: what it did is not told to it again."""
+"""Whose calls of tools are the agent's own: what it did, and what it thought meanwhile, is not told to it again."""
 
 
 class Conversation(Struct, frozen=True):
@@ -76,7 +76,7 @@ class _Reader:
         self._later: list[Piece] = []
         self._ignored: list[str] = []
         self._effort: Effort | None = None
-        self._has_begun = self._ends_with_user = False
+        self._has_begun = self._ends_with_user = self._is_agents_work = False
 
     def add(self, item: dict[str, Any], where: str) -> None:
         """Read the next item."""
@@ -85,8 +85,6 @@ class _Reader:
                 self._message(item, where)
             case str(kind) if kind in _CALLS:
                 self._call_or_output(kind, item, where)
-            case "reasoning":
-                self._reasoning(item.get("encrypted_content"))
             case "tool_search_call":
                 self._search_call(converted(item, items.ToolSearchCall, where))
             case "tool_search_output":
@@ -97,8 +95,7 @@ class _Reader:
             case None | "item_reference" as kind:
                 self._untyped(item, kind, where)
             case str(kind):
-                if kind != _SILENT and item.get("server_label") != _OWN:
-                    self._ignored.append(f"input.{kind}")
+                self._other(kind, item)
             case _:
                 raise invalid("must be a string", f"{where}.type")
 
@@ -128,6 +125,16 @@ class _Reader:
             raise missing(f"{where}.type")
         else:
             raise state.unknown_item(converted(item, items.ItemReference, where).id, where)
+
+    def _other(self, kind: str, item: dict[str, Any]) -> None:
+        """Read an item that the user does not see, or that means nothing here."""
+        if item.get("server_label") == _OWN:
+            self._is_agents_work = True
+            self._turns.forget_thoughts()
+        elif kind == "reasoning":
+            self._reasoning(item.get("encrypted_content"))
+        elif kind != _SILENT:
+            self._ignored.append(f"input.{kind}")
 
     def _call_or_output(self, kind: str, item: dict[str, Any], where: str) -> None:
         match kind:
@@ -160,6 +167,7 @@ class _Reader:
             self._assistant(found.pieces)
 
     def _user(self, pieces: Iterable[Piece]) -> None:
+        self._is_agents_work = False
         if self._turns.is_waiting:
             self._later += pieces
         else:
@@ -171,7 +179,7 @@ class _Reader:
     def _reasoning(self, given: Any) -> None:
         """Read what the model thought; without all of it and its signature there is nothing that it could be told."""
         if (thought := unpacked(given)) is not None:
-            self._turns.add("assistant", (thought,))
+            self._turns.add("assistant", () if self._is_agents_work else (thought,))
         elif given is not None:
             self._ignored.append("input.reasoning.encrypted_content")
 
@@ -194,6 +202,7 @@ class _Reader:
                 param=f"{where}.call_id",
                 code="invalid_value",
             ) from None
+        self._is_agents_work = False
         pieces = tuple(pieces)
         shown = tuple(piece for piece in pieces if isinstance(piece, Text | Image))
         self._turns.add("user", (ToolResult(call, shown),))

@@ -35,7 +35,7 @@ _DEFAULT = {"temperature": 1.0, "top_p": 1.0}
 """Values that ask for nothing."""
 _WORDS: Mapping[Kind, re.Pattern[str]] = {
     "thought": re.compile(
-        r"signature|thinking` block|cannot (?:be|contain) `(?:redacted_)?thinking|contains any thinking blocks"
+        r"signature|thinking` block|(?:each|any) thinking block|cannot (?:be|contain) `(?:redacted_)?thinking"
     ),
     "prefill": re.compile("prefill"),
     "both": re.compile("temperature.*top_p|top_p.*temperature"),
