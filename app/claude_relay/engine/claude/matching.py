@@ -21,6 +21,9 @@ from claude_relay.engine.vocabulary import (
 from claude_relay.settings import Personality
 
 
+_SAID_OR_THOUGHT = Text | Thought
+
+
 class Binding(Struct, frozen=True):
     """The configuration of a process that never changes.
 
@@ -115,6 +118,6 @@ def _whole(value: Any) -> Any:
 def _comparable(turn: Turn) -> tuple[Any, ...]:
     if turn.role == "assistant":
         text = "".join([piece.text for piece in turn.content if isinstance(piece, Text)]).strip()
-        others = [piece for piece in turn.content if not isinstance(piece, Text | Thought)]
+        others = [piece for piece in turn.content if not isinstance(piece, _SAID_OR_THOUGHT)]
         return ("assistant", text, *map(_comparable_piece, others))
     return ("user", *[Text(piece.text.strip()) if isinstance(piece, Text) else piece for piece in turn.content])
