@@ -186,7 +186,9 @@ class _Told(Struct, frozen=True):
         await self._kept(self.response.failure(error))
 
     async def _kept(self, response: answer.Response) -> answer.Response:
-        return response if self.kept_in is None else await self.kept_in.keep(response, self.inputs)
+        if self.kept_in is None:
+            return response
+        return await self.kept_in.keep(response, self.inputs, self.response.kept)
 
 
 def _archive(request: Request[Any, Any, Any], response_id: str) -> archive.Archive:
@@ -220,5 +222,7 @@ def _render_options(
         tools=known.tools,
         echo=known.echo,
         reasoning=settings.reasoning,
+        # what is not kept here the client has to keep
+        signed=not is_stored or schemas.SIGNED_THINKING in (data.include or ()),
         is_stored=is_stored,
     )
