@@ -39,6 +39,7 @@ from claude_relay.web import (
     disconnects,
     errors,
     head_requests,
+    jobs,
     stored,
 )
 from claude_relay.web.draining import Draining
@@ -89,7 +90,8 @@ class RelayPlugin(InitPlugin):
         self._runner = runner or create_runner(settings, self._quotas)
         self._families = tuple(families)
         self._prefixes = tuple(prefixes)
-        self._draining = Draining(settings.drain_timeout)
+        self._jobs = jobs.Jobs()
+        self._draining = Draining(settings.drain_timeout, self._jobs)
         self._watchdog = Watchdog()
         self._metrics = RequestMetrics(paths(self._families, self._prefixes))
         open_paths = paths((family for family in self._families if family.is_open), self._prefixes)
@@ -106,6 +108,7 @@ class RelayPlugin(InitPlugin):
             for path in paths((family,), self._prefixes):
                 dialect.register(app_config.state, path, family.dialect)
         bodies.set_up(app_config.state, self._settings)
+        jobs.set_up(app_config.state, self._jobs)
         self._watchdog.on_app_init(app_config)
         self._draining.on_app_init(app_config)
         for kind in (NotFoundException, MethodNotAllowedException):
@@ -134,6 +137,7 @@ class RelayPlugin(InitPlugin):
                 await self._runner.start()
                 yield
             finally:
+                await self._jobs.stop()
                 await self._runner.stop()
                 await self._quotas.settle()
 

@@ -20,7 +20,6 @@ from claude_relay.engine.vocabulary import (
 )
 from claude_relay.settings import Personality
 
-
 _SAID_OR_THOUGHT = Text | Thought
 
 
