@@ -62,18 +62,21 @@ class Archive(Struct, frozen=True):
             {item_id: item.body for item_id, item in items.items()},
         )
 
-    async def keep(self, response: answer.Response, inputs: tuple[Item, ...]) -> answer.Response:
+    async def keep(
+        self, response: answer.Response, inputs: tuple[Item, ...], outputs: Sequence[answer.OutputItem]
+    ) -> answer.Response:
         """Keep a response with its items, and return it as the client gets it, which says whether it is kept.
 
         Args:
             response: The response, which is complete.
             inputs: The items of its request.
+            outputs: The items of its output, with more than the response may tell.
         """
         record = Record(
             self._key(response.id), msgspec.json.encode(response), self._expiry(), response.previous_response_id
         )
         try:
-            await self.store.create(record, inputs, state.outputs(response.output))
+            await self.store.create(record, inputs, state.outputs(outputs))
         except UnavailableError as error:
             # an answer is worth more than the possibility to refer to it
             _log.warning("a response was not kept. %s", error.message)
@@ -104,10 +107,14 @@ class Archive(Struct, frozen=True):
         body = msgspec.json.encode(response)
         await self.store.update(self._key(response.id), body=body, expires_at=self._expiry())
 
-    async def complete(self, response: answer.Response) -> None:
-        """End the work on a response."""
-        outputs = state.outputs(response.output)
-        await self._complete(response.id, msgspec.json.encode(response), outputs)
+    async def complete(self, response: answer.Response, outputs: Sequence[answer.OutputItem]) -> None:
+        """End the work on a response.
+
+        Args:
+            response: The response, which is complete.
+            outputs: The items of its output, with more than the response may tell.
+        """
+        await self._complete(response.id, msgspec.json.encode(response), state.outputs(outputs))
 
     async def get(self, response_id: str) -> bytes:
         """Return a response as JSON: whole, or as far as it is written.

@@ -81,7 +81,11 @@ class ResponsesController(WireController):
         kept_in = archive.archive_of(request) if data.store is not False else None
         options = _render_options(data, settings, question.known, is_stored=kept_in is not None)
         response = outbound.ResponseInProgress(data, options)
-        recording = None if kept_in is None else Recording(kept_in, response.begun, question.known.inputs)
+        recording = (
+            None
+            if kept_in is None
+            else Recording(kept_in, response.begun, question.known.inputs, lambda: response.kept)
+        )
         telling = Telling(response, recording, settings.resume_timeout)
         rendering = answering.Rendering(
             options.model,
@@ -212,5 +216,7 @@ def _render_options(
         tools=known.tools,
         echo=known.echo,
         reasoning=settings.reasoning,
+        # what is not kept here the client has to keep
+        signed=not is_stored or schemas.SIGNED_THINKING in (data.include or ()),
         is_stored=is_stored,
     )

@@ -36,6 +36,7 @@ class RenderOptions(Struct, frozen=True):
         tools: The client's tools, by the names that the model knows.
         echo: What the response says again of the request.
         reasoning: Whether the model's thinking is shown.
+        signed: Whether it is shown with its signatures.
         is_stored: Whether the response is kept.
     """
 
@@ -46,6 +47,7 @@ class RenderOptions(Struct, frozen=True):
     tools: Mapping[str, ClientTool]
     echo: Echo
     reasoning: bool = True
+    signed: bool = False
     is_stored: bool = False
 
 
@@ -67,9 +69,19 @@ class ResponseInProgress:
             request.text.format, schemas.JsonObjectFormat | schemas.JsonSchemaFormat
         )
         self._output = Output(
-            options.token, self._number, options.tools, structured=structured, reasoning=options.reasoning
+            options.token,
+            self._number,
+            options.tools,
+            structured=structured,
+            reasoning=options.reasoning,
+            signed=options.signed,
         )
         self.begun = begun(request, options)
+
+    @property
+    def kept(self) -> list[answer.OutputItem]:
+        """The items of the answer with all that the conversation goes on with, to be kept."""
+        return self._output.kept
 
     def first(self) -> Iterator[StreamEvent]:
         """Yield the events that a stream begins with."""

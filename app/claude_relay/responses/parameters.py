@@ -33,7 +33,7 @@ PARAMETERS = (
     supported("prompt_cache_key", "Comes back with the response. The upstream caches by the prompt itself."),
     supported("safety_identifier", "Comes back with the response. The upstream is not told who the user is."),
     supported("user", "Comes back with the response. The upstream is not told who the user is."),
-    ignored("include", "There is none of what can be asked for: sources, outputs, probabilities, signed thinking.", []),
+    supported("include", "`reasoning.encrypted_content`, the model's signed thinking; the rest is ignored."),
     ignored("truncation", "Claude Code decides what to do with a conversation that is too long.", "disabled"),
     ignored("max_tool_calls", "There are no hosted tools whose calls it would count."),
     ignored("top_logprobs", "The upstream returns no probabilities.", 0),

@@ -8,7 +8,7 @@ it then.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -37,15 +37,23 @@ class Recording:
         archive: Where it is kept.
         begun: The response of which nothing but the request is known yet.
         inputs: The items of its request.
+        outputs: Returns the items of the answer so far, with more than the response may tell.
 
     Attributes:
         is_unwanted: Whether the work on it was to end before it was complete.
     """
 
-    def __init__(self, archive: Archive, begun: answer.Response, inputs: tuple[Item, ...]) -> None:
+    def __init__(
+        self,
+        archive: Archive,
+        begun: answer.Response,
+        inputs: tuple[Item, ...],
+        outputs: Callable[[], Sequence[answer.OutputItem]],
+    ) -> None:
         self._archive = archive
         self._begun = begun
         self._inputs = inputs
+        self._outputs = outputs
         self._unwritten: list[Event] = []
         self._writing = asyncio.Lock()
         self._is_open = self._is_over = False
@@ -119,7 +127,7 @@ class Recording:
 
     async def keep(self, response: answer.Response) -> answer.Response:
         """Keep a response that is complete before anybody has heard of it, and return it as the client gets it."""
-        return await self._archive.keep(response, self._inputs)
+        return await self._archive.keep(response, self._inputs, self._outputs())
 
     async def finish(self, event: ResponseEvent) -> ResponseEvent:
         """Keep a response that is complete, and return its last event as the client gets it.
@@ -131,12 +139,12 @@ class Recording:
             self._stop_attending()
             self._is_over = True
             if not self._is_open:
-                return replace(event, response=await self._archive.keep(event.response, self._inputs))
+                return replace(event, response=await self.keep(event.response))
             event = replace(event, response=replace(event.response, background=self._begun.background))
             self.add(logged(event))
             try:
                 await self._flush()
-                await self._archive.complete(event.response)
+                await self._archive.complete(event.response, self._outputs())
             except UnavailableError as error:
                 _log.warning("a response was not kept. %s", error.message)
                 return replace(event, response=replace(event.response, store=False))
