@@ -1,6 +1,7 @@
 """The way from a decoded request to its answer, for every family: ask, stream or collect, close, log."""
 
 import asyncio
+import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from functools import partial
@@ -9,6 +10,7 @@ from typing import Any
 import msgspec
 from litestar import Request, Response
 from msgspec import Struct
+from msgspec.structs import replace
 
 from claude_relay.engine import fanout
 from claude_relay.engine.fanout import Answers, Indexed
@@ -23,6 +25,7 @@ from claude_relay.web.errors import to_relay_error
 from claude_relay.web.live_responses import Form, LiveResponse, event_stream, json_document
 from claude_relay.web.parameters import Question
 
+_log = logging.getLogger(__name__)
 _LONGEST_NAME = 64
 _MOST_NAMED = 30
 """Ignored parameters that a header names."""
@@ -103,22 +106,29 @@ async def answer(
 
 
 async def unattended(context: RequestContext, runner: ClaudeRunner, question: Question, rendering: Rendering) -> None:
-    """Ask, and see a stream through to its end for nobody: its frames go nowhere.
+    """Ask, and see a stream through to its end for nobody: its frames go nowhere. The log tells how that ended.
 
     Args:
-        context: Takes down how the answers ended.
+        context: What is known of the request that began it.
         runner: The engine.
         question: What to ask.
         rendering: How answers are shown.
     """
-    pending = _pending(context, runner, question, rendering)
+    fields: dict[str, Any] = {"model": rendering.model[:_LONGEST_NAME], "personality": question.run.personality}
+    # that request has a line of its own in the log
+    own = replace(context, fields=fields)
+    pending = _pending(own, runner, question, rendering)
     try:
         async for _ in pending.frames():
             pass
     except RelayError as error:
-        context.fields["error"] = error.code
+        fields["error"] = error.code
+    except asyncio.CancelledError:
+        fields["error"] = "cancelled"
+        raise
     finally:
         await pending.close()
+        _log.info("answered in the background", extra={"fields": {**fields, "total_ms": own.elapsed_ms}})
 
 
 def _pending(context: RequestContext, runner: ClaudeRunner, question: Question, rendering: Rendering) -> "_Pending":
