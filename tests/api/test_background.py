@@ -177,6 +177,17 @@ def test_what_is_cancelled_stops_and_stays_cancelled(client: Client) -> None:
     assert (last["type"], last["response"]) == ("response.incomplete", cancelled)
 
 
+def test_a_response_is_gone_on_from_when_it_is_complete_and_not_before(client: Client) -> None:
+    begun = started(client, ENDLESS)
+
+    early = client.post("/v1/responses", json={"input": "And?", "previous_response_id": begun["id"]})
+    client.post(f"/v1/responses/{begun['id']}/cancel")
+    later = client.post("/v1/responses", json={"input": "And?", "previous_response_id": begun["id"]})
+
+    assert error_of(early) == (400, "previous_response_incomplete", "previous_response_id")
+    assert later.status_code == 200
+
+
 def test_what_is_complete_in_the_background_stays_as_it_is_when_it_is_cancelled(client: Client) -> None:
     begun = started(client, "Hello")
     whole = polled(client, begun["id"], is_over)

@@ -11,7 +11,7 @@ from litestar import Request
 from msgspec import Struct
 from msgspec.structs import replace
 
-from claude_relay.errors import UnavailableError
+from claude_relay.errors import NotFoundError, UnavailableError
 from claude_relay.responses import answer, replay, state
 from claude_relay.responses.schemas import ResponsesRequest
 from claude_relay.store.protocol import Event, Item, Key, Lease, Page, Record, Store
@@ -46,14 +46,11 @@ class Archive(Struct, frozen=True):
         """Return what a request refers to.
 
         Raises:
-            InvalidRequestError: It goes on from a response that is not there.
+            InvalidRequestError: It goes on from a response that is not there, or not complete.
         """
         history: tuple[Item, ...] = ()
         if (previous := request.previous_response_id) is not None:
-            found = await self.store.history(self._key(previous), self._expiry()) if state.is_id(previous) else None
-            if found is None:
-                raise state.unknown_previous(previous)
-            history = found
+            history = await self._history(previous)
         wanted = [item_id for item_id in state.references(request) if state.is_id(item_id)]
         items = await self.store.items(self.owner, wanted) if wanted else {}
         return state.Stored(
@@ -211,6 +208,19 @@ class Archive(Struct, frozen=True):
         if page is None:
             raise state.unknown_response(response_id) if after is None else state.unknown_cursor(after)
         return page
+
+    async def _history(self, response_id: str) -> tuple[Item, ...]:
+        """Return the items of a response that is gone on from, and of those before it."""
+        try:
+            record = await self._settled(response_id)
+        except NotFoundError:
+            raise state.unknown_previous(response_id) from None
+        if record.lease_until is not None:
+            raise state.incomplete_previous(response_id)
+        found = await self.store.history(record.key, self._expiry())
+        if found is None:
+            raise state.unknown_previous(response_id)
+        return found
 
     async def _record(self, response_id: str) -> Record:
         record = await self.store.get(self._key(response_id)) if state.is_id(response_id) else None
