@@ -24,8 +24,8 @@ LEASE = 20.0
 LOG_SECONDS = 3600.0
 """How long the events are kept of a response that is complete."""
 _KIND = "response"
-_NO_EVENT = 2**52
-"""A number behind those of all events."""
+_NO_EVENT = 2**40
+"""A number behind those of all events, and before what ends a log in Valkey, which is numbered by the time."""
 _log = logging.getLogger(__name__)
 
 
