@@ -39,6 +39,7 @@ _STRIDE = 16
 _MANY = b"0" * (LONGEST_NUMBER // _STRIDE)
 _PIECE = 1024 * 1024
 """Bytes that are looked at without a break."""
+_OTHER_FORM = "claude_relay_other_form"
 _SETTINGS = "claude_relay_settings"
 _OFFLOAD = "claude_relay_offload"
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -56,6 +57,23 @@ class Body(Struct, Generic[T], frozen=True):
     request: T
     unknown: frozenset[str]
     stored: Any = None
+
+
+class OtherForm(Struct, frozen=True):
+    """Another form in which the requests of a family may come, of which the family itself knows nothing.
+
+    Attributes:
+        fits: Whether a body that the family cannot read is of this form.
+        reads: Reads it, as a handler's ``before_request`` does, into a request and a question of the family.
+    """
+
+    fits: Callable[[bytes], bool]
+    reads: Callable[[Request[Any, Any, Any]], Awaitable[None]]
+
+    @property
+    def opt(self) -> dict[str, Any]:
+        """What a router has as ``opt``, so that its handlers read this form too."""
+        return {_OTHER_FORM: self}
 
 
 class BodyDTO(WireDTO[T]):
@@ -78,6 +96,36 @@ def reading(
     fetch: Callable[[Request[Any, Any, Any], T], Awaitable[Any]] | None = None,
 ) -> Callable[[Request[Any, Any, Any]], Awaitable[None]]:
     """Return what a handler does before its request: Litestar itself would decode on the event loop.
+
+    What cannot be read may be of the other form that the router of the family has.
+
+    Args:
+        read: Reads the body.
+        to_question: Converts it to what is asked.
+        takes_long: Whether converting a request takes long though its body is small.
+        fetch: Returns what a request refers to that is not in its body.
+    """
+    reads = reading_form(read, to_question, takes_long, fetch)
+
+    async def before_request(request: Request[Any, Any, Any]) -> None:
+        try:
+            await reads(request)
+        except InvalidRequestError:
+            other: OtherForm | None = request.route_handler.opt.get(_OTHER_FORM)
+            if other is None or not await _fits(request, other):
+                raise
+            await other.reads(request)
+
+    return before_request
+
+
+def reading_form(
+    read: Callable[[bytes], Body[T]],
+    to_question: Callable[[Body[T], Settings, Caller], Question],
+    takes_long: Callable[[Body[T]], bool] = lambda _: False,
+    fetch: Callable[[Request[Any, Any, Any], T], Awaitable[Any]] | None = None,
+) -> Callable[[Request[Any, Any, Any]], Awaitable[None]]:
+    """Return what reads requests of one form; it raises ``RelayError``.
 
     Args:
         read: Reads the body.
@@ -233,6 +281,11 @@ def _may_be_too_much(documents: Iterable[bytes]) -> bool:
             if found > MOST_VALUES or _MANY in digits:
                 return True
     return False
+
+
+async def _fits(request: Request[Any, Any, Any], form: OtherForm) -> bool:
+    raw, offload = await request.body(), request.app.state[_OFFLOAD]
+    return bool(await offload.run(lambda: form.fits(raw))) if len(raw) > LARGE else form.fits(raw)
 
 
 def _values(json: bytes) -> int:
