@@ -26,6 +26,7 @@ from claude_relay.health.controller import HealthController
 from claude_relay.metrics.controller import MetricsController
 from claude_relay.models.controller import ModelsController
 from claude_relay.responses.controller import ResponsesController
+from claude_relay.responses.conversations.controller import ConversationsController
 from claude_relay.responses.failures import DIALECT as RESPONSES
 from claude_relay.settings import Settings
 from claude_relay.settings_loading import environment, keyring, state_directory
@@ -48,6 +49,7 @@ from claude_relay.web.watchdog import Watchdog
 FAMILIES = (
     Family(ChatController, other_form=cursor.FORM),
     Family(ResponsesController, RESPONSES),
+    Family(ConversationsController, RESPONSES),
     Family(ModelsController),
     Family(HealthController, is_open=True),
     Family(MetricsController),

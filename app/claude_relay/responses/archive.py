@@ -40,23 +40,33 @@ class Archive(Struct, frozen=True):
 
         Raises:
             InvalidRequestError: It goes on from a response that is not there.
+            NotFoundError: It belongs to a conversation that is not there.
         """
         history: tuple[Item, ...] = ()
+        if (conversation := state.conversation_of(request)) is not None:
+            key = conversation_key(self.owner, conversation)
+            found = await self.store.history(key, self._expiry()) if state.is_id(conversation) else None
+            if found is None:
+                raise state.unknown_conversation(conversation)
+            history = found
         if (previous := request.previous_response_id) is not None:
             found = await self.store.history(self._key(previous), self._expiry()) if state.is_id(previous) else None
             if found is None:
                 raise state.unknown_previous(previous)
             history = found
-        wanted = [item_id for item_id in state.references(request) if state.is_id(item_id)]
+        found_items = await self.items(request.input)
+        return state.Stored(os.urandom(16).hex(), tuple(item.body for item in history), found_items)
+
+    async def items(self, given: state.Given) -> dict[str, bytes]:
+        """Return those of the items that a client refers to that are there, as JSON, by their ids."""
+        wanted = [item_id for item_id in state.references(given) if state.is_id(item_id)]
         items = await self.store.items(self.owner, wanted) if wanted else {}
-        return state.Stored(
-            os.urandom(16).hex(),
-            tuple(item.body for item in history),
-            {item_id: item.body for item_id, item in items.items()},
-        )
+        return {item_id: item.body for item_id, item in items.items()}
 
     async def keep(self, response: answer.Response, inputs: tuple[Item, ...]) -> answer.Response:
         """Keep a response with its items, and return it as the client gets it, which says whether it is kept.
+
+        The conversation that it belongs to gets these items in the same step, unless the response has failed.
 
         Args:
             response: The response, which is complete.
@@ -66,7 +76,9 @@ class Archive(Struct, frozen=True):
             self._key(response.id), msgspec.json.encode(response), self._expiry(), response.previous_response_id
         )
         try:
-            await self.store.create(record, inputs, state.outputs(response.output))
+            await self.store.create(
+                record, inputs, state.outputs(response.output), copied_to=self._conversation_of(response)
+            )
         except UnavailableError as error:
             # an answer is worth more than the possibility to refer to it
             _log.warning("a response was not kept. %s", error.message)
@@ -114,11 +126,21 @@ class Archive(Struct, frozen=True):
             raise state.unknown_response(response_id) if after is None else state.unknown_cursor(after)
         return page
 
+    def _conversation_of(self, response: answer.Response) -> Key | None:
+        if not response.conversation or response.status not in {"completed", "incomplete"}:
+            return None
+        return conversation_key(self.owner, response.conversation.id)
+
     def _key(self, response_id: str) -> Key:
         return Key(self.owner, _KIND, response_id)
 
     def _expiry(self) -> float:
         return state.expiry(time.time(), self.days)
+
+
+def conversation_key(owner: str, conversation_id: str) -> Key:
+    """Return where a conversation of a caller is."""
+    return Key(owner, "conversation", conversation_id)
 
 
 def archive_of(request: Request[Any, Any, Any]) -> Archive | None:
@@ -134,6 +156,7 @@ async def fetch(request: Request[Any, Any, Any], asked: ResponsesRequest) -> sta
 
     Raises:
         InvalidRequestError: It goes on from a response that is not there.
+        NotFoundError: It belongs to a conversation that is not there.
     """
     archive = archive_of(request)
     return None if archive is None else await archive.recall(asked)

@@ -27,7 +27,9 @@ PARAMETERS = (
     sampling("top_p", "As `temperature`."),
     refused("background", "Nothing goes on when the client is gone.", False),
     supported("previous_response_id", "The conversation of that response comes before `input`; not its instructions."),
-    refused("conversation", "There are no conversations, so it is not found: 404 `not_found`."),
+    supported(
+        "conversation", "An id, or an object with it: its items come before `input`, and get this turn's as well."
+    ),
     supported("store", "`false`: nothing of the request is kept. Otherwise it is, unless the relay keeps nothing."),
     supported("metadata", "Comes back with the response."),
     supported("prompt_cache_key", "Comes back with the response. The upstream caches by the prompt itself."),

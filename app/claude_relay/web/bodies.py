@@ -22,6 +22,7 @@ from claude_relay.web.dto import WireDTO, decode
 from claude_relay.web.offload import Offload
 from claude_relay.web.parameters import Question
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 MOST_VALUES = 100_000
@@ -112,7 +113,8 @@ def reading(
             await reads(request)
         except InvalidRequestError:
             other: OtherForm | None = request.route_handler.opt.get(_OTHER_FORM)
-            if other is None or not await _fits(request, other):
+            raw = await request.body()
+            if other is None or not await beside_loop(request, lambda: other.fits(raw)):
                 raise
             await other.reads(request)
 
@@ -155,6 +157,26 @@ def reading_form(
         context.request, context.question = found
 
     return before_request
+
+
+def reading_body(read: Callable[[bytes], Body[T]]) -> Callable[[Request[Any, Any, Any]], Awaitable[None]]:
+    """Return what a handler does before a request that asks nothing of the engine.
+
+    Args:
+        read: Reads the body.
+    """
+
+    async def before_request(request: Request[Any, Any, Any]) -> None:
+        if raw := await request.body():
+            context_of(request.scope).request = (await beside_loop(request, lambda: read(raw))).request
+
+    return before_request
+
+
+async def beside_loop(request: Request[Any, Any, Any], work: Callable[[], S]) -> S:
+    """Return what work over a request's body comes to, done in the thread if the body is large."""
+    offload: Offload = request.app.state[_OFFLOAD]
+    return await offload.run(work) if len(await request.body()) > LARGE else work()
 
 
 def question_of(request: Request[Any, Any, Any]) -> Question:
@@ -281,11 +303,6 @@ def _may_be_too_much(documents: Iterable[bytes]) -> bool:
             if found > MOST_VALUES or _MANY in digits:
                 return True
     return False
-
-
-async def _fits(request: Request[Any, Any, Any], form: OtherForm) -> bool:
-    raw, offload = await request.body(), request.app.state[_OFFLOAD]
-    return bool(await offload.run(lambda: form.fits(raw))) if len(raw) > LARGE else form.fits(raw)
 
 
 def _values(json: bytes) -> int:
