@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
 Phase = Literal["commentary", "final_answer"]
-Status = Literal["in_progress", "completed", "incomplete", "failed"]
+Status = Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
 
 # --- parts -----------------------------------------------------------------------------------------------------------
 

@@ -59,6 +59,8 @@ def to_question(body: Body[schemas.ResponsesRequest], settings: Settings, caller
     Raises:
         RelayError: The request asks for what the relay cannot do.
     """
+    if body.request.background:
+        state.require_kept(body.request, body.stored)
     expanded = state.expanded(body.request, body.stored)
     request = expanded.request
     offer = functions.offer(request, expanded.earlier)

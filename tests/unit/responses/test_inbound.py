@@ -123,6 +123,7 @@ def test_a_strict_relay_refuses_what_has_no_effect() -> None:
     ("fields", "status", "param", "code"),
     [
         ({"background": True}, 400, "background", "unsupported_parameter"),
+        ({"background": True, "store": False}, 400, "background", "unsupported_parameter"),
         ({"previous_response_id": "resp_1"}, 400, "previous_response_id", "previous_response_not_found"),
         ({"conversation": "conv_1"}, 404, "conversation", "not_found"),
         ({"conversation": {"id": "conv_1"}}, 404, "conversation", "not_found"),
