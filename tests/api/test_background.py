@@ -190,6 +190,18 @@ def test_a_response_is_gone_on_from_when_it_is_complete_and_not_before(client: C
     assert later.status_code == 200
 
 
+def test_a_conversation_gets_the_items_of_a_response_in_the_background_when_it_is_complete(client: Client) -> None:
+    conversation = client.post("/v1/conversations", json={}).json()["id"]
+    whole = polled(client, started(client, "Hello", conversation=conversation)["id"], is_over)
+    cancelled = started(client, ENDLESS, conversation=conversation)
+    client.post(f"/v1/responses/{cancelled['id']}/cancel")
+
+    items = client.get(f"/v1/conversations/{conversation}/items").json()["data"]
+
+    assert whole["conversation"] == {"id": conversation}
+    assert [item["role"] for item in items] == ["assistant", "user"]
+
+
 def test_what_is_complete_in_the_background_stays_as_it_is_when_it_is_cancelled(client: Client) -> None:
     begun = started(client, "Hello")
     whole = polled(client, begun["id"], is_over)
