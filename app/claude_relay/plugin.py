@@ -16,6 +16,7 @@ from litestar.types import ASGIApp, ExceptionHandler, ExceptionHandlersMap, Rece
 from claude_relay.access.keys import Key
 from claude_relay.access.policy import policy_of
 from claude_relay.chat.controller import ChatController
+from claude_relay.completions.controller import CompletionsController
 from claude_relay.engine.claude.runner import ClaudeCodeRunner
 from claude_relay.engine.echo import EchoRunner
 from claude_relay.engine.limits.limited import limited
@@ -47,6 +48,7 @@ from claude_relay.web.watchdog import Watchdog
 FAMILIES = (
     Family(ChatController),
     Family(ResponsesController, RESPONSES),
+    Family(CompletionsController),
     Family(ModelsController),
     Family(HealthController, is_open=True),
     Family(MetricsController),

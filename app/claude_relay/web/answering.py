@@ -40,7 +40,7 @@ class Rendering(Struct, frozen=True):
         body: Returns the whole answer.
         frames: Yields the events of a stream.
         finish: Returns the family's word for why an answer ended.
-        answers: How many answers there are.
+        answers: How many answers each question has.
         first: Yields the events that a stream begins with, before anything is known of the answer.
         form: What a stream consists of besides; as the family's dialect has it when not given.
         option: Returns the family's name of an option that the upstream has refused.
@@ -77,7 +77,8 @@ async def answer(
     """
     context = context_of(request.scope)
     context.fields.update(model=rendering.model[:_LONGEST_NAME], personality=question.run.personality, stream=stream)
-    pending = _Pending(context, asyncio.create_task(fanout.opened(runner, question.run, rendering.answers)), rendering)
+    runs = [run for run in (question.run, *question.more) for _ in range(rendering.answers)]
+    pending = _Pending(context, asyncio.create_task(fanout.opened(runner, runs)), rendering)
     seconds = bodies.settings_of(request).first_byte or None
     dialect = dialect_of(request.scope)
     body = None if stream else asyncio.create_task(pending.body())
