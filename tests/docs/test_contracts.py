@@ -19,6 +19,7 @@ EDGES = {
     "claude_relay.commands.relays",
     "claude_relay.engine.limits.limited",
     "claude_relay.engine.output_checks",
+    "claude_relay.responses.telling",
 }
 
 
