@@ -8,6 +8,7 @@ from msgspec import Struct
 from claude_relay.access import addresses
 from claude_relay.settings import Settings
 
+_STATES = {"ok", "degraded", "draining"}
 _PROBE_TIMEOUT = 3.0
 """Seconds that a relay has to say that it is there."""
 
@@ -53,5 +54,5 @@ async def answers(http: httpx.AsyncClient) -> bool:
     """Whether a relay is there."""
     with suppress(httpx.HTTPError, ValueError):
         told = (await http.get("/health", timeout=_PROBE_TIMEOUT)).json()
-        return isinstance(told, dict) and "status" in told
+        return isinstance(told, dict) and told.get("status") in _STATES
     return False
