@@ -197,6 +197,7 @@ Model:                    sonnet:chat
         notes=(
             "Cursor's own servers call: the relay needs a URL that they reach over HTTPS, and a key that you choose.",
             "They refuse addresses of a local network.",
+            "Agent mode works with names without `claude-`, as Cursor sends other tools to names with it.",
         ),
     ),
     Client(
