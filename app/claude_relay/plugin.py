@@ -17,6 +17,7 @@ from claude_relay import cursor
 from claude_relay.access.keys import Key
 from claude_relay.access.policy import policy_of
 from claude_relay.chat.controller import ChatController
+from claude_relay.completions.controller import CompletionsController
 from claude_relay.engine.claude.runner import ClaudeCodeRunner
 from claude_relay.engine.echo import EchoRunner
 from claude_relay.engine.limits.limited import limited
@@ -54,6 +55,7 @@ FAMILIES = (
     Family(ChatController, other_form=cursor.FORM),
     Family(ResponsesController, RESPONSES),
     Family(ConversationsController, RESPONSES),
+    Family(CompletionsController),
     Family(ModelsController),
     Family(HealthController, is_open=True),
     Family(MetricsController),

@@ -43,7 +43,7 @@ class Rendering(Struct, frozen=True):
         body: Returns the whole answer.
         frames: Yields the events of a stream.
         finish: Returns the family's word for why an answer ended.
-        answers: How many answers there are.
+        answers: How many answers each question has.
         first: Yields the events that a stream begins with, before anything is known of the answer.
         form: What a stream consists of besides; as the family's dialect has it when not given.
         option: Returns the family's name of an option that the upstream has refused.
@@ -132,7 +132,8 @@ async def unattended(context: RequestContext, runner: ClaudeRunner, question: Qu
 
 
 def _pending(context: RequestContext, runner: ClaudeRunner, question: Question, rendering: Rendering) -> "_Pending":
-    return _Pending(context, asyncio.create_task(fanout.opened(runner, question.run, rendering.answers)), rendering)
+    runs = [run for run in (question.run, *question.more) for _ in range(rendering.answers)]
+    return _Pending(context, asyncio.create_task(fanout.opened(runner, runs)), rendering)
 
 
 class _Pending:

@@ -28,13 +28,13 @@ _SETTINGS: Mapping[Personality, Mapping[str, Any]] = {
     "chat": {**_PEERLESS, "includeCoAuthoredBy": False},
     "agent": _PEERLESS,
 }
-_SAFE_MODE_SINCE = (2, 1, 197)
-"""The oldest version on which ``--safe-mode`` was tried."""
+TRIED_SINCE = (2, 1, 197)
+"""The oldest version that was tried; it knows ``--safe-mode``."""
 
 CLIENT_COMPOSED_SINCE = (2, 1, 330)
 """The oldest version known to take ``client_composed`` lines, which keeps ``@path`` and ``/command`` plain text."""
 
-_TRIED_UNTIL = (2, 1, 332)
+TRIED_UNTIL = (2, 1, 332)
 """The newest version that was tried."""
 
 _NOT_INHERITED = frozenset(
@@ -121,7 +121,7 @@ def takes_client_composed(installation: Installation) -> bool:
 
 def ties_turns(installation: Installation) -> bool:
     """Whether the CLI is known to name the lines of each turn; for newer versions the self-test finds out."""
-    return CLIENT_COMPOSED_SINCE <= installation.version <= _TRIED_UNTIL
+    return CLIENT_COMPOSED_SINCE <= installation.version <= TRIED_UNTIL
 
 
 def proves_reset(installation: Installation) -> bool:
@@ -134,7 +134,7 @@ def _chat_flags(installation: Installation) -> tuple[str, ...]:
     if takes_client_composed(installation):
         # commands are never wanted, and looking for them takes time; an older CLI needs them to say what is none
         return (*_CHAT, "--safe-mode", "--disable-slash-commands")
-    if installation.version >= _SAFE_MODE_SINCE:
+    if installation.version >= TRIED_SINCE:
         return (*_CHAT, "--safe-mode")
     return (*_CHAT, "--setting-sources", "")
 

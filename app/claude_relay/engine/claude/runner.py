@@ -123,6 +123,10 @@ class ClaudeCodeRunner:
         """Return what the CLI has told of a model; until it was asked once, what all of them have at least."""
         return self._models.context_window(model)
 
+    def takes(self, request: RunRequest) -> bool:
+        """Whether the request's model is not known to refuse anything of it."""
+        return self._refusals.without_known(request)[0] == request
+
     async def run(self, request: RunRequest) -> AsyncGenerator[Event, None]:
         """Answer a request; without the options that the upstream refuses, each of which is named.
 

@@ -282,7 +282,7 @@ async def test_of_several_answers_to_one_question_that_are_too_many_none_is_coun
     runner = under(Watched(), Settings(max_per_minute=2))
 
     with pytest.raises(RateLimitError):
-        await opened(runner, asking("hi"), 3)
+        await opened(runner, [asking("hi")] * 3)
 
     assert [len(await asked(runner)) for _ in range(2)] == [3, 3]
 
