@@ -88,7 +88,7 @@ class RelayPlugin(InitPlugin):
         self._prefixes = tuple(prefixes)
         self._draining = Draining(settings.drain_timeout)
         self._watchdog = Watchdog()
-        self._metrics = RequestMetrics(paths(self._families, self._prefixes))
+        self._metrics = RequestMetrics(self._names_of_families(), lambda: self._runner.models)
         open_paths = paths((family for family in self._families if family.is_open), self._prefixes)
         known = keyring(settings) if keys is None else tuple(keys)
         self._policy = policy_of(settings, known, socket.gethostname(), frozenset(open_paths))
@@ -156,6 +156,10 @@ class RelayPlugin(InitPlugin):
             return create_exception_response(request, exception) if other is None else other(request, exception)
 
         return respond
+
+    def _names_of_families(self) -> dict[str, str]:
+        """Return what figures call the family of each path."""
+        return {path: family.path.strip("/") for family in self._families for path in paths((family,), self._prefixes)}
 
     def _below(self) -> tuple[str, ...]:
         return tuple(f"{path}/" for path in paths(self._families, self._prefixes))

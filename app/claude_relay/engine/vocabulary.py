@@ -287,10 +287,12 @@ class RunStarted(Struct, frozen=True):
     Attributes:
         origin: How it got what it runs on, in the runner's words, such as ``reused``.
         waited: Seconds that it waited in the queue.
+        prepared: Seconds from there until it had that.
     """
 
     origin: str
     waited: float = 0.0
+    prepared: float = 0.0
 
 
 class ParameterDropped(Struct, frozen=True):
@@ -311,12 +313,14 @@ class RunEnd(Struct, frozen=True):
         usage: Its token counts.
         thinking_tokens: How many of the output tokens were thinking, if the CLI tells.
         cost: US dollars, by the CLI's own estimate from list prices, if it tells.
+        upstream_requests: How often the upstream was asked, as far as is known; without what subagents asked.
     """
 
     stop: StopReason
     usage: Usage
     thinking_tokens: int | None = None
     cost: float | None = None
+    upstream_requests: int | None = None
 
 
 Event = (

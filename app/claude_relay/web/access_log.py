@@ -40,11 +40,14 @@ def run_fields(
     if begun:
         fields["origin"] = ",".join(one.origin for one in begun)
         fields["queue_ms"] = round(1000 * max(one.waited for one in begun))
+        fields["checkout_ms"] = round(1000 * max(one.prepared for one in begun))
     if ends:
         usage = sum((end.usage for end in ends), Usage())
         fields["prompt_tokens"] = usage.prompt_tokens
         fields["cached_tokens"] = usage.cache_read_tokens
         fields["completion_tokens"] = usage.output_tokens
+        if counts := [end.upstream_requests for end in ends if end.upstream_requests is not None]:
+            fields["upstream_requests"] = sum(counts)
         costs = [end.cost for end in ends if end.cost is not None]
         if len(costs) == len(ends):
             fields["cost_usd"] = sum(costs)
@@ -52,12 +55,16 @@ def run_fields(
     return fields
 
 
-def install(app: Litestar, observe: Callable[[Mapping[str, Any]], None] = lambda _: None) -> Litestar:
+Observe = Callable[[RequestContext, Mapping[str, Any]], None]
+"""Is told of a request that is over: what is known of it, and the fields of its line."""
+
+
+def install(app: Litestar, observe: Observe = lambda _context, _fields: None) -> Litestar:
     """Log the requests of an application and tell clients their ids, also where the auth middleware refuses.
 
     Args:
         app: The application.
-        observe: Is told the fields of each line.
+        observe: Is told of each.
     """
     inside = app.asgi_handler
 
@@ -86,7 +93,7 @@ def install(app: Litestar, observe: Callable[[Mapping[str, Any]], None] = lambda
             if not is_complete:
                 # an answer that never ended, for no other reason, had a client that left
                 context.fields.setdefault("error", "client_disconnected")
-            observe(_written(context, scope))
+            observe(context, _written(context, scope))
 
     app.asgi_handler = logged
     return app

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
@@ -16,7 +17,7 @@ from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.engine.vocabulary import StopReason
 from claude_relay.errors import RelayError
 from claude_relay.web import access_log, bodies
-from claude_relay.web.context import RequestContext, context_of
+from claude_relay.web.context import Asked, RequestContext, context_of
 from claude_relay.web.dialect import dialect_of
 from claude_relay.web.disconnects import done_within
 from claude_relay.web.errors import to_relay_error
@@ -77,7 +78,10 @@ async def answer(
     """
     context = context_of(request.scope)
     context.fields.update(model=rendering.model[:_LONGEST_NAME], personality=question.run.personality, stream=stream)
-    pending = _Pending(context, asyncio.create_task(fanout.opened(runner, question.run, rendering.answers)), rendering)
+    context.asked = Asked(question.run.model, rendering.answers, time.perf_counter())
+    pending = _Pending(
+        context, context.asked, asyncio.create_task(fanout.opened(runner, question.run, rendering.answers)), rendering
+    )
     seconds = bodies.settings_of(request).first_byte or None
     dialect = dialect_of(request.scope)
     body = None if stream else asyncio.create_task(pending.body())
@@ -102,12 +106,16 @@ class _Pending:
 
     Args:
         context: What is known of the request.
+        asked: What is asked, and will be known of it.
         opening: Begins the answers.
         rendering: How they are shown.
     """
 
-    def __init__(self, context: RequestContext, opening: asyncio.Task[Answers], rendering: Rendering) -> None:
+    def __init__(
+        self, context: RequestContext, asked: Asked, opening: asyncio.Task[Answers], rendering: Rendering
+    ) -> None:
         self.opening = opening
+        self._asked = asked
         self._context = context
         self._rendering = rendering
 
@@ -140,6 +148,7 @@ class _Pending:
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._is_open():
             answers = self.opening.result()
+            self._asked.begun, self._asked.ends = answers.begun, answers.ends
             self._context.fields.update(access_log.run_fields(answers.begun, answers.ends, self._rendering.finish))
             await answers.aclose()
 
@@ -149,7 +158,8 @@ class _Pending:
 
     async def _opened(self) -> Answers:
         answers = await self.opening
-        self._context.fields.setdefault("first_token_ms", self._context.elapsed_ms)
+        self._asked.seconds_to_first_event = time.perf_counter() - self._context.began
+        self._context.fields["first_token_ms"] = round(1000 * self._asked.seconds_to_first_event)
         return answers
 
 

@@ -3,7 +3,7 @@
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from litestar.types import Scope
@@ -11,11 +11,32 @@ from msgspec import Struct
 
 from claude_relay import logs
 from claude_relay.access.policy import Caller
+from claude_relay.engine.vocabulary import RunEnd, RunStarted
 from claude_relay.errors import RelayError
 from claude_relay.web.parameters import Question
 
 _KEY = "claude_relay"
 _SANE = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+
+
+class Asked(Struct):
+    """What the engine was asked for a request, and what came of it.
+
+    Attributes:
+        model: The model, as the engine takes it.
+        answers: How many answers were asked for.
+        at: When, by ``time.perf_counter``.
+        begun: How each answer began, of those that have.
+        ends: How each answer ended, of those that have.
+        seconds_to_first_event: From the request's beginning to the first of an answer; None if there was none.
+    """
+
+    model: str
+    answers: int
+    at: float
+    begun: Sequence[RunStarted] = ()
+    ends: Sequence[RunEnd] = ()
+    seconds_to_first_event: float | None = None
 
 
 class RequestContext(Struct):
@@ -27,6 +48,7 @@ class RequestContext(Struct):
         caller: Who calls; None for a stranger, whom open paths answer too.
         request: What the client sent, once its body was read.
         question: What that asks.
+        asked: What the engine was asked, once it was.
         fields: What the access log tells of it.
         is_draining: Whether the server was about to stop when it came.
         is_answered: Whether its response has begun.
@@ -38,6 +60,7 @@ class RequestContext(Struct):
     caller: Caller | None = None
     request: Any = None
     question: Question | None = None
+    asked: Asked | None = None
     fields: dict[str, Any] = {}
     is_draining: bool = False
     is_answered: bool = False

@@ -140,7 +140,7 @@ class ClaudeCodeRunner:
             missing = ()
             session = await self._pool.checkout(asked, fresh=lost == _MOST_LOST)
             try:
-                async with aclosing(self._run_on(session, asked, request.tools)) as events:
+                async with aclosing(self._run_on(session, asked, request.tools, len(left_out))) as events:
                     async for event in events:
                         if not has_begun and not isinstance(event, RunStarted):
                             has_begun = True
@@ -174,7 +174,7 @@ class ClaudeCodeRunner:
             await self._pool.probe()
 
     async def _run_on(
-        self, session: Session, request: RunRequest, client_tools: tuple[Tool, ...]
+        self, session: Session, request: RunRequest, client_tools: tuple[Tool, ...], refused_before: int
     ) -> AsyncGenerator[Event, None]:
         """Answer a request on a session, and give that back or end it, whatever happens."""
         names = [tool.name for tool in request.tools]
@@ -196,7 +196,8 @@ class ClaudeCodeRunner:
                             await checks.check(event)
                             await session.abort()
                             self._models.learn_context_window(request.model, translator.context_window)
-                            end = replace(event, cost=session.cost)
+                            upstream_requests = refused_before + translator.upstream_requests or None
+                            end = replace(event, cost=session.cost, upstream_requests=upstream_requests)
                             # before the client knows of the end: its next request may come at once
                             session.settle(answered(events, client_tools))
                             self._pool.release(session)
