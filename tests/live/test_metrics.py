@@ -7,7 +7,7 @@ from tests.upstream import FakeUpstream, Message, ToolUse, text
 
 
 def figures(relay: Relay) -> dict[str, float]:
-    """Return all counters and gauges, by name and labels."""
+    """Return all counters and gauges, by name and labels, in their order there."""
     found = relay.http.get("/metrics").text
     return {
         ".".join((sample.name.removeprefix("claude_relay_"), *sample.labels.values())): sample.value
@@ -24,9 +24,9 @@ def test_an_answer_is_counted_by_model_with_what_it_asked_the_upstream(agent: Re
 
     after = figures(agent)
     grown = {name: after[name] - before.get(name, 0) for name in after}
-    assert grown["runs_total.chat/completions.sonnet.agent.end"] == 1
+    assert grown["runs_total.chat/completions.sonnet.end.agent"] == 1
     assert grown["upstream_requests_total.agent"] == len(upstream.messages_requests) == 2
-    assert grown["tokens_total.sonnet.completion"] > 0
+    assert grown["tokens_total.completion.sonnet"] > 0
     assert grown["checkout_seconds_count.agent"] == grown["first_token_seconds_count.agent"] == 1
     assert sum(grown[name] for name in grown if name.startswith("checkouts_total.")) == 1
     assert after["answers_limit"] > 0

@@ -326,7 +326,15 @@ def test_the_upstream_asked_again_after_half_an_answer_is_an_error_and_not_a_sec
 def test_each_time_that_the_upstream_was_asked_counts_but_for_subagents() -> None:
     translator = Translator()
     subagent = wire.StreamEvent(wire.MessageStart(wire.StartedMessage(wire.Tokens())), "toolu_1")
-    for line in [wire.System("api_retry"), started(), text("one"), stopped("tool_use"), subagent, started()]:
+    lines: list[wire.Line] = [
+        wire.System("api_retry"),
+        started(),
+        text("one"),
+        stopped("tool_use"),
+        subagent,
+        started(),
+    ]
+    for line in lines:
         list(translator.feed(line))
 
     assert translator.upstream_requests == 3
