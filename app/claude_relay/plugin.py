@@ -38,6 +38,7 @@ from claude_relay.web import (
     errors,
     head_requests,
     stored,
+    tracing,
 )
 from claude_relay.web.draining import Draining
 from claude_relay.web.family import PREFIXES, Family, paths
@@ -67,6 +68,7 @@ class RelayPlugin(InitPlugin):
         prefixes: What stands before their paths. Add an empty one if ``/models`` and ``/health`` are free too.
         keys: The keys that let callers in; read as the settings say when not given.
         open_store: Opens the store that responses are kept in; the one of the settings when not given.
+        traces: Traces requests; as the environment says when not given.
 
     Raises:
         SettingsError: A setting has a bad value.
@@ -81,6 +83,7 @@ class RelayPlugin(InitPlugin):
         prefixes: Iterable[str] = PREFIXES[:1],
         keys: Iterable[Key] | None = None,
         open_store: Opener | None = None,
+        traces: tracing.Tracing | None = None,
     ) -> None:
         self._settings = settings
         self._runner = runner or create_runner(settings)
@@ -93,6 +96,7 @@ class RelayPlugin(InitPlugin):
         known = keyring(settings) if keys is None else tuple(keys)
         self._policy = policy_of(settings, known, socket.gethostname(), frozenset(open_paths))
         self._open_store = open_store or opener(settings, state_directory(settings, environment()))
+        self._traces = traces or tracing.tracing(environment())
         self._protected: Litestar | None = None
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
@@ -111,13 +115,16 @@ class RelayPlugin(InitPlugin):
         app_config.lifespan.append(self._keeping)
         app_config.on_startup += [self._protect_own, self._runner.start]
         app_config.on_shutdown.append(self._runner.stop)
+        if self._traces is not None:
+            app_config.on_shutdown.append(self._traces.stop)
         return app_config
 
     def protect(self, app: Litestar) -> Litestar:
         """Authenticate and log every request of an application, those for unknown paths included."""
         self._protected = app
         authenticated = auth_middleware.install(head_requests.install(app), self._policy)
-        return access_log.install(authenticated, self._metrics.observe)
+        logged = access_log.install(authenticated, self._metrics.observe)
+        return logged if self._traces is None else self._traces.install(logged, self._names_of_families())
 
     @asynccontextmanager
     async def _keeping(self, app: Litestar) -> AsyncIterator[None]:

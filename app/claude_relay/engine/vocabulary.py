@@ -191,6 +191,7 @@ class RunRequest(Struct, frozen=True):
         caller: Who asks; requests of different callers never share a process.
         account: Whose use this is; the operator's limits count by it. All requests of a caller have the same.
         charge: How many requests it counts as in those limits; several answers to one question are counted together.
+        traceparent: The span of a trace that it belongs to, as W3C's Trace Context writes it; empty if it has none.
     """
 
     model: str
@@ -205,6 +206,7 @@ class RunRequest(Struct, frozen=True):
     caller: str = ""
     account: str = ""
     charge: int = 1
+    traceparent: str = ""
 
     @property
     def answers_by_tool(self) -> bool:

@@ -80,7 +80,10 @@ async def answer(
     context.fields.update(model=rendering.model[:_LONGEST_NAME], personality=question.run.personality, stream=stream)
     context.asked = Asked(question.run.model, rendering.answers, time.perf_counter())
     pending = _Pending(
-        context, context.asked, asyncio.create_task(fanout.opened(runner, question.run, rendering.answers)), rendering
+        context,
+        context.asked,
+        asyncio.create_task(fanout.opened(runner, context.traced(question.run), rendering.answers)),
+        rendering,
     )
     seconds = bodies.settings_of(request).first_byte or None
     dialect = dialect_of(request.scope)

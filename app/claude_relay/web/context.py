@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from claude_relay import logs
 from claude_relay.access.policy import Caller
-from claude_relay.engine.vocabulary import RunEnd, RunStarted
+from claude_relay.engine.vocabulary import RunEnd, RunRequest, RunStarted
 from claude_relay.errors import RelayError
 from claude_relay.web.parameters import Question
 
@@ -49,6 +49,7 @@ class RequestContext(Struct):
         request: What the client sent, once its body was read.
         question: What that asks.
         asked: What the engine was asked, once it was.
+        traced: Returns a run that belongs to the trace of the request, if that has one.
         fields: What the access log tells of it.
         is_draining: Whether the server was about to stop when it came.
         is_answered: Whether its response has begun.
@@ -61,6 +62,7 @@ class RequestContext(Struct):
     request: Any = None
     question: Question | None = None
     asked: Asked | None = None
+    traced: Callable[[RunRequest], RunRequest] = lambda run: run
     fields: dict[str, Any] = {}
     is_draining: bool = False
     is_answered: bool = False

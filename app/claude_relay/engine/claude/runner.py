@@ -129,8 +129,7 @@ class ClaudeCodeRunner:
         Raises:
             RelayError: No process can be had, or the run fails.
         """
-        if self._strategy(request.personality) is history.native:
-            request = replace(request, turns=history.ended_by_user(request.turns))
+        request = self._prepared(request)
         asked, missing = self._refusals.without_known(with_upstream_arguments(tools.without_clash(request)))
         left_out: list[Refusable] = []
         lost, has_begun = 0, False
@@ -160,6 +159,15 @@ class ClaudeCodeRunner:
                 lost = 0
             else:
                 return
+
+    def _prepared(self, request: RunRequest) -> RunRequest:
+        """Return a request as this runner takes it."""
+        if request.traceparent and not command.traces(self._environ):
+            # it would be a change of settings, and nobody would see it
+            request = replace(request, traceparent="")
+        if self._strategy(request.personality) is history.native:
+            request = replace(request, turns=history.ended_by_user(request.turns))
+        return request
 
     async def _require_unasked(self, session: Session, lost: ProcessGoneError) -> None:
         """Try again if the process was lost before it asked the upstream; what has asked is not asked a second time.
