@@ -11,6 +11,7 @@ from claude_relay.engine.claude.runner import ClaudeCodeRunner
 from claude_relay.engine.limits.limited import limited
 from claude_relay.engine.limits.quotas import quotas
 from claude_relay.settings import Personality, Settings
+from claude_relay.store.counters import MemoryCounters
 from claude_relay.web import otel
 from tests.api.sockets import listening
 from tests.live.relay import clean_environment
@@ -36,7 +37,7 @@ def test_each_request_to_the_upstream_is_part_of_the_trace_of_its_client(
         personality=personality, claude_path=claude_path, cwd=str(tmp_path), state_dir=str(tmp_path), self_test=False
     )
     environ = clean_environment(tmp_path, upstream) | TRACED | {"TRACEPARENT": f"00-{'f' * 32}-{'f' * 16}-01"}
-    runner = limited(ClaudeCodeRunner(settings, environ), settings, quotas(settings))
+    runner = limited(ClaudeCodeRunner(settings, environ), settings, quotas(settings, MemoryCounters()))
     upstream.replies(*(text("Yes.") for _ in TRACES))
     messages: list[dict[str, str]] = []
 

@@ -3,10 +3,11 @@
 from typing import Any, Literal
 
 from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec.structs import replace
 
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
 Phase = Literal["commentary", "final_answer"]
-Status = Literal["in_progress", "completed", "incomplete", "failed"]
+Status = Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
 
 # --- parts -----------------------------------------------------------------------------------------------------------
 
@@ -49,11 +50,16 @@ class OutputMessage(Struct, frozen=True, kw_only=True, tag_field="type", tag="me
 
 
 class ReasoningItem(Struct, frozen=True, kw_only=True, tag_field="type", tag="reasoning"):
-    """What the model thought before it went on."""
+    """What the model thought before it went on.
+
+    Attributes:
+        encrypted_content: All of it with the upstream's signature, as ``thoughts`` writes it down.
+    """
 
     id: str
     summary: list[SummaryText]
     status: ItemStatus
+    encrypted_content: str | UnsetType = UNSET
 
 
 class FunctionCallItem(Struct, frozen=True, kw_only=True, tag_field="type", tag="function_call"):
@@ -103,6 +109,12 @@ class McpCallItem(Struct, frozen=True, kw_only=True, tag_field="type", tag="mcp_
 
 OutputItem = OutputMessage | ReasoningItem | FunctionCallItem | CustomToolCallItem | ToolSearchCallItem | McpCallItem
 
+
+def unsigned(item: OutputItem) -> OutputItem:
+    """Return an item as a client sees it who does not ask for ``encrypted_content``."""
+    return replace(item, encrypted_content=UNSET) if isinstance(item, ReasoningItem) else item
+
+
 # --- the response ----------------------------------------------------------------------------------------------------
 
 
@@ -149,6 +161,12 @@ class ReasoningEcho(Struct, frozen=True):
     summary: str | None = None
 
 
+class ConversationEcho(Struct, frozen=True):
+    """The conversation that a response belongs to."""
+
+    id: str
+
+
 class DeletedResponse(Struct, frozen=True):
     """A response is gone."""
 
@@ -185,6 +203,7 @@ class Response(Struct, frozen=True, kw_only=True):
     output: list[OutputItem]
     parallel_tool_calls: bool
     previous_response_id: str | None = None
+    conversation: ConversationEcho | UnsetType = UNSET
     prompt_cache_key: str | None
     reasoning: ReasoningEcho
     safety_identifier: str | None

@@ -74,6 +74,7 @@ def install(app: Litestar, observe: Observe = lambda _context, _fields: None) ->
             return
         context = begin(scope)
         context.fields.update(method=scope["method"], path=scope["path"][:_LONGEST])
+        context.tell = lambda over: observe(over, _written(over, scope))
         is_complete = False
 
         async def seen(message: Message) -> None:
@@ -93,7 +94,7 @@ def install(app: Litestar, observe: Observe = lambda _context, _fields: None) ->
             if not is_complete:
                 # an answer that never ended, for no other reason, had a client that left
                 context.fields.setdefault("error", "client_disconnected")
-            observe(context, _written(context, scope))
+            context.tell(context)
 
     app.asgi_handler = logged
     return app
@@ -104,5 +105,6 @@ def _written(context: RequestContext, scope: HTTPScope) -> Mapping[str, Any]:
     # the auth middleware may have found out meanwhile who calls through a proxy
     client = scope.get("client")
     fields = {**context.fields, **({"client": client[0]} if client else {}), "total_ms": context.elapsed_ms}
-    _log.log(logging.DEBUG if quiet else logging.INFO, "request", extra={"fields": fields})
+    what = "background" if context.is_background else "request"
+    _log.log(logging.DEBUG if quiet else logging.INFO, what, extra={"fields": fields})
     return fields

@@ -53,6 +53,8 @@ class RequestContext(Struct):
         fields: What the access log tells of it.
         is_draining: Whether the server was about to stop when it came.
         is_answered: Whether its response has begun.
+        is_background: Whether it is not the request itself, but work that goes on after its response.
+        tell: Writes the line in the access log when it is over.
         report_error: Returns what reports an error inside that response; None if it is complete and only being sent.
     """
 
@@ -66,6 +68,8 @@ class RequestContext(Struct):
     fields: dict[str, Any] = {}
     is_draining: bool = False
     is_answered: bool = False
+    is_background: bool = False
+    tell: Callable[["RequestContext"], None] = lambda _: None
     report_error: Callable[[RelayError], bytes] | None = None
 
     @property
@@ -85,6 +89,19 @@ def begin(scope: Scope) -> RequestContext:
         state[_KEY] = RequestContext(_id(scope), time.perf_counter())
         logs.request_id.set(state[_KEY].id)
     return context_of(scope)
+
+
+def in_background(context: RequestContext) -> RequestContext:
+    """Return the context of work that goes on after the response to a request."""
+    named = ("method", "path", "caller")
+    return RequestContext(
+        context.id,
+        time.perf_counter(),
+        context.caller,
+        fields={name: context.fields[name] for name in named if name in context.fields},
+        is_background=True,
+        tell=context.tell,
+    )
 
 
 def has_begun(scope: Scope) -> bool:

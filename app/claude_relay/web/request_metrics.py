@@ -12,7 +12,8 @@ _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
 _MOST_MODELS = 32
 """Models that have figures of their own."""
 _OTHER = "other"
-_CLIENT_LEFT = "client_disconnected"
+_UNWANTED = ("client_disconnected", "cancelled")
+"""What became of answers that nobody wanted any more."""
 
 
 class RequestMetrics:
@@ -64,7 +65,8 @@ class RequestMetrics:
         """
         personality, error = fields.get("personality", ""), fields.get("error") or ""
         path = self._path(fields["path"])
-        self._requests.labels(path or _OTHER, str(fields.get("status", "")), personality, error).inc()
+        if not context.is_background:
+            self._requests.labels(path or _OTHER, str(fields.get("status", "")), personality, error).inc()
         if context.asked is None:
             return
         model = self._model(context.asked.model)
@@ -115,7 +117,7 @@ class RequestMetrics:
 def _outcomes(asked: Asked, error: str) -> Iterable[str]:
     """Yield how each answer ended; those that did not end failed, or nobody waited for them any more."""
     yield from (end.stop for end in asked.ends)
-    rest = _CLIENT_LEFT if error == _CLIENT_LEFT else "error"
+    rest = error if error in _UNWANTED else "error"
     yield from [rest] * (asked.answers - len(asked.ends))
 
 

@@ -19,6 +19,7 @@ from claude_relay.engine.limits.limited import limited
 from claude_relay.engine.limits.quotas import quotas
 from claude_relay.engine.vocabulary import RunRequest
 from claude_relay.settings import Settings
+from claude_relay.store.counters import MemoryCounters
 from claude_relay.web import otel, tracing
 from tests.callers import calling
 
@@ -46,7 +47,9 @@ class Traced:
         provider.add_span_processor(SimpleSpanProcessor(self.exporter))
         settings = Settings()
         app = create_app(
-            settings, limited(self.runner, settings, quotas(settings)), traces=otel.OpenTelemetry(provider)
+            settings,
+            limited(self.runner, settings, quotas(settings, MemoryCounters())),
+            traces=otel.OpenTelemetry(provider),
         )
         self._client = calling(app)
 

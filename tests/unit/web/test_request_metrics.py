@@ -74,7 +74,13 @@ def test_an_answer_counts_with_all_that_is_known_of_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "outcome"), [("overloaded", "error"), ("client_disconnected", "client_disconnected"), (None, "error")]
+    ("error", "outcome"),
+    [
+        ("overloaded", "error"),
+        ("client_disconnected", "client_disconnected"),
+        ("cancelled", "cancelled"),
+        (None, "error"),
+    ],
 )
 def test_answers_that_did_not_end_count_as_what_stopped_them(error: str | None, outcome: str) -> None:
     asked = replace(ASKED, answers=3, ends=ASKED.ends[:1])

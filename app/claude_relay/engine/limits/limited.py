@@ -65,7 +65,7 @@ class LimitedRunner:
             RateLimitError: There are too many requests.
             RelayError: The run fails.
         """
-        self._quotas.charge_request(request.account, request.charge)
+        await self._quotas.charge_request(request.account, request.charge)
         has_begun = False
         try:
             async with (
@@ -82,7 +82,7 @@ class LimitedRunner:
                         yield event
         finally:
             if not has_begun:
-                self._quotas.refund(request.account, request.charge)
+                await self._quotas.refund(request.account, request.charge)
 
 
 def limited(runner: ClaudeRunner, settings: Settings, quotas: Quotas) -> LimitedRunner:
