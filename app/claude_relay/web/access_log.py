@@ -74,7 +74,7 @@ def install(app: Litestar, observe: Observe = lambda _context, _fields: None) ->
             return
         context = begin(scope)
         context.fields.update(method=scope["method"], path=scope["path"][:_LONGEST])
-        context.tell = lambda over: observe(over, _written(over, scope))
+        context.log_end = lambda over: observe(over, _written(over, scope))
         is_complete = False
 
         async def seen(message: Message) -> None:
@@ -94,7 +94,7 @@ def install(app: Litestar, observe: Observe = lambda _context, _fields: None) ->
             if not is_complete:
                 # an answer that never ended, for no other reason, had a client that left
                 context.fields.setdefault("error", "client_disconnected")
-            context.tell(context)
+            context.log_end(context)
 
     app.asgi_handler = logged
     return app

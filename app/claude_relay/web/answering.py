@@ -125,7 +125,7 @@ async def unattended(context: RequestContext, runner: ClaudeRunner, question: Qu
         raise
     finally:
         await pending.close()
-        own.tell(own)
+        own.log_end(own)
 
 
 def _pending(context: RequestContext, runner: ClaudeRunner, question: Question, rendering: Rendering) -> "_Pending":
