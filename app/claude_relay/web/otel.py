@@ -86,9 +86,9 @@ class OpenTelemetry:
     async def stop(self) -> None:
         """Send what has not been sent, if that can be done in a moment, and trace no more."""
         # with a receiver that does not answer it takes ten seconds, whatever time it is given
-        stopping = threading.Thread(target=self._provider.shutdown, daemon=True)
-        stopping.start()
-        await asyncio.to_thread(stopping.join, _STOP_TIMEOUT)
+        shutdown = threading.Thread(target=self._provider.shutdown, daemon=True)
+        shutdown.start()
+        await asyncio.to_thread(shutdown.join, _STOP_TIMEOUT)
 
 
 class _TracedRequest:
@@ -163,9 +163,9 @@ class _TracedRequest:
     def _parts(self, asked: Asked) -> Iterator[tuple[str, float, float, Attributes]]:
         """Yield what an answer waited for, one thing after the other: name, start, end, attributes."""
         for one in asked.begun:
-            admitted = asked.at + one.waited
-            yield "queue", asked.at, admitted, {}
-            yield "get process", admitted, admitted + one.prepared, {"claude_relay.origin": one.origin}
+            dequeued = asked.at + one.waited
+            yield "queue", asked.at, dequeued, {}
+            yield "get process", dequeued, dequeued + one.prepared, {"claude_relay.origin": one.origin}
         if asked.begun and asked.seconds_to_first_event is not None:
             ready = asked.at + min(one.waited + one.prepared for one in asked.begun)
             first = self._context.began + asked.seconds_to_first_event

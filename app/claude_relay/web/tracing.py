@@ -10,7 +10,7 @@ _log = logging.getLogger(__name__)
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
-_SPOKEN = "http/protobuf"
+_SUPPORTED = "http/protobuf"
 
 
 class Tracing(Protocol):
@@ -36,9 +36,9 @@ def tracing(environ: Mapping[str, str]) -> Tracing | None:
     """
     if not is_wanted(environ):
         return None
-    spoken = next(filter(None, map(environ.get, _PROTOCOLS)), _SPOKEN)
-    if spoken != _SPOKEN:
-        _log.warning("Requests are not traced: %s is not supported, only %s.", spoken, _SPOKEN)
+    protocol = next(filter(None, map(environ.get, _PROTOCOLS)), _SUPPORTED)
+    if protocol != _SUPPORTED:
+        _log.warning("Requests are not traced: %s is not supported, only %s.", protocol, _SUPPORTED)
         return None
     # it is an extra, and takes long to load
     try:
