@@ -1,6 +1,7 @@
 """Responses in the background: polled, followed, cancelled, and found again when their relay was lost."""
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -423,3 +424,34 @@ def is_up(client: httpx.Client) -> bool:
         return client.get("/health").status_code == 200
     except httpx.TransportError:
         return False
+
+
+# --- what is told of them --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_work_in_the_background_is_counted_and_logged_when_it_is_over(
+    client: Client, caplog: pytest.LogCaptureFixture, *, cancelled: bool
+) -> None:
+    caplog.set_level("INFO", "claude_relay.web.access_log")
+    response = started(client, ENDLESS if cancelled else "one two")
+    if cancelled:
+        client.post(f"/v1/responses/{response['id']}/cancel")
+    polled(client, response["id"], is_over)
+    deadline = time.monotonic() + 5
+    while not (lines := [record for record in caplog.records if record.getMessage() == "background"]):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+    fields = vars(lines[0])["fields"]
+    assert fields.get("error") == ("cancelled" if cancelled else None)
+    assert ("completion_tokens" in fields) is not cancelled
+    found = client.get("/metrics").text
+    outcome = "cancelled" if cancelled else "end"
+    assert re.search(
+        rf'^claude_relay_runs_total{{family="responses",.*outcome="{outcome}".*}} 1\.0$', found, re.MULTILINE
+    )
+    created = re.search(
+        r'^claude_relay_requests_total{error="",path="/v1/responses",.*status="200"} (\S+)$', found, re.MULTILINE
+    )
+    assert created is not None

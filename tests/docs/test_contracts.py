@@ -17,7 +17,6 @@ EDGES = {
     "claude_relay.commands.checklist",
     "claude_relay.commands.display",
     "claude_relay.commands.relays",
-    "claude_relay.engine.limits.limited",
     "claude_relay.engine.output_checks",
     "claude_relay.responses.telling",
 }

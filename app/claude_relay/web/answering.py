@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
@@ -10,7 +11,6 @@ from typing import Any
 import msgspec
 from litestar import Request, Response
 from msgspec import Struct
-from msgspec.structs import replace
 
 from claude_relay.engine import fanout
 from claude_relay.engine.fanout import Answers, Indexed
@@ -18,7 +18,7 @@ from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.engine.vocabulary import StopReason
 from claude_relay.errors import RelayError
 from claude_relay.web import access_log, bodies
-from claude_relay.web.context import RequestContext, context_of
+from claude_relay.web.context import Asked, RequestContext, context_of, in_background
 from claude_relay.web.dialect import dialect_of
 from claude_relay.web.disconnects import done_within, nothing
 from claude_relay.web.errors import to_relay_error
@@ -114,26 +114,27 @@ async def unattended(context: RequestContext, runner: ClaudeRunner, question: Qu
         question: What to ask.
         rendering: How answers are shown.
     """
-    fields: dict[str, Any] = {"model": rendering.model[:_LONGEST_NAME], "personality": question.run.personality}
-    # that request has a line of its own in the log
-    own = replace(context, fields=fields)
+    own = in_background(context)
+    own.fields.update(model=rendering.model[:_LONGEST_NAME], personality=question.run.personality)
     pending = _pending(own, runner, question, rendering)
     try:
         async for _ in pending.frames():
             pass
     except RelayError as error:
-        fields["error"] = error.code
+        own.fields["error"] = error.code
     except asyncio.CancelledError:
-        fields["error"] = "cancelled"
+        own.fields["error"] = "cancelled"
         raise
     finally:
         await pending.close()
-        _log.info("answered in the background", extra={"fields": {**fields, "total_ms": own.elapsed_ms}})
+        own.log_end(own)
 
 
 def _pending(context: RequestContext, runner: ClaudeRunner, question: Question, rendering: Rendering) -> "_Pending":
-    runs = [run for run in (question.run, *question.more) for _ in range(rendering.answers)]
-    return _Pending(context, asyncio.create_task(fanout.opened(runner, runs)), rendering)
+    runs = [context.traced(run) for run in (question.run, *question.more) for _ in range(rendering.answers)]
+    context.asked = Asked(question.run.model, len(runs), time.perf_counter())
+    opening = asyncio.create_task(fanout.opened(runner, runs))
+    return _Pending(context, context.asked, opening, rendering)
 
 
 class _Pending:
@@ -141,12 +142,16 @@ class _Pending:
 
     Args:
         context: What is known of the request.
+        asked: What is asked, and will be known of it.
         opening: Begins the answers.
         rendering: How they are shown.
     """
 
-    def __init__(self, context: RequestContext, opening: asyncio.Task[Answers], rendering: Rendering) -> None:
+    def __init__(
+        self, context: RequestContext, asked: Asked, opening: asyncio.Task[Answers], rendering: Rendering
+    ) -> None:
         self.opening = opening
+        self._asked = asked
         self._context = context
         self._rendering = rendering
 
@@ -179,6 +184,7 @@ class _Pending:
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._is_open():
             answers = self.opening.result()
+            self._asked.begun, self._asked.ends = answers.begun, answers.ends
             self._context.fields.update(access_log.run_fields(answers.begun, answers.ends, self._rendering.finish))
             await answers.aclose()
         await self._rendering.closed()
@@ -189,7 +195,8 @@ class _Pending:
 
     async def _opened(self) -> Answers:
         answers = await self.opening
-        self._context.fields.setdefault("first_token_ms", self._context.elapsed_ms)
+        self._asked.seconds_to_first_event = time.perf_counter() - self._context.began
+        self._context.fields["first_token_ms"] = round(1000 * self._asked.seconds_to_first_event)
         return answers
 
 

@@ -45,6 +45,8 @@ _NOT_INHERITED = frozenset(
         "CLAUDE_CODE_SESSION_ID",
         "CLAUDE_CODE_SIMPLE",
         "CLAUDE_CODE_SSE_PORT",
+        "TRACEPARENT",
+        "TRACESTATE",
     }
 )
 """Variables of a surrounding Claude Code, or meant for one run of it, that would affect ours."""
@@ -117,6 +119,11 @@ def environment(
 def takes_client_composed(installation: Installation) -> bool:
     """Whether the CLI can be told, line by line, that ``@path`` and ``/command`` are plain text."""
     return installation.version >= CLIENT_COMPOSED_SINCE
+
+
+def traces(base: Mapping[str, str]) -> bool:
+    """Whether the CLI sends spans of its own, by the environment that the relay was started in."""
+    return bool(base.get("CLAUDE_CODE_ENABLE_TELEMETRY") and base.get("CLAUDE_CODE_ENHANCED_TELEMETRY_BETA"))
 
 
 def ties_turns(installation: Installation) -> bool:

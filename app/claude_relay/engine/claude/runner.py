@@ -133,8 +133,7 @@ class ClaudeCodeRunner:
         Raises:
             RelayError: No process can be had, or the run fails.
         """
-        if self._strategy(request.personality) is history.native:
-            request = replace(request, turns=history.ended_by_user(request.turns))
+        request = self._prepared(request)
         asked, missing = self._refusals.without_known(with_upstream_arguments(tools.without_clash(request)))
         left_out: list[Refusable] = []
         lost, has_begun = 0, False
@@ -144,7 +143,7 @@ class ClaudeCodeRunner:
             missing = ()
             session = await self._pool.checkout(asked, fresh=lost == _MOST_LOST)
             try:
-                async with aclosing(self._run_on(session, asked, request.tools)) as events:
+                async with aclosing(self._run_on(session, asked, request.tools, len(left_out))) as events:
                     async for event in events:
                         if not has_begun and not isinstance(event, RunStarted):
                             has_begun = True
@@ -165,6 +164,15 @@ class ClaudeCodeRunner:
             else:
                 return
 
+    def _prepared(self, request: RunRequest) -> RunRequest:
+        """Return a request as this runner takes it."""
+        if request.traceparent and not command.traces(self._environ):
+            # it would be a change of settings, and nobody would see it
+            request = replace(request, traceparent="")
+        if self._strategy(request.personality) is history.native:
+            request = replace(request, turns=history.ended_by_user(request.turns))
+        return request
+
     async def _require_unasked(self, session: Session, lost: ProcessGoneError) -> None:
         """Try again if the process was lost before it asked the upstream; what has asked is not asked a second time.
 
@@ -178,7 +186,7 @@ class ClaudeCodeRunner:
             await self._pool.probe()
 
     async def _run_on(
-        self, session: Session, request: RunRequest, client_tools: tuple[Tool, ...]
+        self, session: Session, request: RunRequest, client_tools: tuple[Tool, ...], refused_before: int
     ) -> AsyncGenerator[Event, None]:
         """Answer a request on a session, and give that back or end it, whatever happens."""
         names = [tool.name for tool in request.tools]
@@ -200,7 +208,8 @@ class ClaudeCodeRunner:
                             await checks.check(event)
                             await session.abort()
                             self._models.learn_context_window(request.model, translator.context_window)
-                            end = replace(event, cost=session.cost)
+                            upstream_requests = refused_before + translator.upstream_requests or None
+                            end = replace(event, cost=session.cost, upstream_requests=upstream_requests)
                             # before the client knows of the end: its next request may come at once
                             session.settle(answered(events, client_tools))
                             self._pool.release(session)
