@@ -20,6 +20,7 @@ from claude_relay.engine.claude.runner import ClaudeCodeRunner
 from claude_relay.engine.echo import EchoRunner
 from claude_relay.engine.limits.limited import limited
 from claude_relay.engine.limits.quotas import Quotas, quotas
+from claude_relay.engine.profile_files import load as load_profiles
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.health.controller import HealthController
 from claude_relay.metrics.controller import MetricsController
@@ -38,6 +39,7 @@ from claude_relay.web import (
     disconnects,
     errors,
     head_requests,
+    profiles,
     stored,
 )
 from claude_relay.web.draining import Draining
@@ -93,6 +95,7 @@ class RelayPlugin(InitPlugin):
         self._metrics = RequestMetrics(paths(self._families, self._prefixes))
         open_paths = paths((family for family in self._families if family.is_open), self._prefixes)
         known = keyring(settings) if keys is None else tuple(keys)
+        self._profiles = load_profiles(settings, known, environment())
         self._policy = policy_of(settings, known, socket.gethostname(), frozenset(open_paths))
         self._open_store = open_store or opener(settings, state_directory(settings, environment()))
         self._protected: Litestar | None = None
@@ -105,6 +108,7 @@ class RelayPlugin(InitPlugin):
             for path in paths((family,), self._prefixes):
                 dialect.register(app_config.state, path, family.dialect)
         bodies.set_up(app_config.state, self._settings)
+        profiles.set_up(app_config.state, self._profiles)
         self._watchdog.on_app_init(app_config)
         self._draining.on_app_init(app_config)
         for kind in (NotFoundException, MethodNotAllowedException):

@@ -193,6 +193,8 @@ def every_setting(tmp_path: Path) -> dict[str, Any]:
         "state_dir": str(tmp_path / "state"),
         "store_url": "valkey://:secret@127.0.0.1/3",
         "alias": ("gpt-4o=sonnet", "gpt-4o-mini=haiku:chat"),
+        "profile": ("docs=sonnet:agent,cwd=~/docs,tools=Read+Grep", "pirate=haiku:chat"),
+        "profiles": str(tmp_path / "profiles.toml"),
         "log_level": "debug",
         "log_format": "json",
     }

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
+from claude_relay.engine.profiles import Profile
 from claude_relay.settings import Personality
 
 Role = Literal["user", "assistant"]
@@ -191,6 +192,8 @@ class RunRequest(Struct, frozen=True):
         caller: Who asks; requests of different callers never share a process.
         account: Whose use this is; the operator's limits count by it. All requests of a caller have the same.
         charge: How many requests it counts as in those limits; several answers to one question are counted together.
+        profile: What the operator set for the name that was asked for; requests of different profiles never share a
+            process.
     """
 
     model: str
@@ -205,6 +208,13 @@ class RunRequest(Struct, frozen=True):
     caller: str = ""
     account: str = ""
     charge: int = 1
+    profile: Profile | None = None
+
+    @property
+    def instructions(self) -> str | None:
+        """The operator's instructions, if its profile has any, and then the caller's own."""
+        own = None if self.profile is None else self.profile.system
+        return f"{own}\n\n{self.system}" if own and self.system else own or self.system
 
     @property
     def answers_by_tool(self) -> bool:

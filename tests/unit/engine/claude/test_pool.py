@@ -10,6 +10,7 @@ from claude_relay.engine.claude import pool as pool_module
 from claude_relay.engine.claude import spares as spares_module
 from claude_relay.engine.claude import wire
 from claude_relay.engine.claude.history import native
+from claude_relay.engine.claude.matching import Kind
 from claude_relay.engine.claude.pool import Limits, Pool
 from claude_relay.engine.claude.session import Session
 from claude_relay.engine.vocabulary import RunRequest
@@ -42,8 +43,8 @@ class Opener:
         self.at_once = 0
         self._now = 0
 
-    async def __call__(self, personality: Personality) -> Session:
-        self.started.append(personality)
+    async def __call__(self, kind: Kind) -> Session:
+        self.started.append(kind.personality)
         self._now += 1
         self.at_once = max(self.at_once, self._now)
         try:
@@ -51,7 +52,7 @@ class Opener:
             mode = self.modes.pop(0) if self.modes else ""
             if isinstance(mode, Exception):
                 raise mode
-            session = await self._cli.session(mode, personality)
+            session = await self._cli.session(mode, kind.personality, profile=kind.profile)
         finally:
             self._now -= 1
         self.sessions.append(session)
