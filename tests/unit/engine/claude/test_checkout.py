@@ -17,6 +17,7 @@ from claude_relay.engine.claude.history import native
 from claude_relay.engine.claude.matching import Kind
 from claude_relay.engine.claude.pool import Limits, Pool
 from claude_relay.engine.claude.session import REPLY_TIMEOUT, Session, UnresponsiveError
+from claude_relay.engine.profiles import Profile
 from claude_relay.engine.vocabulary import JsonOutput, RunRequest, Sampling, Text, Tool, ToolCall, ToolResult, Turn
 from claude_relay.errors import UnavailableError
 from tests.unit.engine.claude.composer import Composer
@@ -63,6 +64,9 @@ async def make(cli: FakeCli, gate: asyncio.Event, failures: list[Exception]) -> 
     yield build
     for pool in pools:
         await pool.stop()
+
+
+DOCS = Profile(name="docs", target="sonnet:chat", model="sonnet", personality="chat", system="Be brief.")
 
 
 def asking(*texts: str, **fields: Any) -> RunRequest:
@@ -156,6 +160,7 @@ async def test_a_conversation_that_differs_anywhere_is_rebuilt_on_an_emptied_pro
         {"system": "Be brief."},
         {"tools": (WEATHER,)},
         {"personality": "agent"},
+        {"profile": DOCS},
         {"output": JsonOutput({"type": "object"})},
     ],
     ids=lambda other: next(iter(other)),
@@ -320,7 +325,7 @@ async def test_what_was_started_for_who_got_another_process_is_a_spare_for_a_whi
 
 @pytest.mark.parametrize(
     "other",
-    [{"caller": "somebody else"}, {"system": "Be brief."}, {"personality": "agent"}],
+    [{"caller": "somebody else"}, {"system": "Be brief."}, {"personality": "agent"}, {"profile": DOCS}],
     ids=lambda other: next(iter(other)),
 )
 async def test_who_waits_for_something_else_does_not_get_what_is_given_back(
