@@ -57,7 +57,8 @@ class Worktrees:
     """
 
     def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
-        self._folder = folder
+        # git would take another one as relative to its repository
+        self._folder = folder.absolute()
         self._environ = {name: value for name, value in environ.items() if name not in _OF_ONE_REPOSITORY}
 
     def make(self, name: str, directory: str) -> Worktree:
