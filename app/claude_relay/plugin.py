@@ -31,6 +31,7 @@ from claude_relay.settings import Settings
 from claude_relay.settings_loading import environment, keyring, state_directory
 from claude_relay.store.counters import MemoryCounters
 from claude_relay.store.opening import Opener, kept_open, opener
+from claude_relay.store.protocol import Store
 from claude_relay.web import (
     access_log,
     auth_middleware,
@@ -39,6 +40,7 @@ from claude_relay.web import (
     disconnects,
     errors,
     head_requests,
+    jobs,
     profiles,
     stored,
 )
@@ -90,7 +92,8 @@ class RelayPlugin(InitPlugin):
         self._runner = runner or create_runner(settings, self._quotas)
         self._families = tuple(families)
         self._prefixes = tuple(prefixes)
-        self._draining = Draining(settings.drain_timeout)
+        self._jobs = jobs.Jobs()
+        self._draining = Draining(settings.drain_timeout, self._jobs)
         self._watchdog = Watchdog()
         self._metrics = RequestMetrics(paths(self._families, self._prefixes))
         open_paths = paths((family for family in self._families if family.is_open), self._prefixes)
@@ -109,6 +112,7 @@ class RelayPlugin(InitPlugin):
                 dialect.register(app_config.state, path, family.dialect)
         bodies.set_up(app_config.state, self._settings)
         profiles.set_up(app_config.state, self._profiles)
+        jobs.set_up(app_config.state, self._jobs)
         self._watchdog.on_app_init(app_config)
         self._draining.on_app_init(app_config)
         for kind in (NotFoundException, MethodNotAllowedException):
@@ -127,13 +131,17 @@ class RelayPlugin(InitPlugin):
     @asynccontextmanager
     async def _running(self, app: Litestar) -> AsyncIterator[None]:
         """Run the engine, within the time in which the store is open: what answers have cost is counted there."""
-        async with kept_open(self._open_store) as store:
+
+        def use(store: Store | None) -> None:
             stored.set_up(app.state, store)
             self._quotas.share(store)
+
+        async with kept_open(self._open_store, use):
             try:
                 await self._runner.start()
                 yield
             finally:
+                await self._jobs.stop()
                 await self._runner.stop()
                 await self._quotas.settle()
 

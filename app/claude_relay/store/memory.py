@@ -131,6 +131,12 @@ class _MemoryStore:
         await self._notify()
         return True
 
+    async def events(self, key: Key, after: int = BEFORE_FIRST) -> tuple[Event, ...]:
+        entry = self._find(key)
+        if entry is None or entry.log_until <= time.time():
+            return ()
+        return tuple(event for event in entry.events if event.sequence_number > after)
+
     async def follow(self, key: Key, after: int = BEFORE_FIRST) -> AsyncIterator[tuple[Event, ...]]:
         while (entry := self._find(key)) and entry.log_until > time.time():
             events = tuple(event for event in entry.events if event.sequence_number > after)

@@ -159,6 +159,9 @@ class Store(Protocol):
         Events whose numbers are not above the last one are there already, and are passed over.
         """
 
+    async def events(self, key: Key, after: int = BEFORE_FIRST) -> tuple[Event, ...]:
+        """Return the events of a log after a sequence number, as far as there are any by now."""
+
     def follow(self, key: Key, after: int = BEFORE_FIRST) -> AsyncIterator[tuple[Event, ...]]:
         """Yield the events of a log after a sequence number, and new ones as they come.
 

@@ -225,6 +225,14 @@ class _SQLiteStore:
 
         return await self._write(work)
 
+    async def events(self, key: Key, after: int = BEFORE_FIRST) -> tuple[Event, ...]:
+        select = (
+            "SELECT sequence_number, data FROM events JOIN records ON number = record WHERE number = ?"
+            " AND sequence_number > ? AND (log_until IS NULL OR log_until > ?) ORDER BY sequence_number"
+        )
+        rows = await self._read(lambda db: db.execute(select, (_number(db, key), after, time.time())).fetchall())
+        return tuple(Event(*row) for row in rows)
+
     async def follow(self, key: Key, after: int = BEFORE_FIRST) -> AsyncIterator[tuple[Event, ...]]:
         def work(db: sqlite3.Connection) -> tuple[bool, tuple[Event, ...]]:
             now, number = time.time(), _number(db, key)

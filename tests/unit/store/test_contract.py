@@ -343,6 +343,18 @@ async def test_a_log_is_read_from_any_sequence_number(store: Store) -> None:
     assert [batch async for batch in store.follow(key(), 5)] == [tuple(events([6]))]
 
 
+async def test_a_log_is_read_as_far_as_it_is_written(store: Store) -> None:
+    await store.create(record(lease=9))
+    assert await store.events(key()) == ()
+    await store.append(key(), events([0, 1, 4]))
+
+    assert await store.events(key()) == tuple(events([0, 1, 4]))
+    assert await store.events(key(), 1) == tuple(events([4]))
+    assert await store.events(key("b")) == ()
+    await store.complete(key(), b"{}", log_until=time.time() + HOUR)
+    assert await store.events(key(), 0) == tuple(events([1, 4]))
+
+
 async def test_events_that_are_there_already_are_passed_over(store: Store) -> None:
     await store.create(record(lease=9))
     await store.append(key(), events([0, 1]))
