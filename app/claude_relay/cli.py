@@ -117,6 +117,7 @@ def litestar_command(arguments: tuple[str, ...]) -> None:
     # before Litestar, which reads a .env of its own choice into the environment
     try:
         found = settings_loading.resolve()
+        _profiles(found)
     except SettingsError as error:
         _fail(error.message, 2)
     if found.refusal is not None:

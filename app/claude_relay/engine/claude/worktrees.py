@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from claude_relay.engine.claude import orphans
 from claude_relay.errors import UnavailableError
+from claude_relay.settings import PREFIX
 
 _log = logging.getLogger(__name__)
 
@@ -53,13 +54,18 @@ class Worktrees:
 
     Args:
         folder: Where they are.
-        environ: The environment of git.
+        environ: The environment of git, which its hooks see too; the relay's own settings, among which are keys, and
+            what leads to another repository are left out.
     """
 
     def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
         # git would take another one as relative to its repository
         self._folder = folder.absolute()
-        self._environ = {name: value for name, value in environ.items() if name not in _OF_ONE_REPOSITORY}
+        self._environ = {
+            name: value
+            for name, value in environ.items()
+            if name not in _OF_ONE_REPOSITORY and not name.startswith(PREFIX)
+        }
 
     def make(self, name: str, directory: str) -> Worktree:
         """Return a new worktree of a directory's repository, on a branch of its own that begins with what is there.

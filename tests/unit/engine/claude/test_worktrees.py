@@ -199,6 +199,18 @@ def test_a_place_that_cannot_be_written_to_is_an_error_that_says_so(repository: 
         Worktrees(tmp_path / "file" / "worktrees", ENVIRON).make("docs", str(repository))
 
 
+def test_hooks_of_the_repository_see_no_setting_of_the_relay(repository: Path, tmp_path: Path) -> None:
+    hook = repository / ".git" / "hooks" / "post-checkout"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\nenv > {tmp_path}/seen\n")
+    hook.chmod(0o755)
+
+    Worktrees(tmp_path / "trees", {**ENVIRON, "CLAUDE_RELAY_API_KEYS": "sEcReT"}).make("docs", str(repository))
+
+    assert "PATH=" in (tmp_path / "seen").read_text()
+    assert "sEcReT" not in (tmp_path / "seen").read_text()
+
+
 def test_the_variables_of_a_hook_do_not_lead_to_another_repository(repository: Path, tmp_path: Path) -> None:
     git(tmp_path, "init", "--quiet", "other")
     environ = {**ENVIRON, "GIT_DIR": str(tmp_path / "other" / ".git"), "GIT_WORK_TREE": str(tmp_path / "other")}
