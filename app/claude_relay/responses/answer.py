@@ -161,6 +161,12 @@ class ReasoningEcho(Struct, frozen=True):
     summary: str | None = None
 
 
+class ConversationEcho(Struct, frozen=True):
+    """The conversation that a response belongs to."""
+
+    id: str
+
+
 class DeletedResponse(Struct, frozen=True):
     """A response is gone."""
 
@@ -197,6 +203,7 @@ class Response(Struct, frozen=True, kw_only=True):
     output: list[OutputItem]
     parallel_tool_calls: bool
     previous_response_id: str | None = None
+    conversation: ConversationEcho | UnsetType = UNSET
     prompt_cache_key: str | None
     reasoning: ReasoningEcho
     safety_identifier: str | None

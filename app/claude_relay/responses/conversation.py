@@ -1,6 +1,6 @@
 """Items -> a system prompt and turns. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from msgspec import Struct
@@ -39,12 +39,14 @@ class Conversation(Struct, frozen=True):
     ignored: tuple[str, ...] = ()
 
 
-def conversation(given: str | Iterable[dict[str, Any]] | None, earlier: int = 0) -> Conversation:
+def conversation(
+    given: str | Iterable[dict[str, Any]] | None, place: Callable[[int], str] = "input[{}]".format
+) -> Conversation:
     """Return the conversation that a request has.
 
     Args:
         given: Its input.
-        earlier: How many items of it came before the request's own.
+        place: Returns where the client finds an item, by its index.
 
     Raises:
         InvalidRequestError: An item cannot be understood, or a call and its output do not fit.
@@ -55,7 +57,7 @@ def conversation(given: str | Iterable[dict[str, Any]] | None, earlier: int = 0)
         return Conversation((), (Turn("user", (Text(text),)),) if text.strip() else ())
     reader = _Reader()
     for index, item in enumerate(given):
-        reader.add(item, state.place(index, earlier))
+        reader.add(item, place(index))
     return reader.read()
 
 
