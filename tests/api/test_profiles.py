@@ -53,6 +53,8 @@ def client(runner: Recording, tmp_path: Path) -> Iterator[Client]:
 REQUESTS = [
     ("/v1/chat/completions", {"messages": [{"role": "user", "content": "Hello"}]}),
     ("/v1/responses", {"input": "Hello"}),
+    # as Cursor asks
+    ("/v1/chat/completions", {"input": [{"role": "user", "content": "Hello"}]}),
 ]
 
 

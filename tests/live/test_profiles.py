@@ -170,7 +170,8 @@ def test_a_conversation_has_a_worktree_of_its_own_that_is_kept_only_with_work_in
 ) -> None:
     profile = f"tree=sonnet:agent,cwd={repository}/part,worktree=yes,permission=acceptEdits"
     state = home / "state" / "worktrees"
-    with relay(home, clean_environment(home, upstream), claude_path=claude_path, profile=(profile,)) as running:
+    chosen = {"claude_path": claude_path, "profile": (profile,), "idle_timeout": 60 if does == "work" else 3}
+    with relay(home, clean_environment(home, upstream), **chosen) as running:
         upstream.replies(running_bash("pwd; cat file.txt"), text("Done."))
         first = running.chat("Where?", model="tree")
         during = json.dumps(asked(upstream))
@@ -181,6 +182,9 @@ def test_a_conversation_has_a_worktree_of_its_own_that_is_kept_only_with_work_in
             messages = [*saying("Where?"), first.json()["choices"][0]["message"], *saying("Write")]
             assert running.post(model="tree", messages=messages).status_code == 200
         found = running.processes()
+        if does == "nothing":
+            # not only when the relay stops
+            running.wait_until(lambda: not trees[0].exists(), 20)
 
     assert (found["started"], found["reused"]) == (1, 1 if does == "work" else 0)
     assert f"{trees[0]}/part\\nfirst" in during.replace("\\\\n", "\\n")
