@@ -21,6 +21,7 @@ for line in sys.stdin:
         "initialize": {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}},
                        "serverInfo": {"name": "weather", "version": "1"}},
         "tools/list": {"tools": [{"name": "forecast", "inputSchema": {"type": "object"}}]},
+        "tools/call": {"content": [{"type": "text", "text": "sunny"}]},
     }.get(asked["method"], {})
     print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": result}), flush=True)
 """
@@ -115,6 +116,26 @@ def test_what_a_profile_permits_is_permitted_there_alone(
 
     assert (tmp_path / "docs" / "new.txt").read_text() == "new"
     assert not (home / "new.txt").exists()
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_tool_of_a_profiles_server_may_be_used_if_the_settings_of_a_trusted_directory_say_so(
+    home: Path, tmp_path: Path, upstream: FakeUpstream, claude_path: str, trusted: bool
+) -> None:
+    server = {"command": sys.executable, "args": ["-c", SERVER]}
+    (tmp_path / "mcp.json").write_text(json.dumps({"mcpServers": {"weather": server}}))
+    (tmp_path / "docs" / ".claude").mkdir(parents=True)
+    rules = {"permissions": {"allow": ["mcp__weather"]}}
+    (tmp_path / "docs" / ".claude" / "settings.json").write_text(json.dumps(rules))
+    known = {"projects": {str(tmp_path / "docs"): {"hasTrustDialogAccepted": trusted}}}
+    (home / ".claude.json").write_text(json.dumps(known))
+    profile = f"docs=sonnet:agent,cwd={tmp_path}/docs,mcp={tmp_path}/mcp.json"
+    with relay(home, clean_environment(home, upstream), claude_path=claude_path, profile=(profile,)) as running:
+        upstream.replies(Message(blocks=(ToolUse("toolu_1", "mcp__weather__forecast", {}),)), text("Done."))
+        assert running.chat("How is the weather?", model="docs").status_code == 200
+        after = json.dumps(asked(upstream)["messages"][-1])
+
+    assert ("sunny" in after) is trusted
 
 
 def test_a_profile_of_others_is_a_model_that_nobody_knows(
