@@ -4,7 +4,7 @@ import asyncio
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -65,6 +65,7 @@ def serve(**flags: object) -> None:
     """
     try:
         found = settings_loading.resolve(flags)
+        profiles = _profiles(found)
     except SettingsError as error:
         _fail(error.message, 2)
     try:
@@ -72,7 +73,7 @@ def serve(**flags: object) -> None:
             _require_place(found.settings)
             # who cannot be greeted can be served all the same
             with suppress(OSError):
-                click.echo(_greeting(found, place), err=True)
+                click.echo(_greeting(found, place, profiles), err=True)
             settings_loading.publish(settings_loading.export(found.settings))
             _serve(found.settings, place)
     except ListenError as error:
@@ -120,6 +121,7 @@ def litestar_command(arguments: tuple[str, ...]) -> None:
     # before Litestar, which reads a .env of its own choice into the environment
     try:
         found = settings_loading.resolve()
+        _profiles(found)
     except SettingsError as error:
         _fail(error.message, 2)
     if found.refusal is not None:
@@ -222,7 +224,14 @@ def _require_place(chosen: Settings) -> None:
         _fail(error.message, 1)
 
 
-def _greeting(found: settings_loading.Loaded, place: Listening) -> str:
+def _profiles(found: settings_loading.Loaded) -> list[str]:
+    """Return the names of the profiles; raises ``SettingsError`` as long as nothing is served yet."""
+    from claude_relay.engine.profile_files import load
+
+    return [profile.name for profile in load(found.settings, found.keys, settings_loading.environment())]
+
+
+def _greeting(found: settings_loading.Loaded, place: Listening, profiles: Sequence[str]) -> str:
     """Return the text that the server prints at its start: its addresses, and what answers."""
     chosen = found.settings
     return "\n".join(
@@ -231,6 +240,7 @@ def _greeting(found: settings_loading.Loaded, place: Listening) -> str:
             f"  base_url     {place.base_url}/v1",
             f"  engine       {_engine(chosen)}",
             f"  personality  {chosen.personality}",
+            *([f"  profiles     {', '.join(profiles)}"] if profiles else []),
             "  who may call without a key, only programs of this machine; with a key, anyone who has it, from anywhere",
             f"               {_keys(found)}",
             *_of_file(found),

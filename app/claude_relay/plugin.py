@@ -22,6 +22,7 @@ from claude_relay.engine.claude.runner import ClaudeCodeRunner
 from claude_relay.engine.echo import EchoRunner
 from claude_relay.engine.limits.limited import limited
 from claude_relay.engine.limits.quotas import Quotas, quotas
+from claude_relay.engine.profile_files import load as load_profiles
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.health.controller import HealthController
 from claude_relay.metrics.controller import MetricsController
@@ -44,6 +45,7 @@ from claude_relay.web import (
     head_requests,
     idempotency,
     jobs,
+    profiles,
     stored,
     tracing,
 )
@@ -105,6 +107,7 @@ class RelayPlugin(InitPlugin):
         self._metrics = RequestMetrics(self._names_of_families(), lambda: self._runner.models)
         open_paths = paths((family for family in self._families if family.is_open), self._prefixes)
         known = keyring(settings) if keys is None else tuple(keys)
+        self._profiles = load_profiles(settings, known, environment())
         self._policy = policy_of(settings, known, socket.gethostname(), frozenset(open_paths))
         self._open_store = open_store or opener(settings, state_directory(settings, environment()))
         self._traces = traces or tracing.tracing(environment())
@@ -118,6 +121,7 @@ class RelayPlugin(InitPlugin):
             for path in paths((family,), self._prefixes):
                 dialect.register(app_config.state, path, family.dialect)
         bodies.set_up(app_config.state, self._settings)
+        profiles.set_up(app_config.state, self._profiles)
         jobs.set_up(app_config.state, self._jobs)
         self._watchdog.on_app_init(app_config)
         self._draining.on_app_init(app_config)

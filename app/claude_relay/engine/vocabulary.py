@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
+from claude_relay.engine.profiles import Profile
 from claude_relay.settings import Personality
 
 Role = Literal["user", "assistant"]
@@ -217,6 +218,8 @@ class RunRequest(Struct, frozen=True):
         account: Whose use this is; the operator's limits count by it. All requests of a caller have the same.
         charge: How many requests it counts as in those limits; several answers to one question are counted together.
         traceparent: The span of a trace that it belongs to, as W3C's Trace Context writes it; empty if it has none.
+        profile: What the operator set for the name that was asked for; requests of different profiles never share a
+            process.
     """
 
     model: str
@@ -232,6 +235,13 @@ class RunRequest(Struct, frozen=True):
     account: str = ""
     charge: int = 1
     traceparent: str = ""
+    profile: Profile | None = None
+
+    @property
+    def instructions(self) -> str | None:
+        """The operator's instructions, if its profile has any, and then the caller's own."""
+        own = None if self.profile is None else self.profile.system
+        return f"{own}\n\n{self.system}" if own and self.system else own or self.system
 
     @property
     def answers_by_tool(self) -> bool:

@@ -5,8 +5,8 @@ import itertools
 import logging
 import resource
 import sys
-from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -18,13 +18,14 @@ from claude_relay.engine.claude.capabilities import Capabilities, by_self_test, 
 from claude_relay.engine.claude.control import ProcessGoneError
 from claude_relay.engine.claude.discovery import REMEDY, Finder, Installation
 from claude_relay.engine.claude.fallback import Refusable, refused, without
-from claude_relay.engine.claude.matching import answered
+from claude_relay.engine.claude.matching import Kind, answered
 from claude_relay.engine.claude.models import Models
 from claude_relay.engine.claude.pool import Limits, Pool
 from claude_relay.engine.claude.refusals import Refusals
 from claude_relay.engine.claude.selftest import run_self_test
 from claude_relay.engine.claude.session import NotEmptyError, Session, UnresponsiveError
 from claude_relay.engine.claude.translate import Translator
+from claude_relay.engine.claude.worktrees import Worktrees
 from claude_relay.engine.limits.resources import find
 from claude_relay.engine.limits.sizing import Size, size
 from claude_relay.engine.output_checks import OutputChecks
@@ -33,6 +34,7 @@ from claude_relay.engine.runner import RunnerHealth, Spend
 from claude_relay.engine.vocabulary import Event, ParameterDropped, RunEnd, RunRequest, RunStarted, Tool, Usage
 from claude_relay.errors import InvalidRequestError, RelayError, UnavailableError
 from claude_relay.settings import Personality, Settings
+from claude_relay.settings_loading import state_directory
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +45,13 @@ _PAGE = resource.getpagesize()
 _MOST_LOST = 2
 """Processes that may be lost before they ask; after them one is started for the request."""
 _START_REMEDY = "Run `claude -p hello` as the user and with the environment of the relay; it should say what it lacks."
+
+
+class _Place(msgspec.Struct, frozen=True):
+    """Where a process works, and what removes what it leaves, by its id."""
+
+    directory: str
+    sweep: process.Sweep
 
 
 class ClaudeCodeRunner:
@@ -66,6 +75,7 @@ class ClaudeCodeRunner:
         self._capabilities = Capabilities()
         self._pool = Pool(self._open, limits(settings, self._size), _memory_of, self._current)
         self._private = private.PrivateDirectory(environ)
+        self._worktrees = Worktrees(state_directory(settings, environ) / "worktrees", environ)
         self._models = Models()
         self._refusals = Refusals(self._models.full_id)
         self._self_testing: asyncio.Task[None] | None = None
@@ -79,6 +89,7 @@ class ClaudeCodeRunner:
             _log.warning("%d processes were ended that a relay which is gone had left running", ended)
         if removed := await asyncio.to_thread(private.remove_left, self._environ):
             _log.info("what %d relays that are gone had left was removed", removed)
+        await asyncio.to_thread(self._worktrees.remove_left)
         try:
             await self._installed()
         except UnavailableError as error:
@@ -284,35 +295,55 @@ class ClaudeCodeRunner:
                 while not self._pool.is_quiet:  # noqa: ASYNC110 - much has to be true at the same time
                     await asyncio.sleep(_SELF_TEST_PAUSE)
 
-    async def _open(self, personality: Personality) -> Session:
+    async def _open(self, kind: Kind) -> Session:
         installation = await self._installed()
-        settings = self._settings
-        environ = {**self._environ, private.TMPDIR: self._private.folder("tmp")}
-        child = await process.spawn(
-            command.argv(installation, personality, settings),
-            command.environment(environ, installation, personality, settings.port),
-            self._directory(personality),
-            alone=personality == "chat",
-            sweep=self._private.sweep,
-        )
+        personality, profile = kind.personality, kind.profile
+        async with self._place_of(kind) as place:
+            environ = {**self._environ, private.TMPDIR: self._private.folder("tmp")}
+            child = await process.spawn(
+                command.argv(installation, personality, self._settings, profile),
+                command.environment(environ, installation, personality, self._settings.port),
+                place.directory,
+                alone=personality == "chat",
+                sweep=place.sweep,
+            )
         self._private.record_child(child.pid)
         return Session(
             child,
             personality,
-            settings.model,
+            self._settings.model if profile is None else profile.model,
             self._current,
             self._spend,
             learn_models=self._models.learn_listed,
+            profile=profile,
             full_id=self._models.full_id,
         )
 
     def _current(self) -> Capabilities:
         return self._capabilities
 
-    def _directory(self, personality: Personality) -> str:
+    @asynccontextmanager
+    async def _place_of(self, kind: Kind) -> AsyncIterator[_Place]:
+        """Yield where a process works; a worktree that was made for one which then does not start is removed."""
+        if kind.profile is None or not kind.profile.worktree:
+            yield _Place(self._directory(kind), self._private.sweep)
+            return
+        tree = await asyncio.to_thread(self._worktrees.make, kind.profile.name, self._directory(kind))
+
+        def sweep(pid: int) -> None:
+            self._private.sweep(pid)
+            self._worktrees.remove(tree)
+
+        try:
+            yield _Place(tree.directory, sweep)
+        except BaseException:
+            await asyncio.to_thread(self._worktrees.remove, tree)
+            raise
+
+    def _directory(self, kind: Kind) -> str:
         """Return where a process works: ``chat`` in an empty place that nobody else has."""
-        if personality == "agent":
-            return self._settings.cwd or str(Path.cwd())
+        if kind.personality == "agent":
+            return (kind.profile and kind.profile.cwd) or self._settings.cwd or str(Path.cwd())
         return self._private.folder("work")
 
 
