@@ -16,7 +16,7 @@ INSTEAD: Mapping[str, str] = {
     "chatkit": _ELSEWHERE,
     "completions": "Send the prompt as a user's message of a chat completion.",
     "containers": _ELSEWHERE,
-    "conversations": _NOTHING_IS_KEPT,
+    "conversations": "Conversations and their items can be created, got and deleted.",
     "embeddings": "The upstream has no embeddings: use another server for them, such as a local one.",
     "evals": _ELSEWHERE,
     "files": _NO_FILES,
