@@ -137,6 +137,8 @@ def test_the_document_shows_every_operation_once_under_openais_names(client: Cli
         ("/v1/responses/{response_id}", "delete"): "deleteResponse",
         ("/v1/responses/{response_id}/input_items", "get"): "listInputItems",
         ("/v1/responses/{response_id}/cancel", "post"): "cancelResponse",
+        ("/v1/responses/input_tokens", "post"): "countInputTokens",
+        ("/v1/responses/compact", "post"): "compactResponse",
         ("/v1/conversations", "post"): "createConversation",
         ("/v1/conversations/{conversation_id}", "get"): "getConversation",
         ("/v1/conversations/{conversation_id}", "post"): "updateConversation",

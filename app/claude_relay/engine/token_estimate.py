@@ -19,8 +19,10 @@ from claude_relay.engine.vocabulary import (
     Image,
     Link,
     Piece,
+    RedactedThinking,
     RunRequest,
     Text,
+    Thinking,
     Tool,
     ToolCall,
     ToolResult,
@@ -45,6 +47,8 @@ _LONGEST_EDGE = 1568
 _PIXELS = 750
 """Pixels of an image for each token."""
 _MOST_OF_IMAGE = 1600
+_BASE64_OF_TOKEN = 6
+"""Characters of thinking that only the upstream reads."""
 _OF_PAGE = 2000
 _PAGE = 50_000
 """Bytes of a PDF that are taken for a page."""
@@ -123,6 +127,10 @@ def _of_piece(piece: Piece) -> float:
             return _tokens(name or "") + _of_document(source)
         case ToolCall():
             return _OF_BLOCK + _tokens(piece.name) + _of_json(piece.arguments)
+        case Thinking(text):
+            return _tokens(text)
+        case RedactedThinking(data):
+            return len(data) / _BASE64_OF_TOKEN
         case ToolResult():
             return _OF_BLOCK + sum(map(_of_piece, piece.content))
 

@@ -1,7 +1,6 @@
 """Summaries of conversations, as compaction items carry them. Pure."""
 
 import base64
-import binascii
 
 _MARK = "claude-relay-1:"
 """What the content of the relay's own items begins with: which form it has."""
@@ -18,5 +17,5 @@ def unsealed(content: str) -> str | None:
         return None
     try:
         return base64.b64decode(content.removeprefix(_MARK), b"-_", validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         return None

@@ -284,7 +284,13 @@ class ClaudeCodeRunner:
         )
         self._private.record_child(child.pid)
         return Session(
-            child, personality, settings.model, self._current, self._spend, learn_models=self._models.learn_listed
+            child,
+            personality,
+            settings.model,
+            self._current,
+            self._spend,
+            learn_models=self._models.learn_listed,
+            full_id=self._models.full_id,
         )
 
     def _current(self) -> Capabilities:
