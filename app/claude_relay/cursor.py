@@ -40,9 +40,9 @@ def read(body: bytes) -> bodies.Body[schemas.ResponsesRequest]:
         InvalidRequestError: It is no such request.
     """
     found = _items(body)
-    without_effect = {"background"} if found.request.background else set()
+    without_effect = {name for name in ("background", "include") if getattr(found.request, name)}
     tools = None if found.request.tools is None else [_unwrapped(tool) for tool in found.request.tools]
-    request = replace(found.request, tools=tools, store=False, background=None)
+    request = replace(found.request, tools=tools, store=False, background=None, include=None)
     return replace(found, request=request, unknown=found.unknown - {"messages"} | without_effect)
 
 

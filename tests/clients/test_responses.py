@@ -200,6 +200,26 @@ def test_a_conversation_is_gone_on_with_and_read(client: OpenAI, upstream: FakeU
         client.conversations.retrieve(conversation.id)
 
 
+def test_a_conversation_with_calls_is_made_shorter_and_goes_on(client: OpenAI, upstream: FakeUpstream) -> None:
+    upstream.replies(text("Oslo has -5 degrees."), text("Oslo."))
+    call = {"type": "function_call", "call_id": "c", "name": "get_degrees", "arguments": '{"city": "Oslo"}'}
+    output = {"type": "function_call_output", "call_id": "c", "output": "-5"}
+    said: list[Any] = [{"role": "user", "content": "Is it cold?"}, call, output]
+
+    counted = client.responses.input_tokens.count(model="sonnet", input=said, tools=[TOOL])
+    shorter = client.responses.compact(model="sonnet", input=said)
+    items: list[Any] = shorter.model_dump(exclude_none=True, warnings=False)["output"]
+    answer = client.responses.create(model="sonnet", input=[*items, {"role": "user", "content": "Where?"}])
+
+    assert counted.input_tokens > 350
+    assert [item["type"] for item in items] == ["message", "compaction"]
+    assert shorter.usage.output_tokens > 0
+    assert answer.output_text == "Oslo."
+    told = last_conversation(upstream)
+    assert told.index("Is it cold?") < told.index("Oslo has -5 degrees.") < told.index("Where?")
+    assert len(upstream.messages_requests) == 2
+
+
 def test_a_stream_that_breaks_raises_with_its_message(client: OpenAI, upstream: FakeUpstream) -> None:
     upstream.replies(error_after(2))
 

@@ -47,8 +47,8 @@ _LONGEST_EDGE = 1568
 _PIXELS = 750
 """Pixels of an image for each token."""
 _MOST_OF_IMAGE = 1600
-_BASE64_OF_TOKEN = 6
-"""Characters of thinking that only the upstream reads."""
+_OF_REDACTED = 0.2
+"""For each character."""
 _OF_PAGE = 2000
 _PAGE = 50_000
 """Bytes of a PDF that are taken for a page."""
@@ -119,18 +119,17 @@ def _of_part(part: bytes) -> float:
 
 def _of_piece(piece: Piece) -> float:
     match piece:
-        case Text(text):
+        case Text(text) | Thinking(text):
             return _tokens(text)
+        case RedactedThinking(data):
+            # what it holds is written in base64, and encrypted
+            return len(data) * _OF_REDACTED
         case Image(source):
             return _of_image(source)
         case Document(source, name):
             return _tokens(name or "") + _of_document(source)
         case ToolCall():
             return _OF_BLOCK + _tokens(piece.name) + _of_json(piece.arguments)
-        case Thinking(text):
-            return _tokens(text)
-        case RedactedThinking(data):
-            return len(data) / _BASE64_OF_TOKEN
         case ToolResult():
             return _OF_BLOCK + sum(map(_of_piece, piece.content))
 

@@ -53,7 +53,7 @@ class ReasoningItem(Struct, frozen=True, kw_only=True, tag_field="type", tag="re
     """What the model thought before it went on.
 
     Attributes:
-        encrypted_content: All of it with the upstream's signature, as ``thoughts`` writes it down.
+        encrypted_content: All of it with the upstream's signature, as ``signed_thinking`` writes it down.
     """
 
     id: str

@@ -66,7 +66,7 @@ def to_question(body: Body[schemas.CompactRequest], settings: Settings, caller: 
     whole = replace(request, input=[*items, ask], previous_response_id=None, conversation=None)
     question = inbound.to_question(Body(whole, frozenset(), None), settings, caller)
     run = replace(question.run, personality="chat", tools=(), tool_choice=ToolChoice(), output=None)
-    kept = (item.body for item, found in zip(conversation, items, strict=True) if _is_kept(found))
+    kept = (msgspec.json.encode({**item, "status": "completed"}) for item in items if _is_kept(item))
     ignored = named((*question.ignored, *sorted(body.unknown)), strict=settings.strict)
     return Question(run, ignored, Kept(tuple(kept), token))
 

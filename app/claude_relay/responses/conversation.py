@@ -13,8 +13,8 @@ from claude_relay.responses import items, state
 from claude_relay.responses.content import content, output
 from claude_relay.responses.functions import SEARCH, upstream_name
 from claude_relay.responses.schemas import Effort
+from claude_relay.responses.signed_thinking import unpacked
 from claude_relay.responses.summaries import unsealed
-from claude_relay.responses.thoughts import unpacked
 from claude_relay.web.validation_errors import converted
 
 _CALLS = ("function_call", "custom_tool_call", "function_call_output", "custom_tool_call_output")
@@ -136,7 +136,7 @@ class _Reader:
         """Read an item that the user does not see, or that means nothing here."""
         if item.get("server_label") == _OWN:
             self._is_agents_work = True
-            self._turns.forget_thoughts()
+            self._turns.drop_thinking()
         elif kind == "reasoning":
             self._reasoning(item.get("encrypted_content"))
         elif kind != _SILENT:
@@ -184,8 +184,8 @@ class _Reader:
 
     def _reasoning(self, given: Any) -> None:
         """Read what the model thought; without all of it and its signature there is nothing that it could be told."""
-        if (thought := unpacked(given)) is not None:
-            self._turns.add("assistant", () if self._is_agents_work else (thought,))
+        if (block := unpacked(given)) is not None:
+            self._turns.add("assistant", () if self._is_agents_work else (block,))
         elif given is not None:
             self._ignored.append("input.reasoning.encrypted_content")
 
