@@ -54,7 +54,7 @@ def test_items_are_answered_in_chunks_with_usage(client: Client) -> None:
     said = "".join(choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"])
     assert said == "Change it."
     assert chunks[-1]["usage"]["total_tokens"] > 0
-    assert answer.headers["x-claude-relay-ignored"] == "tools.format"
+    assert answer.headers["x-claude-relay-ignored"] == "include, tools.format"
 
 
 def test_what_the_items_say_reaches_the_model() -> None:
