@@ -27,9 +27,11 @@ from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.health.controller import HealthController
 from claude_relay.metrics.controller import MetricsController
 from claude_relay.models.controller import ModelsController
+from claude_relay.responses.compact_controller import CompactController
 from claude_relay.responses.controller import ResponsesController
 from claude_relay.responses.conversations.controller import ConversationsController
 from claude_relay.responses.failures import DIALECT as RESPONSES
+from claude_relay.responses.input_tokens_controller import InputTokensController
 from claude_relay.settings import Settings
 from claude_relay.settings_loading import environment, keyring, state_directory
 from claude_relay.store.counters import MemoryCounters
@@ -56,7 +58,7 @@ from claude_relay.web.watchdog import Watchdog
 
 FAMILIES = (
     Family(ChatController, other_form=cursor.FORM),
-    Family(ResponsesController, RESPONSES),
+    Family(ResponsesController, RESPONSES, parts=(InputTokensController, CompactController)),
     Family(ConversationsController, RESPONSES),
     Family(CompletionsController),
     Family(ModelsController),
@@ -204,7 +206,7 @@ class RelayPlugin(InitPlugin):
 
         return Router(
             prefix or "/",
-            route_handlers=[family.controller],
+            route_handlers=[family.controller, *family.parts],
             include_in_schema=prefix == self._prefixes[0],
             opt=family.other_form.opt if family.other_form else None,
             request_max_body_size=self._settings.max_body_size * _MEGABYTE,

@@ -47,6 +47,7 @@ def test_unknown_paths_and_methods(client: Client, prefix: str) -> None:
         ("POST", "/images/generations", "makes no images"),
         ("GET", "/files/file-1/content", "as a part of the type 'file'"),
         ("GET", "/responses/resp_1/events", "Responses can be created"),
+        ("GET", "/conversations/conv_1/events", "Conversations and their items can be created"),
         ("DELETE", "/threads/thread_1", "send the whole conversation"),
         ("POST", "/fine_tuning/jobs", "cannot be trained"),
         ("POST", "/moderations", "moderates by itself"),

@@ -175,6 +175,30 @@ class DeletedResponse(Struct, frozen=True):
     deleted: bool = True
 
 
+class InputTokens(Struct, frozen=True):
+    """How many tokens the prompt of a request would have."""
+
+    input_tokens: int
+    object: Literal["response.input_tokens"] = "response.input_tokens"
+
+
+class CompactionItem(Struct, frozen=True, tag_field="type", tag="compaction"):
+    """What a conversation came to, in a form that only the relay reads."""
+
+    id: str
+    encrypted_content: str
+
+
+class CompactedResponse(Struct, frozen=True, kw_only=True):
+    """A conversation that was made shorter: what the user said, and a compaction item for everything else."""
+
+    id: str
+    object: Literal["response.compaction"] = "response.compaction"
+    created_at: int
+    output: list[Raw]
+    usage: ResponseUsage
+
+
 class ItemList(Struct, frozen=True, kw_only=True):
     """Some of the items of a response's request."""
 

@@ -14,11 +14,13 @@ from claude_relay.responses.content import content, output
 from claude_relay.responses.functions import SEARCH, upstream_name
 from claude_relay.responses.schemas import Effort
 from claude_relay.responses.signed_thinking import unpacked
+from claude_relay.responses.summaries import unsealed
 from claude_relay.web.validation_errors import converted
 
 _CALLS = ("function_call", "custom_tool_call", "function_call_output", "custom_tool_call_output")
 _SILENT = "additional_tools"
 """An item that says nothing to the model: tools, which are read elsewhere."""
+_SUMMED_UP = "What was said and done in this conversation before, summed up:"
 _OWN = "claude_code"
 """Whose calls of tools are the agent's own: what it did, and what it thought meanwhile, is not told to it again."""
 
@@ -94,6 +96,8 @@ class _Reader:
             case "configuration_update":
                 found = converted(item, items.ConfigurationUpdate, where).reasoning
                 self._effort = (found and found.effort) or self._effort
+            case "compaction":
+                self._compaction(converted(item, items.Compaction, where))
             case None | "item_reference" as kind:
                 self._untyped(item, kind, where)
             case str(kind):
@@ -223,6 +227,14 @@ class _Reader:
         if result.call_id is None:
             return
         self._result(result.call_id, (Text(_found(result.tools)),), where)
+
+    def _compaction(self, item: items.Compaction) -> None:
+        summary = unsealed(item.encrypted_content or "")
+        if summary is None:
+            self._ignored.append("input.compaction")
+            return
+        self._has_begun = True
+        self._user((Text(f"{_SUMMED_UP}\n<summary>\n{summary}\n</summary>"),))
 
     def _say_later(self) -> None:
         later, self._later = self._later, []

@@ -74,6 +74,12 @@ class ConfigurationUpdate(Struct, frozen=True):
     reasoning: Reasoning | None = None
 
 
+class Compaction(Struct, frozen=True):
+    """What a conversation came to until here."""
+
+    encrypted_content: str | None = None
+
+
 class ConversationReference(Struct, frozen=True):
     """Names a conversation."""
 
