@@ -75,6 +75,24 @@ class ToolCall(Struct, frozen=True):
     arguments: dict[str, Any] | str
 
 
+class AgentToolUse(Struct, frozen=True):
+    """The assistant, an agent then, used a tool of its own.
+
+    Attributes:
+        id: The call's id, unique in the conversation.
+        name: The tool.
+        arguments: What it was called with.
+        output: What it returned, as text.
+        is_error: Whether it failed.
+    """
+
+    id: str
+    name: str
+    arguments: dict[str, Any]
+    output: str
+    is_error: bool = False
+
+
 class ToolResult(Struct, frozen=True):
     """What a tool of the client returned.
 
@@ -87,7 +105,7 @@ class ToolResult(Struct, frozen=True):
     content: tuple[Text | Image, ...]
 
 
-Piece = Text | Image | Document | ToolCall | ToolResult
+Piece = Text | Image | Document | ToolCall | ToolResult | AgentToolUse
 
 
 class Turn(Struct, frozen=True):
@@ -261,11 +279,27 @@ class ToolActivity(Struct, frozen=True):
         tool: The tool's name.
         summary: What it does, in one line; may be empty.
         arguments: What it is called with.
+        id: The call's id, unique in the run.
     """
 
     tool: str
     summary: str = ""
     arguments: dict[str, Any] = {}
+    id: str = ""
+
+
+class ToolOutcome(Struct, frozen=True):
+    """A tool of the agent's own has returned.
+
+    Attributes:
+        id: The ``ToolActivity`` it belongs to.
+        output: What it returned, as text, cut off where it is long.
+        is_error: Whether it failed, or was not permitted.
+    """
+
+    id: str
+    output: str
+    is_error: bool = False
 
 
 class ToolCallStart(Struct, frozen=True):
@@ -320,5 +354,13 @@ class RunEnd(Struct, frozen=True):
 
 
 Event = (
-    TextDelta | ThinkingDelta | ToolCallStart | ToolCallDelta | ToolActivity | RunStarted | ParameterDropped | RunEnd
+    TextDelta
+    | ThinkingDelta
+    | ToolCallStart
+    | ToolCallDelta
+    | ToolActivity
+    | ToolOutcome
+    | RunStarted
+    | ParameterDropped
+    | RunEnd
 )

@@ -5,6 +5,8 @@ from typing import Any, Literal
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
+WorkStatus = Literal["in_progress", "completed", "incomplete", "failed"]
+SearchStatus = Literal["in_progress", "searching", "completed", "failed"]
 Phase = Literal["commentary", "final_answer"]
 Status = Literal["in_progress", "completed", "incomplete", "failed"]
 
@@ -89,7 +91,12 @@ class ToolSearchCallItem(Struct, frozen=True, kw_only=True, tag_field="type", ta
 
 
 class McpCallItem(Struct, frozen=True, kw_only=True, tag_field="type", tag="mcp_call"):
-    """Claude Code has used a tool of its own; nothing is left for the client to do."""
+    """Claude Code uses a tool of its own; nothing is left for the client to do.
+
+    Attributes:
+        output: What the tool returned, as text; None if it failed, or has not returned.
+        error: What it returned if it failed, or was not permitted.
+    """
 
     id: str
     server_label: Literal["claude_code"] = "claude_code"
@@ -98,10 +105,33 @@ class McpCallItem(Struct, frozen=True, kw_only=True, tag_field="type", tag="mcp_
     output: str | None = None
     error: str | None = None
     approval_request_id: str | None = None
-    status: ItemStatus
+    status: WorkStatus
 
 
-OutputItem = OutputMessage | ReasoningItem | FunctionCallItem | CustomToolCallItem | ToolSearchCallItem | McpCallItem
+class SearchAction(Struct, frozen=True, tag_field="type", tag="search"):
+    """What is searched for."""
+
+    query: str
+    queries: list[str]
+
+
+class WebSearchCallItem(Struct, frozen=True, kw_only=True, tag_field="type", tag="web_search_call"):
+    """Claude Code searches the web."""
+
+    id: str
+    status: SearchStatus
+    action: SearchAction
+
+
+OutputItem = (
+    OutputMessage
+    | ReasoningItem
+    | FunctionCallItem
+    | CustomToolCallItem
+    | ToolSearchCallItem
+    | McpCallItem
+    | WebSearchCallItem
+)
 
 # --- the response ----------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from claude_relay.engine.custom_tools import arguments_of
 from claude_relay.engine.turns import SILENCE, MissingResultError, Turns, UnknownCallError, instruction
-from claude_relay.engine.vocabulary import Image, Piece, Text, ToolCall, ToolResult, Turn
+from claude_relay.engine.vocabulary import AgentToolUse, Image, Piece, Text, ToolCall, ToolResult, Turn
 from claude_relay.errors import InvalidRequestError, invalid, missing
 from claude_relay.responses import items, state
 from claude_relay.responses.content import content, output
@@ -16,10 +16,11 @@ from claude_relay.responses.schemas import Effort
 from claude_relay.web.validation_errors import converted
 
 _CALLS = ("function_call", "custom_tool_call", "function_call_output", "custom_tool_call_output")
-_SILENT = ("reasoning", "additional_tools")
-"""Items that say nothing to the model: what it thought before, and tools, which are read elsewhere."""
+_SILENT = ("reasoning", "additional_tools", "web_search_call")
+"""Items that say nothing to the model: what it thought before, tools, which are read elsewhere, and searches, of which
+only what was said after them tells what was found."""
 _OWN = "claude_code"
-"""Whose calls of tools are the agent's own: what it did is not told to it again."""
+"""Whose calls of tools are the agent's own."""
 
 
 class Conversation(Struct, frozen=True):
@@ -38,12 +39,15 @@ class Conversation(Struct, frozen=True):
     ignored: tuple[str, ...] = ()
 
 
-def conversation(given: str | Iterable[dict[str, Any]] | None, earlier: int = 0) -> Conversation:
+def conversation(
+    given: str | Iterable[dict[str, Any]] | None, earlier: int = 0, *, for_agent: bool = False
+) -> Conversation:
     """Return the conversation that a request has.
 
     Args:
         given: Its input.
         earlier: How many items of it came before the request's own.
+        for_agent: Whether an agent is asked, which is told what it did: it has the tools.
 
     Raises:
         InvalidRequestError: An item cannot be understood, or a call and its output do not fit.
@@ -52,7 +56,7 @@ def conversation(given: str | Iterable[dict[str, Any]] | None, earlier: int = 0)
     if given is None or isinstance(given, str):
         text = given or ""
         return Conversation((), (Turn("user", (Text(text),)),) if text.strip() else ())
-    reader = _Reader()
+    reader = _Reader(for_agent=for_agent)
     for index, item in enumerate(given):
         reader.add(item, state.place(index, earlier))
     return reader.read()
@@ -69,7 +73,8 @@ class _Reader:
     The upstream takes nothing between calls and their results, so what the user says there comes after the results.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, for_agent: bool) -> None:
+        self._for_agent = for_agent
         self._turns = Turns()
         self._system: list[str] = []
         self._later: list[Piece] = []
@@ -93,8 +98,10 @@ class _Reader:
                 self._effort = (found and found.effort) or self._effort
             case None | "item_reference" as kind:
                 self._untyped(item, kind, where)
+            case "mcp_call" if item.get("server_label") == _OWN:
+                self._agent_tool_use(converted(item, items.McpCall, where))
             case str(kind):
-                if kind not in _SILENT and item.get("server_label") != _OWN:
+                if kind not in _SILENT:
                     self._ignored.append(f"input.{kind}")
             case _:
                 raise invalid("must be a string", f"{where}.type")
@@ -190,6 +197,16 @@ class _Reader:
         self._later += [piece for piece in pieces if not isinstance(piece, Text | Image)]
         if not self._turns.is_waiting:
             self._say_later()
+
+    def _agent_tool_use(self, call: items.McpCall) -> None:
+        """A call that the agent has not had the outcome of was cut off, and is nothing that it did."""
+        output = call.output if call.error is None else call.error
+        arguments = arguments_of(call.arguments)
+        if output is None or isinstance(arguments, str) or not self._for_agent:
+            return
+        self._has_begun, self._ends_with_user = True, False
+        used = AgentToolUse(call.id, call.name, arguments, output, call.error is not None)
+        self._turns.add("assistant", (used,))
 
     def _search_call(self, call: items.ToolSearchCall) -> None:
         if call.call_id is None:

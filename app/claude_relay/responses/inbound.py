@@ -62,7 +62,7 @@ def to_question(body: Body[schemas.ResponsesRequest], settings: Settings, caller
     # who brings tools wants a model that uses them, to the conversation's end, unless the model's name says otherwise
     uses_tools = bool(offer.tools) or has_calls(request.input)
     personality = name.personality or ("chat" if uses_tools else settings.personality_of(caller.name))
-    found = conversation(request.input, expanded.earlier)
+    found = conversation(request.input, expanded.earlier, for_agent=personality == "agent")
     asked = RunRequest(
         name.model,
         personality,

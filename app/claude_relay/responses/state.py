@@ -23,6 +23,7 @@ _PREFIXES = {
     "function_call": "fc",
     "custom_tool_call": "ctc",
     "mcp_call": "mcp",
+    "web_search_call": "ws",
     "tool_search_call": "tsc",
 }
 """How ids begin, by the type of the item."""

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from claude_relay.engine.turns import SILENCE
-from claude_relay.engine.vocabulary import Document, Text, ToolCall, ToolResult, Turn
+from claude_relay.engine.vocabulary import AgentToolUse, Document, Text, ToolCall, ToolResult, Turn
 from claude_relay.errors import RelayError
 from claude_relay.responses.conversation import Conversation, conversation, has_calls
 
@@ -118,17 +118,45 @@ def test_an_output_may_be_a_list_and_a_file_stands_after_it() -> None:
     assert file.name == "a.pdf"
 
 
-def test_what_the_model_thought_and_what_the_agent_did_is_not_told_again() -> None:
-    found = read(
+def used(**fields: Any) -> dict[str, Any]:
+    """Return an item of what an agent did."""
+    return {"type": "mcp_call", "server_label": "claude_code", "id": "mcp_1", "name": "Bash", **fields}
+
+
+def test_what_the_model_thought_and_what_has_no_outcome_is_not_told_again() -> None:
+    items: list[Any] = [
         USER,
         {"type": "reasoning", "summary": [], "content": None, "encrypted_content": "x"},
-        {"type": "mcp_call", "server_label": "claude_code", "name": "Bash", "arguments": "{}", "output": None},
+        used(arguments="{}", output=None),
+        used(arguments="no JSON", output="ok"),
+        {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search", "query": "x"}},
         {"role": "assistant", "content": "Yes?"},
         USER,
-    )
+    ]
+    found = conversation(items, for_agent=True)
 
     assert [turn.role for turn in found.turns] == ["user", "assistant", "user"]
+    assert found.turns[1].content == (Text("Yes?"),)
     assert found.ignored == ()
+
+
+def test_an_agent_is_told_what_it_did() -> None:
+    items: list[Any] = [
+        USER,
+        used(arguments='{"command": "ls"}', output="a.txt"),
+        {"role": "assistant", "content": "One file."},
+        used(arguments="{}", error="No such command.", id="mcp 2"),
+        USER,
+    ]
+
+    _, told, _ = conversation(items, for_agent=True).turns
+
+    assert told.content == (
+        AgentToolUse("mcp_1", "Bash", {"command": "ls"}, "a.txt"),
+        Text("One file."),
+        AgentToolUse("call_1", "Bash", {}, "No such command.", is_error=True),
+    )
+    assert [turn.content for turn in conversation(items).turns if turn.role == "assistant"] == [(Text("One file."),)]
 
 
 @pytest.mark.parametrize(
@@ -136,7 +164,6 @@ def test_what_the_model_thought_and_what_the_agent_did_is_not_told_again() -> No
     [
         "compaction",
         "compaction_trigger",
-        "web_search_call",
         "local_shell_call",
         "local_shell_call_output",
         "shell_call",

@@ -120,6 +120,7 @@ class ContentBlock(Struct, frozen=True):
     type: str
     name: str = ""
     input: dict[str, Any] = field(default_factory=dict)
+    id: str = ""
 
 
 class AssistantMessage(Struct, frozen=True):
@@ -139,6 +140,40 @@ class Assistant(Struct, frozen=True, tag="assistant"):
 
     message: AssistantMessage = AssistantMessage()
     error: str | None = None
+    parent_tool_use_id: str | None = None
+
+
+class ResultPart(Struct, frozen=True):
+    """A part of what a tool returned; a text if it has one."""
+
+    type: str = ""
+    text: str = ""
+
+
+class ResultBlock(Struct, frozen=True):
+    """A block of a user's turn; what a tool returned if it has the id of a call."""
+
+    type: str
+    tool_use_id: str = ""
+    content: str | list[ResultPart] | None = None
+    is_error: bool | None = None
+
+
+class UserMessage(Struct, frozen=True):
+    """The message inside a ``user`` line."""
+
+    content: str | list[ResultBlock] = ""
+
+
+class ToolResults(Struct, frozen=True, tag="user"):
+    """What tools of the agent's own returned, as the model gets it.
+
+    Attributes:
+        message: The results.
+        parent_tool_use_id: Set when it belongs to a subagent.
+    """
+
+    message: UserMessage = UserMessage()
     parent_tool_use_id: str | None = None
 
 
@@ -295,7 +330,7 @@ class Other(Struct, frozen=True):
     reason: str
 
 
-Known = StreamEvent | Assistant | Result | System | RateLimitEvent | ControlResponse | ControlRequest
+Known = StreamEvent | Assistant | ToolResults | Result | System | RateLimitEvent | ControlResponse | ControlRequest
 Line = Known | Other
 
 
