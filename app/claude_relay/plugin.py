@@ -15,11 +15,14 @@ from litestar.types import ASGIApp, ExceptionHandler, ExceptionHandlersMap, Rece
 
 from claude_relay.access.keys import Key
 from claude_relay.access.policy import policy_of
+from claude_relay.approvals.controller import ApprovalsController
 from claude_relay.chat.controller import ChatController
+from claude_relay.engine.approvals import Approvals
 from claude_relay.engine.claude.runner import ClaudeCodeRunner
 from claude_relay.engine.echo import EchoRunner
 from claude_relay.engine.limits.limited import limited
 from claude_relay.engine.limits.quotas import quotas
+from claude_relay.engine.pausing import PausingRunner
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.health.controller import HealthController
 from claude_relay.metrics.controller import MetricsController
@@ -47,6 +50,7 @@ from claude_relay.web.watchdog import Watchdog
 FAMILIES = (
     Family(ChatController),
     Family(ResponsesController, RESPONSES),
+    Family(ApprovalsController),
     Family(ModelsController),
     Family(HealthController, is_open=True),
     Family(MetricsController),
@@ -67,6 +71,7 @@ class RelayPlugin(InitPlugin):
         prefixes: What stands before their paths. Add an empty one if ``/models`` and ``/health`` are free too.
         keys: The keys that let callers in; read as the settings say when not given.
         open_store: Opens the store that responses are kept in; the one of the settings when not given.
+        approvals: What waits for permission, if the engine is given.
 
     Raises:
         SettingsError: A setting has a bad value.
@@ -81,9 +86,11 @@ class RelayPlugin(InitPlugin):
         prefixes: Iterable[str] = PREFIXES[:1],
         keys: Iterable[Key] | None = None,
         open_store: Opener | None = None,
+        approvals: Approvals | None = None,
     ) -> None:
         self._settings = settings
-        self._runner = runner or create_runner(settings)
+        self._approvals = approvals or Approvals(settings.approval_timeout)
+        self._runner = runner or create_runner(settings, self._approvals)
         self._families = tuple(families)
         self._prefixes = tuple(prefixes)
         self._draining = Draining(settings.drain_timeout)
@@ -178,6 +185,7 @@ class RelayPlugin(InitPlugin):
             ],
             dependencies={
                 "runner": Provide(lambda: self._runner, sync_to_thread=False),
+                "approvals": Provide(lambda: self._approvals, sync_to_thread=False),
                 "settings": Provide(lambda: self._settings, sync_to_thread=False),
                 "watchdog": Provide(lambda: self._watchdog, sync_to_thread=False),
                 "metrics": Provide(lambda: self._metrics, sync_to_thread=False),
@@ -185,9 +193,16 @@ class RelayPlugin(InitPlugin):
         )
 
 
-def create_runner(settings: Settings) -> ClaudeRunner:
-    """Return the engine that the operator chose, under the limits that the operator set."""
+def create_runner(settings: Settings, approvals: Approvals) -> ClaudeRunner:
+    """Return the engine that the operator chose, under the limits that the operator set.
+
+    Args:
+        settings: The operator's choices.
+        approvals: Is told what waits for permission.
+    """
     used = quotas(settings)
     claude = settings.runner == "claude"
-    runner: ClaudeRunner = ClaudeCodeRunner(settings, environment(), used.charge_cost) if claude else EchoRunner()
-    return limited(runner, settings, used)
+    runner: ClaudeRunner = (
+        ClaudeCodeRunner(settings, environment(), used.charge_cost, approvals) if claude else EchoRunner()
+    )
+    return PausingRunner(limited(runner, settings, used), approvals)

@@ -9,9 +9,9 @@ from claude_relay.settings import Personality
 
 Role = Literal["user", "assistant"]
 
-StopReason = Literal["end", "stop_sequence", "length", "refusal", "tool_calls"]
+StopReason = Literal["end", "stop_sequence", "length", "refusal", "tool_calls", "approval"]
 """Why an answer ended: the model was done, met a stop sequence or a token limit, declined, or waits for tools of the
-client."""
+client, or for permission to use one of the agent's own."""
 
 
 Effort = Literal["none", "low", "medium", "high", "xhigh", "max"]
@@ -192,6 +192,20 @@ class ToolChoice(Struct, frozen=True):
     parallel: bool = True
 
 
+class Decision(Struct, frozen=True):
+    """Whether an agent may use a tool that waits for permission.
+
+    Attributes:
+        approval_id: What waits.
+        approve: Whether it may.
+        reason: Why, for the model; may be empty.
+    """
+
+    approval_id: str
+    approve: bool
+    reason: str = ""
+
+
 class RunRequest(Struct, frozen=True):
     """One question with everything that came before it.
 
@@ -209,6 +223,8 @@ class RunRequest(Struct, frozen=True):
         caller: Who asks; requests of different callers never share a process.
         account: Whose use this is; the operator's limits count by it. All requests of a caller have the same.
         charge: How many requests it counts as in those limits; several answers to one question are counted together.
+        pauses: Whether the answer may end where a tool waits for permission, to go on with a request that decides.
+        decisions: What it decides about tools that wait: then it goes on with their answer, and asks nothing.
     """
 
     model: str
@@ -223,6 +239,8 @@ class RunRequest(Struct, frozen=True):
     caller: str = ""
     account: str = ""
     charge: int = 1
+    pauses: bool = False
+    decisions: tuple[Decision, ...] = ()
 
     @property
     def answers_by_tool(self) -> bool:
@@ -259,6 +277,15 @@ class Usage(Struct, frozen=True):
             self.output_tokens + other.output_tokens,
         )
 
+    def __sub__(self, other: "Usage") -> "Usage":
+        """Return what was counted since, field by field."""
+        return Usage(
+            max(0, self.input_tokens - other.input_tokens),
+            max(0, self.cache_read_tokens - other.cache_read_tokens),
+            max(0, self.cache_creation_tokens - other.cache_creation_tokens),
+            max(0, self.output_tokens - other.output_tokens),
+        )
+
 
 class TextDelta(Struct, frozen=True):
     """The next piece of the answer."""
@@ -280,12 +307,14 @@ class ToolActivity(Struct, frozen=True):
         summary: What it does, in one line; may be empty.
         arguments: What it is called with.
         id: The call's id, unique in the run.
+        approval_id: What had to be decided first, if that was in an earlier answer.
     """
 
     tool: str
     summary: str = ""
     arguments: dict[str, Any] = {}
     id: str = ""
+    approval_id: str | None = None
 
 
 class ToolOutcome(Struct, frozen=True):
@@ -300,6 +329,32 @@ class ToolOutcome(Struct, frozen=True):
     id: str
     output: str
     is_error: bool = False
+
+
+class ApprovalRequested(Struct, frozen=True):
+    """A tool of the agent's own waits for permission.
+
+    Attributes:
+        id: What a decision refers to.
+        call_id: The ``ToolActivity`` it belongs to; that of a subagent is not told.
+        tool: The tool's name.
+        arguments: What it is called with.
+    """
+
+    id: str
+    call_id: str
+    tool: str
+    arguments: dict[str, Any] = {}
+
+
+class RunPaused(Struct, frozen=True):
+    """Tools wait for permission, and the model has said all that it says before.
+
+    Attributes:
+        usage: Token counts so far.
+    """
+
+    usage: Usage
 
 
 class ToolCallStart(Struct, frozen=True):
@@ -360,6 +415,8 @@ Event = (
     | ToolCallDelta
     | ToolActivity
     | ToolOutcome
+    | ApprovalRequested
+    | RunPaused
     | RunStarted
     | ParameterDropped
     | RunEnd

@@ -108,6 +108,15 @@ class McpCallItem(Struct, frozen=True, kw_only=True, tag_field="type", tag="mcp_
     status: WorkStatus
 
 
+class McpApprovalRequestItem(Struct, frozen=True, kw_only=True, tag_field="type", tag="mcp_approval_request"):
+    """Claude Code waits for permission to use a tool of its own."""
+
+    id: str
+    server_label: Literal["claude_code"] = "claude_code"
+    name: str
+    arguments: str
+
+
 class SearchAction(Struct, frozen=True, tag_field="type", tag="search"):
     """What is searched for."""
 
@@ -130,6 +139,7 @@ OutputItem = (
     | CustomToolCallItem
     | ToolSearchCallItem
     | McpCallItem
+    | McpApprovalRequestItem
     | WebSearchCallItem
 )
 

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from claude_relay.engine.custom_tools import arguments_of
 from claude_relay.engine.turns import SILENCE, MissingResultError, Turns, UnknownCallError, instruction
-from claude_relay.engine.vocabulary import AgentToolUse, Image, Piece, Text, ToolCall, ToolResult, Turn
+from claude_relay.engine.vocabulary import AgentToolUse, Decision, Image, Piece, Text, ToolCall, ToolResult, Turn
 from claude_relay.errors import InvalidRequestError, invalid, missing
 from claude_relay.responses import items, state
 from claude_relay.responses.content import content, output
@@ -16,9 +16,10 @@ from claude_relay.responses.schemas import Effort
 from claude_relay.web.validation_errors import converted
 
 _CALLS = ("function_call", "custom_tool_call", "function_call_output", "custom_tool_call_output")
-_SILENT = ("reasoning", "additional_tools", "web_search_call")
-"""Items that say nothing to the model: what it thought before, tools, which are read elsewhere, and searches, of which
-only what was said after them tells what was found."""
+_DECIDED = "mcp_approval_response"
+_SILENT = ("reasoning", "additional_tools", "web_search_call", "mcp_approval_request", _DECIDED)
+"""Items that say nothing to the model: what it thought before, tools and decisions, which are read elsewhere, and
+searches, of which only what was said after them tells what was found."""
 _OWN = "claude_code"
 """Whose calls of tools are the agent's own."""
 
@@ -60,6 +61,26 @@ def conversation(
     for index, item in enumerate(given):
         reader.add(item, state.place(index, earlier))
     return reader.read()
+
+
+def decisions(given: str | Iterable[dict[str, Any]] | None, earlier: int = 0) -> tuple[Decision, ...]:
+    """Return what a request decides of tools that wait for permission: what its last items say.
+
+    Args:
+        given: Its input.
+        earlier: How many items of it came before the request's own.
+
+    Raises:
+        InvalidRequestError: An item cannot be understood.
+    """
+    found: list[Decision] = []
+    listed = given if isinstance(given, list) else []
+    for index in reversed(range(len(listed))):
+        if listed[index].get("type") != _DECIDED:
+            break
+        response = converted(listed[index], items.McpApprovalResponse, state.place(index, earlier))
+        found.append(Decision(response.approval_request_id, response.approve, response.reason or ""))
+    return tuple(reversed(found))
 
 
 def has_calls(given: str | Iterable[dict[str, Any]] | None) -> bool:

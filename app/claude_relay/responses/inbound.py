@@ -12,10 +12,10 @@ from claude_relay.engine.structured_output import held_to_schema
 from claude_relay.engine.turns import SILENCE
 from claude_relay.engine.vocabulary import ANY_OBJECT, Effort, JsonOutput, RunRequest, Sampling, Text, Turn
 from claude_relay.responses import functions, schemas, state
-from claude_relay.responses.conversation import Conversation, conversation, has_calls
+from claude_relay.responses.conversation import Conversation, conversation, decisions, has_calls
 from claude_relay.responses.echo import Echo, echo
 from claude_relay.responses.parameters import PARAMETERS
-from claude_relay.settings import Settings
+from claude_relay.settings import ASK, Settings
 from claude_relay.store.protocol import Item
 from claude_relay.web.bodies import Body
 from claude_relay.web.parameters import Question, named, unsupported
@@ -76,6 +76,8 @@ def to_question(body: Body[schemas.ResponsesRequest], settings: Settings, caller
         tool_choice=offer.choice,
         caller=caller.identity,
         account=caller.account,
+        pauses=personality == "agent" and settings.permission_mode == ASK,
+        decisions=decisions(request.input, expanded.earlier),
     )
     run, left_out = constrained(asked)
     without_effect = (

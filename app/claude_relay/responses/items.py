@@ -58,6 +58,14 @@ class McpCall(Struct, frozen=True):
     id: str = ""
 
 
+class McpApprovalResponse(Struct, frozen=True):
+    """The user has decided whether a tool of Claude Code's own may be used."""
+
+    approval_request_id: str
+    approve: bool
+    reason: str | None = None
+
+
 class CallOutput(Struct, frozen=True):
     """What a tool of the client returned."""
 

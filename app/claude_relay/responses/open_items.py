@@ -354,7 +354,13 @@ class OpenMcpCall:
         self, status: answer.WorkStatus, *, arguments: str, output: str | None = None, error: str | None = None
     ) -> answer.McpCallItem:
         return answer.McpCallItem(
-            id=self.place.id, name=self._activity.tool, arguments=arguments, output=output, error=error, status=status
+            id=self.place.id,
+            name=self._activity.tool,
+            arguments=arguments,
+            output=output,
+            error=error,
+            approval_request_id=self._activity.approval_id,
+            status=status,
         )
 
 

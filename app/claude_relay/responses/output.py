@@ -2,8 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+import msgspec
+from msgspec.structs import replace
+
 from claude_relay.engine.structured_output import JsonStart
 from claude_relay.engine.vocabulary import (
+    ApprovalRequested,
     Event,
     RunEnd,
     TextDelta,
@@ -13,7 +17,7 @@ from claude_relay.engine.vocabulary import (
     ToolCallStart,
     ToolOutcome,
 )
-from claude_relay.responses.answer import OutputItem, Phase
+from claude_relay.responses.answer import McpApprovalRequestItem, OutputItem, Phase
 from claude_relay.responses.events import StreamEvent
 from claude_relay.responses.functions import ClientTool
 from claude_relay.responses.open_items import (
@@ -101,6 +105,8 @@ class Output:
                 yield from work.begin()
             case ToolOutcome(call_id) if call_id in self._working:
                 yield from self._end_work(call_id, event)
+            case ApprovalRequested():
+                yield from self._approval(event)
             case RunEnd():
                 yield from self._end_all(event)
 
@@ -153,6 +159,17 @@ class Output:
         if activity.tool == _WEB_SEARCH:
             return OpenWebSearch(self._place("ws"), activity)
         return OpenMcpCall(self._place("mcp"), activity)
+
+    def _approval(self, asked: ApprovalRequested) -> Iterator[StreamEvent]:
+        """What waits is no call yet; if it was taken for one, that is not complete."""
+        yield from self._end("completed", "commentary")
+        if asked.call_id in self._working:
+            yield from self._end_work(asked.call_id, None)
+        place = replace(self._place("mcpr"), id=asked.id)
+        arguments = msgspec.json.encode(asked.arguments).decode()
+        item = self._done[place.index] = McpApprovalRequestItem(id=asked.id, name=asked.tool, arguments=arguments)
+        yield place.added(item)
+        yield place.done(item)
 
     def _end_work(self, call_id: str, outcome: ToolOutcome | None) -> Iterator[StreamEvent]:
         work = self._working.pop(call_id)

@@ -296,7 +296,7 @@ async def test_texts_that_are_apart_stay_as_they_are(first: str, second: str) ->
 
 @pytest.mark.parametrize("stop", get_args(StopReason))
 async def test_each_end_of_a_run_has_a_word_and_a_status(stop: StopReason) -> None:
-    assert finish(stop) in {"completed", "refusal", "max_output_tokens"}
+    assert finish(stop) in {"completed", "refusal", "max_output_tokens", "approval"}
     answer = await whole(*TEXT, RunEnd(stop, Usage()))
     assert answer["status"] == ("incomplete" if stop == "length" else "completed")
 

@@ -8,7 +8,7 @@ import msgspec
 
 from claude_relay.engine.claude import configuration, tools
 from claude_relay.engine.claude.discovery import Installation
-from claude_relay.settings import PREFIX, Personality, Settings
+from claude_relay.settings import ASK, PREFIX, Personality, Settings
 
 _STREAMING = (
     *("-p", "--verbose", "--include-partial-messages"),
@@ -28,6 +28,13 @@ _SETTINGS: Mapping[Personality, Mapping[str, Any]] = {
     "chat": {**_PEERLESS, "includeCoAuthoredBy": False},
     "agent": _PEERLESS,
 }
+_ASKING = (
+    *("--permission-mode", "default"),
+    # the question what is permitted comes as a control request
+    *("--permission-prompt-tool", "stdio"),
+    # it would ask the user something else, which a permission does not answer
+    *("--disallowedTools", "AskUserQuestion"),
+)
 _SAFE_MODE_SINCE = (2, 1, 197)
 """The oldest version on which ``--safe-mode`` was tried."""
 
@@ -140,12 +147,14 @@ def _chat_flags(installation: Installation) -> tuple[str, ...]:
 
 
 def _agent_flags(settings: Settings) -> tuple[str, ...]:
+    asks = settings.permission_mode == ASK
     flags = {
-        "--permission-mode": settings.permission_mode,
+        "--permission-mode": None if asks else settings.permission_mode,
         "--max-turns": str(settings.max_turns) if settings.max_turns else None,
         "--max-budget-usd": f"{settings.max_budget_usd:f}" if settings.max_budget_usd else None,
     }
-    return tuple(part for flag, value in flags.items() if value is not None for part in (flag, value))
+    given = tuple(part for flag, value in flags.items() if value is not None for part in (flag, value))
+    return (*(_ASKING if asks else ()), *given)
 
 
 def _points_at_relay(url: str, relay_port: int) -> bool:

@@ -59,6 +59,10 @@ class Translator:
         output: Set when the CLI's tool takes the answer: what the agent says on the way is then not the answer.
         tools: Names of the client's tools: their calls are part of the answer, the agent's own are not.
         alone: Whether the client's tools are all there are: then a call of one that does not exist is the client's too.
+
+    Attributes:
+        context_window: How many tokens the model takes, once that is known.
+        in_message: Whether the model is writing a message.
     """
 
     def __init__(self, output: JsonOutput | None = None, tools: Collection[str] = (), *, alone: bool = False) -> None:
@@ -77,7 +81,7 @@ class Translator:
         self.context_window: int | None = None
         self._finished = Usage()
         self._current = Usage()
-        self._heard = False
+        self._heard = self.in_message = False
         self._spoken_unfinished = self._has_words = False
         self._separator = ""
         self._last_text = ""
@@ -179,7 +183,7 @@ class Translator:
     def _begin_message(self, usage: wire.Tokens) -> None:
         if self._spoken_unfinished:
             raise _broken_off()
-        self._heard = True
+        self._heard = self.in_message = True
         self._current = _merge(Usage(), usage)
         self._separator = "\n\n" if self._last_text and not self._last_text.endswith("\n") else ""
 
@@ -197,7 +201,7 @@ class Translator:
 
     def _end_message(self, usage: wire.Tokens) -> None:
         """Only a stop reason ends a message: for a broken one the CLI makes up a ``message_stop``."""
-        self._spoken_unfinished = False
+        self._spoken_unfinished = self.in_message = False
         self._called = self._calling
         self._finished += _merge(self._current, usage)
         self._current = Usage()
