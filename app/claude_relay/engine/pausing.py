@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from contextlib import aclosing
 from functools import partial
 from typing import Literal
 
@@ -95,9 +96,9 @@ class PausingRunner:
         except BaseException:
             await run.aclose()
             raise
-        yield RunStarted("resumed")
-        async for event in self._until_paused(run):
-            yield event
+        async with aclosing(self._until_paused(run, RunStarted("resumed"))) as events:
+            async for event in events:
+                yield event
 
     def _decided(self, caller: str, decisions: tuple[Decision, ...]) -> "_PausableRun":
         """Return the run that waits for these decisions, of which none has an effect otherwise."""
@@ -122,13 +123,16 @@ class PausingRunner:
             )
         return run
 
-    async def _until_paused(self, run: "_PausableRun") -> AsyncGenerator[Event, None]:
+    async def _until_paused(self, run: "_PausableRun", *first: Event) -> AsyncGenerator[Event, None]:
+        """Yield some events and those of a run, which goes on to exist only if it is paused."""
         is_paused = False
         try:
-            async for event in run.events(self._pause):
-                # nothing may come between, or a run that is paused could be closed
-                is_paused = bool(run.waiting)
+            for event in first:
                 yield event
+            async with aclosing(run.events(self._pause)) as events:
+                async for event in events:
+                    is_paused = bool(run.waiting)
+                    yield event
         finally:
             if not is_paused:
                 await run.aclose()

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from claude_relay.engine.turns import SILENCE
-from claude_relay.engine.vocabulary import AgentToolUse, Document, Text, ToolCall, ToolResult, Turn
+from claude_relay.engine.vocabulary import AgentToolUse, Decision, Document, Text, ToolCall, ToolResult, Turn
 from claude_relay.errors import RelayError
-from claude_relay.responses.conversation import Conversation, conversation, has_calls
+from claude_relay.responses.conversation import Conversation, conversation, decisions, has_calls
 
 USER = {"role": "user", "content": "Hi"}
 CALL = {"type": "function_call", "call_id": "a", "name": "go", "arguments": '{"n": 1}'}
@@ -240,6 +240,38 @@ def test_what_cannot_be_understood_is_refused_with_its_place(given: list[Any], p
 def test_a_user_who_says_nothing_has_a_turn_all_the_same() -> None:
     assert read({"role": "user", "content": ""}).turns == (SILENCE,)
     assert read(USER, {"role": "assistant", "content": "Yes?"}, {"role": "user", "content": ""}).turns[-1] == SILENCE
+
+
+def decided(approval_id: str, **fields: Any) -> dict[str, Any]:
+    return {"type": "mcp_approval_response", "approval_request_id": approval_id, "approve": True, **fields}
+
+
+def test_what_a_request_decides_are_the_answers_at_its_end() -> None:
+    asked = {"type": "mcp_approval_request", "id": "a", "name": "Bash", "arguments": "{}"}
+    before = [USER, asked, decided("old"), {"role": "assistant", "content": "Yes?"}, asked, asked]
+
+    assert decisions([*before, decided("a"), decided("b", approve=False, reason="No.")]) == (
+        Decision("a", approve=True),
+        Decision("b", approve=False, reason="No."),
+    )
+    assert decisions([*before, decided("a"), USER]) == ()
+    assert decisions("Hi") == decisions(None) == ()
+    assert read(*before, decided("a")).turns == read(USER, {"role": "assistant", "content": "Yes?"}).turns
+
+
+@pytest.mark.parametrize(
+    ("item", "param"),
+    [
+        ({"type": "mcp_approval_response", "approve": True}, "input[1].approval_request_id"),
+        (decided("a", approve="yes"), "input[1].approve"),
+        (decided("a", reason=5), "input[1].reason"),
+    ],
+)
+def test_an_answer_that_cannot_be_understood_is_refused_with_its_place(item: Any, param: str) -> None:
+    with pytest.raises(RelayError) as raised:
+        decisions([USER, item])
+
+    assert raised.value.param == param
 
 
 def test_calls_of_tools_are_noticed() -> None:

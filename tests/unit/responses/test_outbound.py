@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from claude_relay.engine.fanout import Indexed
 from claude_relay.engine.vocabulary import (
+    ApprovalRequested,
     Event,
     RunEnd,
     StopReason,
@@ -268,6 +269,47 @@ async def test_a_tool_that_has_not_returned_at_the_end_is_not_complete(tool: str
     assert (work["status"], message["phase"]) == (status, "final_answer")
     done = [event["item"]["id"] for event in await streamed(*told) if event["type"] == "response.output_item.done"]
     assert done == [message["id"], work["id"]]
+
+
+PAUSED = RunEnd("approval", Usage(5, 3, 3, 7))
+
+
+async def test_a_tool_that_waits_for_permission_is_a_request_for_it_at_the_end() -> None:
+    told = (*TEXT, ApprovalRequested("mcpr_1", "t1", "Bash", {"command": "ls"}), PAUSED)
+
+    message, asked = await output(*told)
+
+    assert asked == {
+        "type": "mcp_approval_request",
+        "id": "mcpr_1",
+        "server_label": "claude_code",
+        "name": "Bash",
+        "arguments": '{"command":"ls"}',
+    }
+    assert (message["phase"], message["status"]) == ("commentary", "completed")
+    events = await streamed(*told)
+    assert [event["type"] for event in events if event.get("item", {}).get("id") == "mcpr_1"] == [
+        "response.output_item.added",
+        "response.output_item.done",
+    ]
+    assert events[-1]["type"] == "response.completed"
+    for event in events:
+        assert EVENTS.validate_python(event).type == event["type"]
+
+
+async def test_a_tool_that_was_taken_for_one_that_runs_is_not_complete() -> None:
+    told = (ToolActivity("Bash", "ls", {}, "t1"), ApprovalRequested("mcpr_1", "t1", "Bash", {}), PAUSED)
+
+    assert [(item["type"], item.get("status")) for item in await output(*told)] == [
+        ("mcp_call", "incomplete"),
+        ("mcp_approval_request", None),
+    ]
+
+
+async def test_a_call_names_the_request_that_it_waited_for() -> None:
+    (call,) = await output(ToolActivity("Bash", "ls", {}, "t1", "mcpr_1"), ToolOutcome("t1", "ok"), END)
+
+    assert call["approval_request_id"] == "mcpr_1"
 
 
 async def test_texts_around_an_agents_work_are_set_apart_at_the_end_of_the_first() -> None:

@@ -2,14 +2,15 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 from claude_relay import logs
 from claude_relay.engine.approvals import Approval, Approvals
 from claude_relay.engine.claude import wire
 from claude_relay.engine.claude.session import Session
-from claude_relay.engine.vocabulary import ApprovalRequested, RunPaused, RunRequest, Usage
+from claude_relay.engine.claude.translate import Translator
+from claude_relay.engine.vocabulary import ApprovalRequested, RunPaused, RunRequest
 
 
 class Permissions:
@@ -28,22 +29,30 @@ class Permissions:
         self._asked: dict[str, str] = {}
         self._is_new = False
 
-    def feed(self, line: wire.Line, usage: Usage | None) -> Iterator[ApprovalRequested | RunPaused]:
-        """Take a line of the CLI, and yield what it asks for, and that the run waits.
+    def feed(self, line: wire.Line, translator: Translator) -> Iterable[ApprovalRequested | RunPaused]:
+        """Take a line of the CLI, and return what it asks for, and whether the run waits from here on.
+
+        It does not wait while the model still writes: what it writes may be further calls.
 
         Args:
             line: The line.
-            usage: Token counts so far; None while the model writes, and may call further tools.
+            translator: Has translated it.
         """
+        if not self._is_new and isinstance(line, wire.StreamEvent):
+            # by far the most
+            return ()
+        return self._news(line, translator)
+
+    def _news(self, line: wire.Line, translator: Translator) -> Iterator[ApprovalRequested | RunPaused]:
         match line:
             case wire.ControlRequest():
                 yield self._ask(line)
             case wire.ControlCancel(request_id) if request_id in self._asked:
                 self._approvals.withdraw((self._asked.pop(request_id),))
-        if self._is_new and usage is not None:
+        if self._is_new and not translator.in_message:
             self._is_new = False
             if any(map(self._approvals.is_waiting, self._asked.values())):
-                yield RunPaused(usage)
+                yield RunPaused(translator.usage)
 
     def _ask(self, line: wire.ControlRequest) -> ApprovalRequested:
         question = line.request

@@ -216,7 +216,7 @@ class ClaudeCodeRunner:
                             return
                         events.append(event)
                         yield event
-                for asked in permissions.feed(line, None if translator.in_message else translator.usage):
+                for asked in permissions.feed(line, translator):
                     yield asked
         except RelayError as error:
             if events or translator.usage != Usage():

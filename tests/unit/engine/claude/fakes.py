@@ -51,11 +51,16 @@ class FakeCli:
         return child
 
     async def session(
-        self, mode: str = "", personality: Personality = "chat", capabilities: Capabilities = CAPABLE
+        self,
+        mode: str = "",
+        personality: Personality = "chat",
+        capabilities: Capabilities = CAPABLE,
+        *,
+        asks: bool = False,
     ) -> Session:
         """Start a stand-in as a session that was started for the model ``sonnet``."""
         child = await self.spawn(mode)
-        return Session(child, personality, "sonnet", lambda: capabilities, self.spend)
+        return Session(child, personality, "sonnet", lambda: capabilities, self.spend, asks=asks)
 
     def spend(self, caller: str, usd: float) -> None:
         """Take note of a cost."""
