@@ -4,16 +4,14 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.live.relay import Relay, clean_environment, relay
 from tests.upstream import FakeUpstream, Message, Text, ToolUse, text
-
-Make = Any
 
 
 def touching(name: str, call_id: str = "toolu_1") -> ToolUse:
@@ -188,8 +186,10 @@ def test_a_client_that_leaves_ends_the_wait_and_the_process(asking: Relay, upstr
     upstream.replies(Message(blocks=(touching("g"),)), text("Done."))
     body = {"model": "sonnet:agent", "messages": [{"role": "user", "content": "Make it."}]}
 
-    with httpx.Client(base_url=asking.url) as leaving, pytest.raises(httpx.ReadTimeout):
-        leaving.post("/v1/chat/completions", json=body, timeout=3)
+    leaving = HTTPConnection(asking.url.removeprefix("http://"))
+    leaving.request("POST", "/v1/chat/completions", json.dumps(body), {"content-type": "application/json"})
+    asking.wait_until(lambda: waiting(asking), 20)
+    leaving.close()
 
     asking.wait_until(lambda: waiting(asking) == [])
     asking.settle()
