@@ -210,6 +210,9 @@ def test_nobody_answers_and_the_tool_is_denied_or_the_process_ended(
         running.settle()
         body = {"model": "sonnet", "input": [decided(request, approve=True)], "previous_response_id": first["id"]}
         late = running.http.post("/v1/responses", json=body)
+        # what waits when the relay stops ends with it
+        upstream.replies(Message(blocks=(touching("h"),)))
+        assert of(ask(running, "Make it."), "mcp_approval_request")
 
     assert chat["choices"][0]["message"]["content"] == "I see."
     assert (late.status_code, late.json()["error"]["code"]) == (400, "approval_not_found")

@@ -1,6 +1,7 @@
 """Tools of agents that wait for somebody's permission, and who may give it. One ``Approvals`` for an application."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from claude_relay.engine.vocabulary import Decision
-from claude_relay.errors import InvalidRequestError, NotFoundError, quoted
+from claude_relay.errors import InvalidRequestError, NotFoundError, RelayError, quoted
 
 Respond = Callable[[Decision], Awaitable[None]]
 """Tells the agent what was decided."""
@@ -84,6 +85,13 @@ class Approvals:
             if (entry := self._waiting.pop(approval_id, None)) is not None:
                 entry.timer.cancel()
 
+    def cancel(self, approval_id: str) -> None:
+        """Stop waiting, since the agent goes on by itself; what is held is ended, for nobody would see how."""
+        entry = self._waiting.get(approval_id)
+        self.withdraw((approval_id,))
+        if entry is not None and entry.is_held:
+            self._start(entry.expire)
+
     def is_waiting(self, approval_id: str) -> bool:
         """Whether something waits that was not decided yet."""
         return approval_id in self._waiting
@@ -139,8 +147,10 @@ class Approvals:
         return [entry.respond for entry in entries]
 
     def _expire(self, approval_id: str) -> None:
-        entry = self._waiting.pop(approval_id)
-        task = asyncio.ensure_future(_awaited(entry.expire))
+        self._start(self._waiting.pop(approval_id).expire)
+
+    def _start(self, work: Callable[[], Awaitable[None]]) -> None:
+        task = asyncio.create_task(_done(work))
         self._expiring.add(task)
         task.add_done_callback(self._expiring.discard)
 
@@ -149,5 +159,7 @@ GONE = "it was answered, its time was over, or its process has ended, as it does
 """Why an approval may not be there."""
 
 
-async def _awaited(work: Callable[[], Awaitable[None]]) -> None:
-    await work()
+async def _done(work: Callable[[], Awaitable[None]]) -> None:
+    # an agent that is gone need not be told, and whoever reads its answer hears of it
+    with contextlib.suppress(RelayError):
+        await work()

@@ -1,5 +1,6 @@
 """Items -> a system prompt and turns. Pure."""
 
+import itertools
 from collections.abc import Iterable
 from typing import Any
 
@@ -81,6 +82,16 @@ def decisions(given: str | Iterable[dict[str, Any]] | None, earlier: int = 0) ->
         response = converted(listed[index], items.McpApprovalResponse, state.place(index, earlier))
         found.append(Decision(response.approval_request_id, response.approve, response.reason or ""))
     return tuple(reversed(found))
+
+
+def has_unheard_decisions(given: str | Iterable[dict[str, Any]] | None) -> bool:
+    """Whether the user says something more after a decision: then a new answer is asked for, and nothing is decided."""
+    listed = given if isinstance(given, list) else []
+    last = list(
+        itertools.takewhile(lambda item: item.get("type") == _DECIDED or item.get("role") == "user", listed[::-1])
+    )
+    kinds = [item.get("type") for item in last]
+    return _DECIDED in kinds and kinds[0] != _DECIDED
 
 
 def has_calls(given: str | Iterable[dict[str, Any]] | None) -> bool:

@@ -12,7 +12,13 @@ from claude_relay.engine.structured_output import held_to_schema
 from claude_relay.engine.turns import SILENCE
 from claude_relay.engine.vocabulary import ANY_OBJECT, Effort, JsonOutput, RunRequest, Sampling, Text, Turn
 from claude_relay.responses import functions, schemas, state
-from claude_relay.responses.conversation import Conversation, conversation, decisions, has_calls
+from claude_relay.responses.conversation import (
+    Conversation,
+    conversation,
+    decisions,
+    has_calls,
+    has_unheard_decisions,
+)
 from claude_relay.responses.echo import Echo, echo
 from claude_relay.responses.parameters import PARAMETERS
 from claude_relay.settings import ASK, Settings
@@ -123,6 +129,8 @@ def _output(request: schemas.ResponsesRequest) -> JsonOutput | None:
 
 def _inside(request: schemas.ResponsesRequest) -> Iterator[str]:
     """Yield the names of fields inside of parameters that have no effect."""
+    if has_unheard_decisions(request.input):
+        yield "input.mcp_approval_response"
     if request.stream_options is not None and request.stream_options.include_obfuscation:
         yield "stream_options.include_obfuscation"
     if request.text is not None and request.text.verbosity not in {None, "medium"}:

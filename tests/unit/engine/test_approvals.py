@@ -1,13 +1,14 @@
 """What waits for permission: who may give it, once, and until when."""
 
 import asyncio
+import gc
 from typing import Any
 
 import pytest
 
 from claude_relay.engine.approvals import Approval, Approvals
 from claude_relay.engine.vocabulary import Decision
-from claude_relay.errors import InvalidRequestError, NotFoundError
+from claude_relay.errors import InvalidRequestError, NotFoundError, UpstreamError
 from tests.unit.engine.virtual import BACKEND, now, timers
 
 pytestmark = pytest.mark.anyio
@@ -112,6 +113,35 @@ async def test_what_is_held_too_long_is_not_denied_but_ended() -> None:
     await asyncio.sleep(31)
 
     assert (ended, agent.heard) == ([30], [])
+
+
+async def test_what_the_agent_does_not_wait_for_any_more_is_not_told_and_ended_if_it_is_held() -> None:
+    agent, approvals, ended = Agent(), Approvals(30), []
+    approvals.ask(approval("a"), agent.hear)
+    approvals.ask(approval("b"), agent.hear)
+
+    async def end() -> None:
+        ended.append(now())
+
+    approvals.hold(["b"], end)
+    for approval_id in ("a", "b", "never heard of"):
+        approvals.cancel(approval_id)
+    await asyncio.sleep(1)
+
+    assert (ended, agent.heard, timers()) == ([0], [], 0)
+
+
+async def test_an_agent_that_is_gone_when_the_time_is_over_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    approvals = Approvals(30)
+
+    async def gone(_: Decision) -> None:
+        raise UpstreamError("The process is gone.")
+
+    approvals.ask(approval("a"), gone)
+    await asyncio.sleep(31)
+    gc.collect()
+
+    assert caplog.text == ""
 
 
 async def end_nothing() -> None:

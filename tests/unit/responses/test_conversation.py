@@ -7,7 +7,13 @@ import pytest
 from claude_relay.engine.turns import SILENCE
 from claude_relay.engine.vocabulary import AgentToolUse, Decision, Document, Text, ToolCall, ToolResult, Turn
 from claude_relay.errors import RelayError
-from claude_relay.responses.conversation import Conversation, conversation, decisions, has_calls
+from claude_relay.responses.conversation import (
+    Conversation,
+    conversation,
+    decisions,
+    has_calls,
+    has_unheard_decisions,
+)
 
 USER = {"role": "user", "content": "Hi"}
 CALL = {"type": "function_call", "call_id": "a", "name": "go", "arguments": '{"n": 1}'}
@@ -257,6 +263,14 @@ def test_what_a_request_decides_are_the_answers_at_its_end() -> None:
     assert decisions([*before, decided("a"), USER]) == ()
     assert decisions("Hi") == decisions(None) == ()
     assert read(*before, decided("a")).turns == read(USER, {"role": "assistant", "content": "Yes?"}).turns
+
+
+def test_a_decision_with_more_of_the_users_behind_it_is_unheard() -> None:
+    answered = {"role": "assistant", "content": "Yes?"}
+
+    assert has_unheard_decisions([USER, decided("a"), USER])
+    for heard in ([USER, decided("a")], [decided("a"), answered, USER], [USER], [], "Hi", None):
+        assert not has_unheard_decisions(heard)
 
 
 @pytest.mark.parametrize(

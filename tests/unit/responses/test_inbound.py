@@ -159,6 +159,14 @@ def test_decisions_are_those_of_the_caller() -> None:
     assert (run.decisions, run.caller) == ((Decision("mcpr_1", approve=False, reason="No."),), "ada")
 
 
+def test_a_decision_that_nobody_goes_on_with_is_named() -> None:
+    answer = {"type": "mcp_approval_response", "approval_request_id": "mcpr_1", "approve": True}
+
+    question = asked(input=[answer, {"role": "user", "content": "And more."}])
+
+    assert (question.run.decisions, question.ignored) == ((), ("input.mcp_approval_response",))
+
+
 def test_only_an_agent_is_told_what_it_did() -> None:
     used = {"type": "mcp_call", "server_label": "claude_code", "id": "mcp_1", "name": "Bash", "output": "a.txt"}
     given = [{"role": "user", "content": "Hi"}, used, {"role": "user", "content": "Thanks"}]

@@ -48,7 +48,7 @@ class Permissions:
             case wire.ControlRequest():
                 yield self._ask(line)
             case wire.ControlCancel(request_id) if request_id in self._asked:
-                self._approvals.withdraw((self._asked.pop(request_id),))
+                self._approvals.cancel(self._asked.pop(request_id))
         if self._is_new and not translator.in_message:
             self._is_new = False
             if any(map(self._approvals.is_waiting, self._asked.values())):
