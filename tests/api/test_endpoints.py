@@ -137,6 +137,8 @@ def test_the_document_shows_every_operation_once_under_openais_names(client: Cli
         ("/v1/responses/{response_id}", "delete"): "deleteResponse",
         ("/v1/responses/{response_id}/input_items", "get"): "listInputItems",
         ("/v1/responses/{response_id}/cancel", "post"): "cancelResponse",
+        ("/v1/approvals", "get"): "listApprovals",
+        ("/v1/approvals/{approval_id}", "post"): "decideApproval",
         ("/v1/models", "get"): "listModels",
         ("/v1/models/{model}", "get"): "retrieveModel",
         ("/v1/health", "get"): "getHealth",
