@@ -105,7 +105,32 @@ class ToolResult(Struct, frozen=True):
     content: tuple[Text | Image, ...]
 
 
-Piece = Text | Image | Document | ToolCall | ToolResult | AgentToolUse
+class Thinking(Struct, frozen=True):
+    """A block of the model's reasoning in a past turn; it goes back to the model as it came, or not at all.
+
+    Attributes:
+        text: The reasoning; empty where the upstream does not show it.
+        signature: The upstream's proof that the block is its own, byte for byte.
+    """
+
+    text: str
+    signature: str
+
+
+class RedactedThinking(Struct, frozen=True):
+    """A whole block of reasoning that only the upstream can read: in a past turn, and an event when it comes.
+
+    Attributes:
+        data: What the upstream wrote, byte for byte.
+    """
+
+    data: str
+
+
+ThinkingBlock = Thinking | RedactedThinking
+"""A block of the model's reasoning in a past turn."""
+
+Piece = Text | Image | Document | ToolCall | ToolResult | AgentToolUse | ThinkingBlock
 
 
 class Turn(Struct, frozen=True):
@@ -294,9 +319,19 @@ class TextDelta(Struct, frozen=True):
 
 
 class ThinkingDelta(Struct, frozen=True):
-    """The next piece of the model's reasoning."""
+    """The next piece of the model's reasoning; the first one, or one after a ``ThinkingEnd``, begins a block."""
 
     text: str
+
+
+class ThinkingEnd(Struct, frozen=True):
+    """A block of the model's reasoning is whole. One whose text is not shown has this event alone.
+
+    Attributes:
+        signature: The upstream's proof that the block is its own; empty if it gave none.
+    """
+
+    signature: str
 
 
 class ToolActivity(Struct, frozen=True):
@@ -411,6 +446,8 @@ class RunEnd(Struct, frozen=True):
 Event = (
     TextDelta
     | ThinkingDelta
+    | ThinkingEnd
+    | RedactedThinking
     | ToolCallStart
     | ToolCallDelta
     | ToolActivity

@@ -3,12 +3,13 @@
 from typing import Any, Literal
 
 from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec.structs import replace
 
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
 WorkStatus = Literal["in_progress", "completed", "incomplete", "failed"]
 SearchStatus = Literal["in_progress", "searching", "completed", "failed"]
 Phase = Literal["commentary", "final_answer"]
-Status = Literal["in_progress", "completed", "incomplete", "failed"]
+Status = Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
 
 # --- parts -----------------------------------------------------------------------------------------------------------
 
@@ -51,11 +52,16 @@ class OutputMessage(Struct, frozen=True, kw_only=True, tag_field="type", tag="me
 
 
 class ReasoningItem(Struct, frozen=True, kw_only=True, tag_field="type", tag="reasoning"):
-    """What the model thought before it went on."""
+    """What the model thought before it went on.
+
+    Attributes:
+        encrypted_content: All of it with the upstream's signature, as ``signed_thinking`` writes it down.
+    """
 
     id: str
     summary: list[SummaryText]
     status: ItemStatus
+    encrypted_content: str | UnsetType = UNSET
 
 
 class FunctionCallItem(Struct, frozen=True, kw_only=True, tag_field="type", tag="function_call"):
@@ -143,6 +149,12 @@ OutputItem = (
     | WebSearchCallItem
 )
 
+
+def unsigned(item: OutputItem) -> OutputItem:
+    """Return an item as a client sees it who does not ask for ``encrypted_content``."""
+    return replace(item, encrypted_content=UNSET) if isinstance(item, ReasoningItem) else item
+
+
 # --- the response ----------------------------------------------------------------------------------------------------
 
 
@@ -189,6 +201,12 @@ class ReasoningEcho(Struct, frozen=True):
     summary: str | None = None
 
 
+class ConversationEcho(Struct, frozen=True):
+    """The conversation that a response belongs to."""
+
+    id: str
+
+
 class DeletedResponse(Struct, frozen=True):
     """A response is gone."""
 
@@ -225,6 +243,7 @@ class Response(Struct, frozen=True, kw_only=True):
     output: list[OutputItem]
     parallel_tool_calls: bool
     previous_response_id: str | None = None
+    conversation: ConversationEcho | UnsetType = UNSET
     prompt_cache_key: str | None
     reasoning: ReasoningEcho
     safety_identifier: str | None

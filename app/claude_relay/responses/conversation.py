@@ -1,7 +1,7 @@
 """Items -> a system prompt and turns. Pure."""
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from msgspec import Struct
@@ -14,15 +14,16 @@ from claude_relay.responses import items, state
 from claude_relay.responses.content import content, output
 from claude_relay.responses.functions import SEARCH, upstream_name
 from claude_relay.responses.schemas import Effort
+from claude_relay.responses.signed_thinking import unpacked
 from claude_relay.web.validation_errors import converted
 
 _CALLS = ("function_call", "custom_tool_call", "function_call_output", "custom_tool_call_output")
 _DECIDED = "mcp_approval_response"
-_SILENT = ("reasoning", "additional_tools", "web_search_call", "mcp_approval_request", _DECIDED)
-"""Items that say nothing to the model: what it thought before, tools and decisions, which are read elsewhere, and
-searches, of which only what was said after them tells what was found."""
+_SILENT = ("additional_tools", "web_search_call", "mcp_approval_request", _DECIDED)
+"""Items that say nothing to the model: tools and decisions, which are read elsewhere, and searches, of which only what
+was said after them tells what was found."""
 _OWN = "claude_code"
-"""Whose calls of tools are the agent's own."""
+"""Whose calls of tools are the agent's own: what it thought meanwhile is not told to it again."""
 
 
 class Conversation(Struct, frozen=True):
@@ -42,13 +43,16 @@ class Conversation(Struct, frozen=True):
 
 
 def conversation(
-    given: str | Iterable[dict[str, Any]] | None, earlier: int = 0, *, for_agent: bool = False
+    given: str | Iterable[dict[str, Any]] | None,
+    place: Callable[[int], str] = "input[{}]".format,
+    *,
+    for_agent: bool = False,
 ) -> Conversation:
     """Return the conversation that a request has.
 
     Args:
         given: Its input.
-        earlier: How many items of it came before the request's own.
+        place: Returns where the client finds an item, by its index.
         for_agent: Whether an agent is asked, which is told what it did: it has the tools.
 
     Raises:
@@ -60,16 +64,18 @@ def conversation(
         return Conversation((), (Turn("user", (Text(text),)),) if text.strip() else ())
     reader = _Reader(for_agent=for_agent)
     for index, item in enumerate(given):
-        reader.add(item, state.place(index, earlier))
+        reader.add(item, place(index))
     return reader.read()
 
 
-def decisions(given: str | Iterable[dict[str, Any]] | None, earlier: int = 0) -> tuple[Decision, ...]:
+def decisions(
+    given: str | Iterable[dict[str, Any]] | None, place: Callable[[int], str] = "input[{}]".format
+) -> tuple[Decision, ...]:
     """Return what a request decides of tools that wait for permission: what its last items say.
 
     Args:
         given: Its input.
-        earlier: How many items of it came before the request's own.
+        place: Returns where the client finds an item, by its index.
 
     Raises:
         InvalidRequestError: An item cannot be understood.
@@ -79,7 +85,7 @@ def decisions(given: str | Iterable[dict[str, Any]] | None, earlier: int = 0) ->
     for index in reversed(range(len(listed))):
         if listed[index].get("type") != _DECIDED:
             break
-        response = converted(listed[index], items.McpApprovalResponse, state.place(index, earlier))
+        response = converted(listed[index], items.McpApprovalResponse, place(index))
         found.append(Decision(response.approval_request_id, response.approve, response.reason or ""))
     return tuple(reversed(found))
 
@@ -112,7 +118,7 @@ class _Reader:
         self._later: list[Piece] = []
         self._ignored: list[str] = []
         self._effort: Effort | None = None
-        self._has_begun = self._ends_with_user = False
+        self._has_begun = self._ends_with_user = self._is_agents_work = False
 
     def add(self, item: dict[str, Any], where: str) -> None:
         """Read the next item."""
@@ -130,11 +136,8 @@ class _Reader:
                 self._effort = (found and found.effort) or self._effort
             case None | "item_reference" as kind:
                 self._untyped(item, kind, where)
-            case "mcp_call" if item.get("server_label") == _OWN:
-                self._agent_tool_use(converted(item, items.McpCall, where))
             case str(kind):
-                if kind not in _SILENT:
-                    self._ignored.append(f"input.{kind}")
+                self._other(kind, item, where)
             case _:
                 raise invalid("must be a string", f"{where}.type")
 
@@ -164,6 +167,18 @@ class _Reader:
             raise missing(f"{where}.type")
         else:
             raise state.unknown_item(converted(item, items.ItemReference, where).id, where)
+
+    def _other(self, kind: str, item: dict[str, Any], where: str) -> None:
+        """Read an item that the user does not see, or that means nothing here."""
+        if item.get("server_label") == _OWN:
+            self._is_agents_work = True
+            self._turns.drop_thinking()
+            if kind == "mcp_call":
+                self._agent_tool_use(converted(item, items.McpCall, where))
+        elif kind == "reasoning":
+            self._reasoning(item.get("encrypted_content"))
+        elif kind not in _SILENT:
+            self._ignored.append(f"input.{kind}")
 
     def _call_or_output(self, kind: str, item: dict[str, Any], where: str) -> None:
         match kind:
@@ -196,6 +211,7 @@ class _Reader:
             self._assistant(found.pieces)
 
     def _user(self, pieces: Iterable[Piece]) -> None:
+        self._is_agents_work = False
         if self._turns.is_waiting:
             self._later += pieces
         else:
@@ -203,6 +219,13 @@ class _Reader:
 
     def _assistant(self, pieces: Iterable[Piece]) -> None:
         self._turns.add("assistant", pieces)
+
+    def _reasoning(self, given: Any) -> None:
+        """Read what the model thought; without all of it and its signature there is nothing that it could be told."""
+        if (block := unpacked(given)) is not None:
+            self._turns.add("assistant", () if self._is_agents_work else (block,))
+        elif given is not None:
+            self._ignored.append("input.reasoning.encrypted_content")
 
     def _call(self, call: ToolCall) -> None:
         self._has_begun, self._ends_with_user = True, False
@@ -223,6 +246,7 @@ class _Reader:
                 param=f"{where}.call_id",
                 code="invalid_value",
             ) from None
+        self._is_agents_work = False
         pieces = tuple(pieces)
         shown = tuple(piece for piece in pieces if isinstance(piece, Text | Image))
         self._turns.add("user", (ToolResult(call, shown),))

@@ -33,7 +33,11 @@ _NAMES: Mapping[Option, str] = {
     "strict": "tools.strict",
 }
 """Parameters that give way to others; the table tells which an agent ignores."""
-_DROPPED = {"reasoning_effort": "reasoning.effort", "tools.function.strict": "tools.strict"}
+_DROPPED = {
+    "reasoning_effort": "reasoning.effort",
+    "tools.function.strict": "tools.strict",
+    "thinking": "input.reasoning.encrypted_content",
+}
 
 
 class Known(Struct, frozen=True):
@@ -61,14 +65,16 @@ def to_question(body: Body[schemas.ResponsesRequest], settings: Settings, caller
     Raises:
         RelayError: The request asks for what the relay cannot do.
     """
+    if body.request.background:
+        state.require_kept(body.request, body.stored)
     expanded = state.expanded(body.request, body.stored)
     request = expanded.request
-    offer = functions.offer(request, expanded.earlier)
+    offer = functions.offer(request, expanded.place)
     name = model_names.resolve(request.model or settings.model, settings.aliases)
     # who brings tools wants a model that uses them, to the conversation's end, unless the model's name says otherwise
     uses_tools = bool(offer.tools) or has_calls(request.input)
     personality = name.personality or ("chat" if uses_tools else settings.personality_of(caller.name))
-    found = conversation(request.input, expanded.earlier, for_agent=personality == "agent")
+    found = conversation(request.input, expanded.place, for_agent=personality == "agent")
     asked = RunRequest(
         name.model,
         personality,
@@ -83,7 +89,7 @@ def to_question(body: Body[schemas.ResponsesRequest], settings: Settings, caller
         caller=caller.identity,
         account=caller.account,
         pauses=personality == "agent" and settings.permission_mode == ASK,
-        decisions=decisions(request.input, expanded.earlier),
+        decisions=decisions(request.input, expanded.place),
     )
     run, left_out = constrained(asked)
     without_effect = (
@@ -91,7 +97,7 @@ def to_question(body: Body[schemas.ResponsesRequest], settings: Settings, caller
         *(_NAMES[option] for option in left_out if option in _NAMES),
         *offer.ignored,
         *found.ignored,
-        *_inside(request),
+        *_inside(request, settings),
     )
     ignored = named(without_effect, strict=settings.strict)
     system, turns = _prompted(request, found)
@@ -127,7 +133,7 @@ def _output(request: schemas.ResponsesRequest) -> JsonOutput | None:
     return None
 
 
-def _inside(request: schemas.ResponsesRequest) -> Iterator[str]:
+def _inside(request: schemas.ResponsesRequest, settings: Settings) -> Iterator[str]:
     """Yield the names of fields inside of parameters that have no effect."""
     if has_unheard_decisions(request.input):
         yield "input.mcp_approval_response"
@@ -135,5 +141,8 @@ def _inside(request: schemas.ResponsesRequest) -> Iterator[str]:
         yield "stream_options.include_obfuscation"
     if request.text is not None and request.text.verbosity not in {None, "medium"}:
         yield "text.verbosity"
+    can_include = {schemas.SIGNED_THINKING} if settings.reasoning else set[str]()
+    if not can_include.issuperset(request.include or ()):
+        yield "include"
     if request.reasoning is not None:
         yield from (f"reasoning.{name}" for name in ("context", "mode") if getattr(request.reasoning, name))

@@ -9,15 +9,18 @@ from claude_relay.engine.structured_output import JsonStart
 from claude_relay.engine.vocabulary import (
     ApprovalRequested,
     Event,
+    RedactedThinking,
     RunEnd,
     TextDelta,
+    ThinkingBlock,
     ThinkingDelta,
+    ThinkingEnd,
     ToolActivity,
     ToolCallDelta,
     ToolCallStart,
     ToolOutcome,
 )
-from claude_relay.responses.answer import McpApprovalRequestItem, OutputItem, Phase
+from claude_relay.responses.answer import McpApprovalRequestItem, OutputItem, Phase, unsigned
 from claude_relay.responses.events import StreamEvent
 from claude_relay.responses.functions import ClientTool
 from claude_relay.responses.open_items import (
@@ -51,6 +54,7 @@ class Output:
         tools: The client's tools, by the names that the model knows.
         structured: Whether the answer is JSON, so that a refusal must not stand where JSON is expected.
         reasoning: Whether the model's thinking is shown.
+        signed: Whether the client gets it with its signatures.
     """
 
     def __init__(
@@ -61,12 +65,14 @@ class Output:
         *,
         structured: bool,
         reasoning: bool,
+        signed: bool,
     ) -> None:
         self._token = token
         self._number = number
         self._tools = tools
         self._start = JsonStart() if structured else None
         self._reasoning = reasoning
+        self._signed = signed
         self._done: dict[int, OutputItem] = {}
         self._open: OpenItem | None = None
         self._working: dict[str, OpenWork] = {}
@@ -75,7 +81,12 @@ class Output:
 
     @property
     def items(self) -> list[OutputItem]:
-        """The items as far as they are written."""
+        """The items as the client sees them, as far as they are written."""
+        return self.kept if self._signed else [unsigned(item) for item in self.kept]
+
+    @property
+    def kept(self) -> list[OutputItem]:
+        """The items with all that the conversation goes on with."""
         found = {**self._done, **{work.place.index: work.whole(None) for work in self._working.values()}}
         if self._open is not None:
             found[self._open.place.index] = self._open.whole("incomplete", "commentary")
@@ -92,12 +103,24 @@ class Output:
         match event:
             case ThinkingDelta(piece) if self._reasoning:
                 if not isinstance(self._open, OpenReasoning):
-                    yield from self._begin(OpenReasoning(self._place("rs")))
+                    yield from self._begin(self._new_reasoning())
                 yield from self._add(piece)
+            case ThinkingEnd(signature) if self._reasoning and signature:
+                item = self._open if isinstance(self._open, OpenReasoning) else self._new_reasoning()
+                yield from self._end_reasoning(item, item.signed_by(signature))
+            case RedactedThinking() if self._reasoning:
+                yield from self._end_reasoning(self._new_reasoning(), event)
             case ToolCallStart(call_id, name):
                 yield from self._begin(self._call(call_id, name))
             case ToolCallDelta(piece):
                 yield from self._add(piece)
+            case ToolActivity() | ToolOutcome() | ApprovalRequested():
+                yield from self._agents_work(event)
+            case RunEnd():
+                yield from self._end_all(event)
+
+    def _agents_work(self, event: ToolActivity | ToolOutcome | ApprovalRequested) -> Iterator[StreamEvent]:
+        match event:
             case ToolActivity():
                 yield from self._separate()
                 yield from self._end("completed", "commentary")
@@ -107,8 +130,15 @@ class Output:
                 yield from self._end_work(call_id, event)
             case ApprovalRequested():
                 yield from self._approval(event)
-            case RunEnd():
-                yield from self._end_all(event)
+
+    def _new_reasoning(self) -> OpenReasoning:
+        return OpenReasoning(self._place("rs"), signed=self._signed)
+
+    def _end_reasoning(self, item: OpenReasoning, block: ThinkingBlock) -> Iterator[StreamEvent]:
+        if item is not self._open:
+            yield from self._begin(item)
+        item.hold(block)
+        yield from self._end("completed", "commentary")
 
     def _text(self, text: str) -> Iterator[StreamEvent]:
         self._spoke = True

@@ -1,6 +1,6 @@
 """What happens to each parameter of a request: the one list that the code, the tests and the docs share."""
 
-from claude_relay.web.parameters import ignored, names, refused, sampling, supported
+from claude_relay.web.parameters import ignored, names, sampling, supported
 
 _AFFECTS = "In `agent` it would affect the model calls inside the agent's work."
 
@@ -25,15 +25,17 @@ PARAMETERS = (
     sampling("max_output_tokens", f"Most tokens of the answer, which is then `incomplete`. {_AFFECTS}", 0),
     sampling("temperature", f"Above 1 counts as 1. Without an effort it switches thinking off. {_AFFECTS}"),
     sampling("top_p", "As `temperature`."),
-    refused("background", "Nothing goes on when the client is gone.", False),
+    supported("background", "`true`: answers at once, and works on without the client. Not with `store: false`."),
     supported("previous_response_id", "The conversation of that response comes before `input`; not its instructions."),
-    refused("conversation", "There are no conversations, so it is not found: 404 `not_found`."),
+    supported(
+        "conversation", "An id, or an object with it: its items come before `input`, and get this turn's as well."
+    ),
     supported("store", "`false`: nothing of the request is kept. Otherwise it is, unless the relay keeps nothing."),
     supported("metadata", "Comes back with the response."),
     supported("prompt_cache_key", "Comes back with the response. The upstream caches by the prompt itself."),
     supported("safety_identifier", "Comes back with the response. The upstream is not told who the user is."),
     supported("user", "Comes back with the response. The upstream is not told who the user is."),
-    ignored("include", "There is none of what can be asked for: sources, outputs, probabilities, signed thinking.", []),
+    supported("include", "`reasoning.encrypted_content`, the model's signed thinking; the rest is ignored."),
     ignored("truncation", "Claude Code decides what to do with a conversation that is too long.", "disabled"),
     ignored("max_tool_calls", "There are no hosted tools whose calls it would count."),
     ignored("top_logprobs", "The upstream returns no probabilities.", 0),
@@ -45,7 +47,7 @@ PARAMETERS = (
     ignored("prompt_cache_options", "The upstream decides what it caches."),
     ignored("context_management", "Claude Code manages the context of an agent by itself."),
     ignored("moderation", "The upstream moderates by itself."),
-    ignored("background_options", "Nothing goes on when the client is gone."),
+    ignored("background_options", "Work in the background is the same for all."),
     ignored("access_programs", "There are none."),
     ignored("image", "How images are prepared is up to Claude Code."),
     ignored("client_metadata", "Says something about the client that nobody here asks for.", {}),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
+from claude_relay.store.counters import MemoryCounters
 from claude_relay.store.protocol import BEFORE_FIRST, Claim, Event, Item, Key, Lease, Page, Record, Store
 
 _GLANCE_AT_LEASES = 0.1
@@ -36,25 +37,42 @@ class _MemoryStore:
     def __init__(self) -> None:
         self._entries: dict[Key, _Entry] = {}
         self._claims: dict[tuple[str, str], tuple[bytes, str, float]] = {}
-        self._counters: dict[str, tuple[float, float]] = {}
+        self._counters = MemoryCounters()
         self._changed = asyncio.Condition()
 
-    async def create(self, record: Record, inputs: Sequence[Item] = (), outputs: Sequence[Item] = ()) -> bool:
+    async def create(
+        self,
+        record: Record,
+        inputs: Sequence[Item] = (),
+        outputs: Sequence[Item] = (),
+        *,
+        copied_to: Key | None = None,
+    ) -> bool:
         if self._find(record.key) is not None:
             return False
         self._entries.pop(record.key, None)
         self._entries[record.key] = entry = _Entry(record)
         _keep(entry.inputs, entry, inputs)
         _keep(entry.outputs, entry, outputs)
+        self._copy(entry, copied_to)
         return True
 
-    async def complete(self, key: Key, body: bytes, outputs: Sequence[Item] = (), *, log_until: float) -> bool:
+    async def complete(
+        self,
+        key: Key,
+        body: bytes,
+        outputs: Sequence[Item] = (),
+        *,
+        log_until: float,
+        copied_to: Key | None = None,
+    ) -> bool:
         entry = self._find_leased(key)
         if entry is None:
             return False
         entry.record = replace(entry.record, body=body, lease_until=None)
         entry.log_until = log_until
         _keep(entry.outputs, entry, outputs)
+        self._copy(entry, copied_to)
         await self._notify()
         return True
 
@@ -108,6 +126,10 @@ class _MemoryStore:
         entries = [entry for key in self._entries if key.owner == owner and (entry := self._find(key))]
         return {item.id: item for entry in entries for item in _items(entry) if item.id in ids}
 
+    async def item(self, key: Key, item_id: str) -> Item | None:
+        entry = self._find(key)
+        return None if entry is None else entry.inputs.get(item_id) or entry.outputs.get(item_id)
+
     async def page(self, key: Key, *, after: str | None = None, limit: int, descending: bool = False) -> Page | None:
         entry = self._find(key)
         if entry is None or (after is not None and after not in entry.inputs):
@@ -129,6 +151,12 @@ class _MemoryStore:
                 entry.events.append(event)
         await self._notify()
         return True
+
+    async def events(self, key: Key, after: int = BEFORE_FIRST) -> tuple[Event, ...]:
+        entry = self._find(key)
+        if entry is None or entry.log_until <= time.time():
+            return ()
+        return tuple(event for event in entry.events if event.sequence_number > after)
 
     async def follow(self, key: Key, after: int = BEFORE_FIRST) -> AsyncIterator[tuple[Event, ...]]:
         while (entry := self._find(key)) and entry.log_until > time.time():
@@ -154,17 +182,25 @@ class _MemoryStore:
             del self._claims[owner, key]
 
     async def count(self, name: str, amount: float, expires_at: float) -> float:
-        total, until = self._counters.get(name, (0.0, 0.0))
-        if until <= time.time():
-            total, until = 0.0, expires_at
-        self._counters[name] = total + amount, until
-        return total + amount
+        return await self._counters.count(name, amount, expires_at)
+
+    async def admit(self, name: str, amount: int, *, most: int, seconds: float) -> float:
+        return await self._counters.admit(name, amount, most=most, seconds=seconds)
+
+    async def withdraw(self, name: str, amount: int) -> None:
+        await self._counters.withdraw(name, amount)
 
     async def sweep(self) -> None:
         now = time.time()
         self._entries = {key: entry for key, entry in self._entries.items() if entry.record.expires_at > now}
         self._claims = {key: claim for key, claim in self._claims.items() if claim[2] > now}
-        self._counters = {name: counter for name, counter in self._counters.items() if counter[1] > now}
+        self._counters.forget()
+
+    def _copy(self, entry: _Entry, key: Key | None) -> None:
+        """Copy the items of a record to the inputs of another one, if it is there."""
+        if key is not None and (other := self._find(key)) is not None:
+            _keep_longer(other, entry.record.expires_at)
+            _keep(other.inputs, other, tuple(_items(entry)))
 
     def _find(self, key: Key) -> _Entry | None:
         entry = self._entries.get(key)

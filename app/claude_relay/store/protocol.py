@@ -88,10 +88,33 @@ class Store(Protocol):
     Each method takes effect whole or not at all. All of them raise ``UnavailableError`` if the store cannot be used.
     """
 
-    async def create(self, record: Record, inputs: Sequence[Item] = (), outputs: Sequence[Item] = ()) -> bool:
-        """Keep a new record and its items, and return whether its key was free; if not, nothing changes."""
+    async def create(
+        self,
+        record: Record,
+        inputs: Sequence[Item] = (),
+        outputs: Sequence[Item] = (),
+        *,
+        copied_to: Key | None = None,
+    ) -> bool:
+        """Keep a new record and its items, and return whether its key was free; if not, nothing changes.
 
-    async def complete(self, key: Key, body: bytes, outputs: Sequence[Item] = (), *, log_until: float) -> bool:
+        Args:
+            record: The record.
+            inputs: What it was made from.
+            outputs: What it made.
+            copied_to: A record of the same owner that gets all of these items too, at the end of its inputs, and is
+                kept as long; nothing happens to it if it is gone.
+        """
+
+    async def complete(
+        self,
+        key: Key,
+        body: bytes,
+        outputs: Sequence[Item] = (),
+        *,
+        log_until: float,
+        copied_to: Key | None = None,
+    ) -> bool:
         """End the work on a record, with its final body and the items that it made.
 
         Args:
@@ -99,6 +122,7 @@ class Store(Protocol):
             body: Replaces its body.
             outputs: What it made.
             log_until: Until when its events are kept, if that is before it expires.
+            copied_to: A record that gets all of its items too, as with ``create``.
 
         Returns:
             Whether that took effect: only the first completion of a record does.
@@ -137,6 +161,9 @@ class Store(Protocol):
     async def items(self, owner: str, ids: Sequence[str]) -> dict[str, Item]:
         """Return those of a caller's items that are there, by id, from the newest record that has each."""
 
+    async def item(self, key: Key, item_id: str) -> Item | None:
+        """Return one item of a record."""
+
     async def page(self, key: Key, *, after: str | None = None, limit: int, descending: bool = False) -> Page | None:
         """Return some of a record's inputs, in their order.
 
@@ -158,6 +185,9 @@ class Store(Protocol):
 
         Events whose numbers are not above the last one are there already, and are passed over.
         """
+
+    async def events(self, key: Key, after: int = BEFORE_FIRST) -> tuple[Event, ...]:
+        """Return the events of a log after a sequence number, as far as there are any by now."""
 
     def follow(self, key: Key, after: int = BEFORE_FIRST) -> AsyncIterator[tuple[Event, ...]]:
         """Yield the events of a log after a sequence number, and new ones as they come.
@@ -187,6 +217,22 @@ class Store(Protocol):
             amount: What to add; negative to take back, 0 to read.
             expires_at: When it begins anew. Only the first amount decides.
         """
+
+    async def admit(self, name: str, amount: int, *, most: int, seconds: float) -> float:
+        """Count an amount, if no more than so much is counted within any stretch of time.
+
+        Args:
+            name: What is counted; apart from the counters.
+            amount: What to add, all of it or nothing.
+            most: How much is allowed.
+            seconds: The stretch of time.
+
+        Returns:
+            0 if it was counted, else in how many seconds there may be room for it.
+        """
+
+    async def withdraw(self, name: str, amount: int) -> None:
+        """Take back what was admitted last."""
 
     async def sweep(self) -> None:
         """Remove what has expired; to be called from time to time."""

@@ -69,7 +69,14 @@ class _ValkeyStore:
             resources.files(__package__).joinpath("operations.lua").read_text("utf-8")
         )
 
-    async def create(self, record: Record, inputs: Sequence[Item] = (), outputs: Sequence[Item] = ()) -> bool:
+    async def create(
+        self,
+        record: Record,
+        inputs: Sequence[Item] = (),
+        outputs: Sequence[Item] = (),
+        *,
+        copied_to: Key | None = None,
+    ) -> bool:
         fields = {"expires_at": repr(record.expires_at)}
         if record.previous is not None:
             fields["previous"] = record.previous
@@ -83,12 +90,28 @@ class _ValkeyStore:
             inputs=_ids(inputs),
             outputs=_ids(outputs),
             expires_ms=_milliseconds(record.expires_at),
+            copied_to=copied_to and _place(copied_to),
         )
         return bool(created)
 
-    async def complete(self, key: Key, body: bytes, outputs: Sequence[Item] = (), *, log_until: float) -> bool:
-        data, log_ms = (body, *_bodies(outputs)), _milliseconds(log_until)
-        return bool(await self._run("complete", key, data=data, outputs=_ids(outputs), log_ms=log_ms))
+    async def complete(
+        self,
+        key: Key,
+        body: bytes,
+        outputs: Sequence[Item] = (),
+        *,
+        log_until: float,
+        copied_to: Key | None = None,
+    ) -> bool:
+        completed = await self._run(
+            "complete",
+            key,
+            data=(body, *_bodies(outputs)),
+            outputs=_ids(outputs),
+            log_ms=_milliseconds(log_until),
+            copied_to=copied_to and _place(copied_to),
+        )
+        return bool(completed)
 
     async def update(self, key: Key, *, body: bytes | None, inputs: Sequence[Item] = (), expires_at: float) -> bool:
         updated = await self._run(
@@ -133,6 +156,10 @@ class _ValkeyStore:
     async def items(self, owner: str, ids: Sequence[str]) -> dict[str, Item]:
         return {item.id: item for item in _items(await self._run("items", Key(owner, "", ""), ids=ids))}
 
+    async def item(self, key: Key, item_id: str) -> Item | None:
+        body = await self._run("item", key, id=item_id)
+        return None if body is None else Item(item_id, body)
+
     async def page(self, key: Key, *, after: str | None = None, limit: int, descending: bool = False) -> Page | None:
         found = await self._run("page", key, after=after, limit=limit + 1, descending=descending)
         return None if found is None else Page(_items(found[:limit]), has_more=len(found) > limit)
@@ -143,6 +170,13 @@ class _ValkeyStore:
     async def append(self, key: Key, events: Sequence[Event]) -> bool:
         numbers, data = [event.sequence_number for event in events], [event.data for event in events]
         return bool(await self._run("append", key, data=data, sequence_numbers=numbers))
+
+    async def events(self, key: Key, after: int = BEFORE_FIRST) -> tuple[Event, ...]:
+        try:
+            entries = await self._client.xrange(_name("events", _place(key)), min=f"{after + 2}-0")
+        except ValkeyError as error:
+            raise _unusable(error) from error
+        return tuple(_events(entries))
 
     async def follow(self, key: Key, after: int = BEFORE_FIRST) -> AsyncIterator[tuple[Event, ...]]:
         stream, last = _name("events", _place(key)), f"{after + 1}-0".encode()
@@ -155,10 +189,9 @@ class _ValkeyStore:
             except ValkeyError as error:
                 raise _unusable(error) from error
             entries: list[tuple[bytes, dict[bytes, bytes]]] = reply[0][1] if reply else []
-            events = [Event(int(name[:-2]) - 1, entry[b"event"]) for name, entry in entries if b"event" in entry]
+            events = _events(entries)
             if events:
                 yield tuple(events)
-            # the last entry of a log that is complete is no event
             is_over = len(events) < len(entries) or not (is_leased or entries)
             last = entries[-1][0] if entries else last
 
@@ -179,6 +212,14 @@ class _ValkeyStore:
     async def count(self, name: str, amount: float, expires_at: float) -> float:
         until = _milliseconds(expires_at)
         return float(await self._run("count", Key("", "", name), "counter", amount=repr(amount), expires_ms=until))
+
+    async def admit(self, name: str, amount: int, *, most: int, seconds: float) -> float:
+        window_us = int(seconds * 1_000_000)
+        wait_us = await self._run("admit", Key("", "", name), "admitted", amount=amount, most=most, window_us=window_us)
+        return int(wait_us) / 1_000_000
+
+    async def withdraw(self, name: str, amount: int) -> None:
+        await self._run("withdraw", Key("", "", name), "admitted", amount=amount)
 
     async def sweep(self) -> None:
         """Do nothing: the server removes what has expired."""
@@ -221,6 +262,11 @@ def _bodies(items: Sequence[Item]) -> list[bytes]:
 
 def _items(found: Sequence[tuple[bytes, bytes]]) -> tuple[Item, ...]:
     return tuple(Item(name.decode(), body) for name, body in found)
+
+
+def _events(entries: Sequence[tuple[bytes, dict[bytes, bytes]]]) -> list[Event]:
+    """Return what entries of a stream hold; the last one of a log that is complete is no event."""
+    return [Event(int(name[:-2]) - 1, entry[b"event"]) for name, entry in entries if b"event" in entry]
 
 
 def _unusable(why: object) -> UnavailableError:

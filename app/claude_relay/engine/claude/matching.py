@@ -8,8 +8,20 @@ from msgspec import Struct
 
 from claude_relay.engine.custom_tools import arguments_of
 from claude_relay.engine.fold import fold
-from claude_relay.engine.vocabulary import AgentToolUse, Event, Piece, RunRequest, Text, Tool, ToolCall, Turn
+from claude_relay.engine.vocabulary import (
+    AgentToolUse,
+    Event,
+    Piece,
+    RunRequest,
+    Text,
+    ThinkingBlock,
+    Tool,
+    ToolCall,
+    Turn,
+)
 from claude_relay.settings import Personality
+
+_TEXT_OR_OWN = Text | ThinkingBlock | AgentToolUse
 
 
 class Binding(Struct, frozen=True):
@@ -42,7 +54,8 @@ class Conversation(Struct, frozen=True):
     """A conversation in a form that can be compared.
 
     What clients change without meaning it does not count: white space around texts, how the assistant's text is cut
-    into pieces, how arguments are written. Nor does it count whether they repeat what an agent did.
+    into pieces, how arguments are written. Nor does whether they send reasoning back, or repeat what an agent did: the
+    process has its own.
 
     Attributes:
         turns: Its turns.
@@ -106,6 +119,6 @@ def _whole(value: Any) -> Any:
 def _comparable(turn: Turn) -> tuple[Any, ...]:
     if turn.role == "assistant":
         text = "".join([piece.text for piece in turn.content if isinstance(piece, Text)]).strip()
-        others = [piece for piece in turn.content if not isinstance(piece, Text | AgentToolUse)]
+        others = [piece for piece in turn.content if not isinstance(piece, _TEXT_OR_OWN)]
         return ("assistant", text, *map(_comparable_piece, others))
     return ("user", *[Text(piece.text.strip()) if isinstance(piece, Text) else piece for piece in turn.content])

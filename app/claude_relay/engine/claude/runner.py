@@ -305,6 +305,7 @@ class ClaudeCodeRunner:
             self._spend,
             learn_models=self._models.learn_listed,
             asks=personality == "agent" and settings.permission_mode == ASK,
+            full_id=self._models.full_id,
         )
 
     def _current(self) -> Capabilities:

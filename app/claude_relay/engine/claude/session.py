@@ -67,6 +67,7 @@ class Session:
         spend: Is told what each turn has cost, as soon as that is known.
         learn_models: Is told which models there are, when the CLI tells.
         asks: Whether the process asks for permissions.
+        full_id: Returns the full id of the model that a name stands for.
 
     Attributes:
         binding: What it was configured for; None as long as it is a spare.
@@ -91,6 +92,7 @@ class Session:
         *,
         learn_models: LearnModels = lambda _: None,
         asks: bool = False,
+        full_id: Callable[[str], str] = str,
     ) -> None:
         self.process = process
         self.personality: Personality = personality
@@ -110,6 +112,7 @@ class Session:
         self._settings = configuration.defaults(model, personality)
         self._spend = spend
         self._learn_models = learn_models
+        self._full_id = full_id
         self._spent = 0.0
         self._own: frozenset[str] = frozenset()
         self._told: tuple[str, str] | None = None
@@ -197,7 +200,9 @@ class Session:
         goes_on = self.history is not None
         if goes_on and self.personality == "agent" and not self._capabilities.tied_turns:
             await self._require_quiet()
-        wanted = replace(request, turns=request.turns[-1:]) if goes_on else request
+        turns = request.turns[-1:] if goes_on else request.turns
+        # the CLI drops the reasoning of what another model has said, and knows each by its full id
+        wanted = replace(request, turns=turns, model=self._full_id(request.model))
         make_plan = partial(hand_over, wanted, client_composed=self._capabilities.client_composed)
         plan = await asyncio.to_thread(make_plan) if len(wanted.turns) > _MANY else make_plan()
         keeps_words = hand_over is history.native and not request.answers_by_tool

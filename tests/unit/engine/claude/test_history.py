@@ -15,8 +15,10 @@ from claude_relay.engine.vocabulary import (
     JsonOutput,
     Link,
     Piece,
+    RedactedThinking,
     Role,
     Text,
+    Thinking,
     ToolCall,
     ToolChoice,
     ToolResult,
@@ -333,6 +335,33 @@ def test_results_of_tools_stand_before_everything_else_for_the_upstream_wants_th
     mixed = turn(Text("a"), ToolResult("c1", ()), Text("b"), ToolResult("c2", ()))
 
     assert [block.get("text") or block["tool_use_id"] for block in blocks(mixed)] == ["c1", "c2", "a", "b"]
+
+
+@pytest.mark.parametrize("strategy", [native, verbatim])
+def test_past_reasoning_goes_back_byte_for_byte_where_it_stood(strategy: Strategy) -> None:
+    said = (Thinking("hm\u2028", "U1+/="), Text("a"), RedactedThinking("eA=="), ToolCall("c1", "f", {}))
+    turns = (turn(Text("?")), turn(*said, role="assistant"), turn(ToolResult("c1", ())))
+
+    written = wire.encode(
+        [
+            line
+            for plan in [strategy(RunRequestFactory.build(turns=turns), client_composed=True)]
+            for batch in (*plan.past, plan.question)
+            for line in batch
+        ]
+    ) + msgspec.json.encode(strategy(RunRequestFactory.build(turns=turns), client_composed=True).body)
+
+    assert (
+        msgspec.json.encode(
+            [
+                {"type": "thinking", "thinking": "hm\u2028", "signature": "U1+/="},
+                {"type": "text", "text": "a"},
+                {"type": "redacted_thinking", "data": "eA=="},
+                {"type": "tool_use", "id": "c1", "name": "f", "input": {}},
+            ]
+        )
+        in written
+    )
 
 
 # --- what an agent did -----------------------------------------------------------------------------------------------
