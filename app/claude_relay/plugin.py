@@ -16,12 +16,15 @@ from litestar.types import ASGIApp, ExceptionHandler, ExceptionHandlersMap, Rece
 from claude_relay import cursor
 from claude_relay.access.keys import Key
 from claude_relay.access.policy import policy_of
+from claude_relay.approvals.controller import ApprovalsController
 from claude_relay.chat.controller import ChatController
 from claude_relay.completions.controller import CompletionsController
+from claude_relay.engine.approvals import Approvals
 from claude_relay.engine.claude.runner import ClaudeCodeRunner
 from claude_relay.engine.echo import EchoRunner
 from claude_relay.engine.limits.limited import limited
 from claude_relay.engine.limits.quotas import Quotas, quotas
+from claude_relay.engine.pausing import PausingRunner
 from claude_relay.engine.profile_files import load as load_profiles
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.health.controller import HealthController
@@ -61,6 +64,7 @@ FAMILIES = (
     Family(ResponsesController, RESPONSES, parts=(InputTokensController, CompactController)),
     Family(ConversationsController, RESPONSES),
     Family(CompletionsController),
+    Family(ApprovalsController),
     Family(ModelsController),
     Family(HealthController, is_open=True),
     Family(MetricsController),
@@ -82,6 +86,7 @@ class RelayPlugin(InitPlugin):
         keys: The keys that let callers in; read as the settings say when not given.
         open_store: Opens the store that responses are kept in; the one of the settings when not given.
         traces: Traces requests; as the environment says when not given.
+        approvals: What waits for permission, if the engine is given.
 
     Raises:
         SettingsError: A setting has a bad value.
@@ -97,10 +102,12 @@ class RelayPlugin(InitPlugin):
         keys: Iterable[Key] | None = None,
         open_store: Opener | None = None,
         traces: tracing.Tracing | None = None,
+        approvals: Approvals | None = None,
     ) -> None:
         self._settings = settings
+        self._approvals = approvals or Approvals(settings.approval_timeout)
         self._quotas = quotas(settings, MemoryCounters())
-        self._runner = runner or create_runner(settings, self._quotas)
+        self._runner = runner or create_runner(settings, self._quotas, self._approvals)
         self._families = tuple(families)
         self._prefixes = tuple(prefixes)
         self._jobs = jobs.Jobs()
@@ -218,6 +225,7 @@ class RelayPlugin(InitPlugin):
             ],
             dependencies={
                 "runner": Provide(lambda: self._runner, sync_to_thread=False),
+                "approvals": Provide(lambda: self._approvals, sync_to_thread=False),
                 "settings": Provide(lambda: self._settings, sync_to_thread=False),
                 "watchdog": Provide(lambda: self._watchdog, sync_to_thread=False),
                 "metrics": Provide(lambda: self._metrics, sync_to_thread=False),
@@ -225,13 +233,16 @@ class RelayPlugin(InitPlugin):
         )
 
 
-def create_runner(settings: Settings, used: Quotas) -> ClaudeRunner:
+def create_runner(settings: Settings, used: Quotas, approvals: Approvals) -> ClaudeRunner:
     """Return the engine that the operator chose, under the limits that the operator set.
 
     Args:
         settings: The operator's choices.
         used: Counts what callers use.
+        approvals: Is told what waits for permission.
     """
     claude = settings.runner == "claude"
-    runner: ClaudeRunner = ClaudeCodeRunner(settings, environment(), used.charge_cost) if claude else EchoRunner()
-    return limited(runner, settings, used)
+    runner: ClaudeRunner = (
+        ClaudeCodeRunner(settings, environment(), used.charge_cost, approvals) if claude else EchoRunner()
+    )
+    return PausingRunner(limited(runner, settings, used), approvals)

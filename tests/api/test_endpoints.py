@@ -148,6 +148,8 @@ def test_the_document_shows_every_operation_once_under_openais_names(client: Cli
         ("/v1/completions", "post"): "createCompletion",
         ("/v1/responses/input_tokens", "post"): "countInputTokens",
         ("/v1/responses/compact", "post"): "compactResponse",
+        ("/v1/approvals", "get"): "listApprovals",
+        ("/v1/approvals/{approval_id}", "post"): "decideApproval",
         ("/v1/models", "get"): "listModels",
         ("/v1/models/{model}", "get"): "retrieveModel",
         ("/v1/health", "get"): "getHealth",

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import agents as openai_agents  # type: ignore[import-not-found, unused-ignore]
@@ -32,6 +33,7 @@ from tests.clients.upstream_side import (
     spoken,
     turns,
 )
+from tests.live.relay import Relay, clean_environment, relay
 from tests.upstream import FakeUpstream, Message, Text, Thinking, ToolUse, error_after, stall_after, text
 
 
@@ -359,6 +361,70 @@ def test_what_claude_code_does_itself_is_no_call_for_openai_agents(base_url: str
 
     assert result.final_output == "It says hi."
     assert len(upstream.messages_requests) == 2
+
+
+# --- permissions -----------------------------------------------------------------------------------------------------
+
+TOUCH = Message(blocks=(Text("I make it."), ToolUse("toolu_1", "Bash", {"command": "touch made; echo yes"})))
+
+
+@pytest.fixture
+def asking(home: Path, upstream: FakeUpstream, claude_path: str) -> Iterator[Relay]:
+    """A relay whose agents ask for permission."""
+    environ = clean_environment(home, upstream)
+    with relay(home, environ, personality="agent", permission_mode="ask", claude_path=claude_path) as running:
+        yield running
+
+
+def test_the_sdk_shows_what_an_agent_did_and_permits_more(asking: Relay, home: Path, upstream: FakeUpstream) -> None:
+    work = Message(blocks=(Text("I look."), ToolUse("toolu_0", "Bash", {"command": "echo hi"})))
+    upstream.replies(work, TOUCH, text("It is made."), text("You are welcome."))
+    client: Any = asking.openai.responses
+
+    with client.stream(model="sonnet", input="Make it.") as stream:
+        first = stream.until_done().get_final_response()
+    (asked,) = [item for item in first.output if item.type == "mcp_approval_request"]
+    assert not (home / "made").exists()
+    second = client.create(
+        model="sonnet",
+        previous_response_id=first.id,
+        input=[{"type": "mcp_approval_response", "approval_request_id": asked.id, "approve": True}],
+    )
+    third = client.create(model="sonnet", previous_response_id=second.id, input="Thanks.")
+
+    assert [(item.output, item.status) for item in first.output if item.type == "mcp_call"] == [("hi", "completed")]
+    (call,) = [item for item in second.output if item.type == "mcp_call"]
+    assert (call.output, call.approval_request_id) == ("yes", asked.id)
+    assert (home / "made").exists()
+    assert (second.output_text, third.output_text) == ("It is made.", "You are welcome.")
+
+
+def test_openai_agents_permits_and_goes_on(asking: Relay, home: Path, upstream: FakeUpstream) -> None:
+    upstream.replies(TOUCH, text("It is made."))
+    # only a hosted server of that name has calls that openai-agents asks about
+    server = {
+        "type": "mcp",
+        "server_label": "claude_code",
+        "server_url": "https://localhost/",
+        "require_approval": "always",
+    }
+
+    async def run() -> Any:
+        openai_agents.set_tracing_disabled(disabled=True)
+        async with AsyncOpenAI(base_url=f"{asking.url}/v1", api_key="unused", max_retries=0) as client:
+            openai_agents.set_default_openai_client(client, use_for_tracing=False)
+            tools = [openai_agents.HostedMCPTool(tool_config=server)]
+            agent = openai_agents.Agent(name="A", model="sonnet:agent", tools=tools)
+            result = await openai_agents.Runner.run(agent, "Make it.")
+            state = result.to_state()
+            for asked in result.interruptions:
+                state.approve(asked)
+            return await openai_agents.Runner.run(agent, state)
+
+    result = asyncio.run(run())
+
+    assert result.final_output == "It is made."
+    assert (home / "made").exists()
 
 
 # --- others ----------------------------------------------------------------------------------------------------------
