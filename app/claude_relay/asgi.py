@@ -17,6 +17,7 @@ from claude_relay.settings_loading import keyring, resolve
 from claude_relay.store.opening import Opener
 from claude_relay.web.family import PREFIXES, Family
 from claude_relay.web.plugin import WebPlugin
+from claude_relay.web.tracing import Tracing
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +27,9 @@ def create_app(
     runner: ClaudeRunner | None = None,
     families: Iterable[Family] = FAMILIES,
     open_store: Opener | None = None,
+    *,
     approvals: Approvals | None = None,
+    traces: Tracing | None = None,
 ) -> Litestar:
     """Build the application.
 
@@ -36,6 +39,7 @@ def create_app(
         families: The endpoints.
         open_store: Opens the store that responses are kept in; the one of the settings when not given.
         approvals: What waits for permission, if the engine is given.
+        traces: Traces requests; as the environment says when not given.
 
     Raises:
         SettingsError: A setting has a bad value.
@@ -49,6 +53,7 @@ def create_app(
         keys=keys,
         open_store=open_store,
         approvals=approvals,
+        traces=traces,
     )
     return relay.protect(Litestar(plugins=[WebPlugin(), relay], on_startup=[_watch_loop]))
 

@@ -16,6 +16,7 @@ RETRIES: Mapping[str, bool] = {
     "internal_error": False,
     "invalid_structured_output": False,
     "no_temporary_directory": False,
+    "no_worktree": False,
 }
 """Whether asking again can help, by an error's code, where its status would tell an SDK otherwise."""
 _LONGEST_QUOTED = 200
@@ -142,6 +143,15 @@ class RequestTimeoutError(RelayError):
     status = 408
     type = "invalid_request_error"
     default_code = "request_timeout"
+
+
+class ConflictError(RelayError):
+    """Another request had the same idempotency key."""
+
+    status = 409
+    type = "invalid_request_error"
+    default_code = "idempotency_key_reused"
+    default_should_retry = False
 
 
 class RequestTooLargeError(RelayError):

@@ -18,19 +18,23 @@ from claude_relay.access.keys import Key
 from claude_relay.access.policy import policy_of
 from claude_relay.approvals.controller import ApprovalsController
 from claude_relay.chat.controller import ChatController
+from claude_relay.completions.controller import CompletionsController
 from claude_relay.engine.approvals import Approvals
 from claude_relay.engine.claude.runner import ClaudeCodeRunner
 from claude_relay.engine.echo import EchoRunner
 from claude_relay.engine.limits.limited import limited
 from claude_relay.engine.limits.quotas import Quotas, quotas
 from claude_relay.engine.pausing import PausingRunner
+from claude_relay.engine.profile_files import load as load_profiles
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.health.controller import HealthController
 from claude_relay.metrics.controller import MetricsController
 from claude_relay.models.controller import ModelsController
+from claude_relay.responses.compact_controller import CompactController
 from claude_relay.responses.controller import ResponsesController
 from claude_relay.responses.conversations.controller import ConversationsController
 from claude_relay.responses.failures import DIALECT as RESPONSES
+from claude_relay.responses.input_tokens_controller import InputTokensController
 from claude_relay.settings import Settings
 from claude_relay.settings_loading import environment, keyring, state_directory
 from claude_relay.store.counters import MemoryCounters
@@ -44,8 +48,11 @@ from claude_relay.web import (
     disconnects,
     errors,
     head_requests,
+    idempotency,
     jobs,
+    profiles,
     stored,
+    tracing,
 )
 from claude_relay.web.draining import Draining
 from claude_relay.web.family import PREFIXES, Family, paths
@@ -54,8 +61,9 @@ from claude_relay.web.watchdog import Watchdog
 
 FAMILIES = (
     Family(ChatController, other_form=cursor.FORM),
-    Family(ResponsesController, RESPONSES),
+    Family(ResponsesController, RESPONSES, parts=(InputTokensController, CompactController)),
     Family(ConversationsController, RESPONSES),
+    Family(CompletionsController),
     Family(ApprovalsController),
     Family(ModelsController),
     Family(HealthController, is_open=True),
@@ -78,6 +86,7 @@ class RelayPlugin(InitPlugin):
         keys: The keys that let callers in; read as the settings say when not given.
         open_store: Opens the store that responses are kept in; the one of the settings when not given.
         approvals: What waits for permission, if the engine is given.
+        traces: Traces requests; as the environment says when not given.
 
     Raises:
         SettingsError: A setting has a bad value.
@@ -93,6 +102,7 @@ class RelayPlugin(InitPlugin):
         keys: Iterable[Key] | None = None,
         open_store: Opener | None = None,
         approvals: Approvals | None = None,
+        traces: tracing.Tracing | None = None,
     ) -> None:
         self._settings = settings
         self._approvals = approvals or Approvals(settings.approval_timeout)
@@ -103,11 +113,13 @@ class RelayPlugin(InitPlugin):
         self._jobs = jobs.Jobs()
         self._draining = Draining(settings.drain_timeout, self._jobs)
         self._watchdog = Watchdog()
-        self._metrics = RequestMetrics(paths(self._families, self._prefixes))
+        self._metrics = RequestMetrics(self._names_of_families(), lambda: self._runner.models)
         open_paths = paths((family for family in self._families if family.is_open), self._prefixes)
         known = keyring(settings) if keys is None else tuple(keys)
+        self._profiles = load_profiles(settings, known, environment())
         self._policy = policy_of(settings, known, socket.gethostname(), frozenset(open_paths))
         self._open_store = open_store or opener(settings, state_directory(settings, environment()))
+        self._traces = traces or tracing.tracing(environment())
         self._protected: Litestar | None = None
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
@@ -118,6 +130,7 @@ class RelayPlugin(InitPlugin):
             for path in paths((family,), self._prefixes):
                 dialect.register(app_config.state, path, family.dialect)
         bodies.set_up(app_config.state, self._settings)
+        profiles.set_up(app_config.state, self._profiles)
         jobs.set_up(app_config.state, self._jobs)
         self._watchdog.on_app_init(app_config)
         self._draining.on_app_init(app_config)
@@ -132,7 +145,8 @@ class RelayPlugin(InitPlugin):
         """Authenticate and log every request of an application, those for unknown paths included."""
         self._protected = app
         authenticated = auth_middleware.install(head_requests.install(app), self._policy)
-        return access_log.install(authenticated, self._metrics.observe)
+        logged = access_log.install(authenticated, self._metrics.observe)
+        return logged if self._traces is None else self._traces.install(logged, self._names_of_families())
 
     @asynccontextmanager
     async def _running(self, app: Litestar) -> AsyncIterator[None]:
@@ -150,6 +164,8 @@ class RelayPlugin(InitPlugin):
                 await self._jobs.stop()
                 await self._runner.stop()
                 await self._quotas.settle()
+                if self._traces is not None:
+                    await self._traces.stop()
 
     def _protect_own(self, app: Litestar) -> None:
         """Authenticate and log the requests for the relay's endpoints, unless all requests are."""
@@ -183,6 +199,10 @@ class RelayPlugin(InitPlugin):
 
         return respond
 
+    def _names_of_families(self) -> dict[str, str]:
+        """Return what figures call the family of each path."""
+        return {path: family.path.strip("/") for family in self._families for path in paths((family,), self._prefixes)}
+
     def _below(self) -> tuple[str, ...]:
         return tuple(f"{path}/" for path in paths(self._families, self._prefixes))
 
@@ -193,7 +213,7 @@ class RelayPlugin(InitPlugin):
 
         return Router(
             prefix or "/",
-            route_handlers=[family.controller],
+            route_handlers=[family.controller, *family.parts],
             include_in_schema=prefix == self._prefixes[0],
             opt=family.other_form.opt if family.other_form else None,
             request_max_body_size=self._settings.max_body_size * _MEGABYTE,
@@ -201,7 +221,7 @@ class RelayPlugin(InitPlugin):
             middleware=[
                 disconnects.middleware,
                 draining,
-                *([] if family.is_open else [auth_middleware.required]),
+                *([] if family.is_open else [auth_middleware.required, idempotency.middleware]),
             ],
             dependencies={
                 "runner": Provide(lambda: self._runner, sync_to_thread=False),
@@ -225,4 +245,4 @@ def create_runner(settings: Settings, used: Quotas, approvals: Approvals) -> Cla
     runner: ClaudeRunner = (
         ClaudeCodeRunner(settings, environment(), used.charge_cost, approvals) if claude else EchoRunner()
     )
-    return PausingRunner(limited(runner, settings, used), approvals)
+    return PausingRunner(limited(runner, settings, used), approvals, settings.permission_mode)

@@ -173,6 +173,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             extra=RESTRICTED,
         ),
     ] = ()
+    profile: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="A name that callers may ask for as a model, and what answers them, where, and what it may do: "
+            "docs=sonnet:agent,cwd=~/docs,tools=Read+Grep. Several: repeat the flag, or use semicolons.",
+            extra={**RESTRICTED, "separator": ";"},
+        ),
+    ] = ()
+    profiles: Annotated[
+        str | None,
+        Meta(description="A TOML file of further profiles, each a table of its own.", extra=RESTRICTED),
+    ] = None
     strict: Annotated[
         bool,
         Meta(
@@ -409,6 +421,7 @@ class Option(msgspec.Struct, frozen=True):
         choices: The values it takes, where there are few.
         switch: Whether it is on or off.
         many: Whether it takes several values.
+        separator: What stands between several values in one text.
         flag: The command line flag, such as ``--log-level``.
         secret: Whether its values are nobody's business, and never shown.
         restricted: Whether a ``.env`` file must have been named by the operator to set it.
@@ -420,6 +433,7 @@ class Option(msgspec.Struct, frozen=True):
     choices: tuple[str, ...]
     switch: bool
     many: bool
+    separator: str
     flag: str
     secret: bool
     restricted: bool
@@ -457,6 +471,7 @@ def _option(field: msgspec.structs.FieldInfo) -> Option:
         tuple(str(value) for literal in literals for value in literal.values),
         switch=isinstance(info.type, msgspec.inspect.BoolType),
         many=isinstance(info.type, msgspec.inspect.VarTupleType),
+        separator=extra.get("separator", ","),
         flag=extra.get("flag", "--" + field.name.replace("_", "-")),
         secret=extra.get("secret", False),
         restricted=extra["restricted"],

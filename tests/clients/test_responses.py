@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from langchain_core.messages import AIMessageChunk  # type: ignore[import-not-found, unused-ignore]
 from langchain_core.tools import StructuredTool  # type: ignore[import-not-found, unused-ignore]
 from langchain_openai import ChatOpenAI  # type: ignore[import-not-found, unused-ignore]
-from openai import APIError, AsyncOpenAI, BadRequestError, OpenAI, pydantic_function_tool
+from openai import APIError, AsyncOpenAI, BadRequestError, NotFoundError, OpenAI, pydantic_function_tool
 from pydantic import BaseModel, SecretStr
 from pydantic_ai import Agent as PydanticAgent  # type: ignore[import-not-found, unused-ignore]
 from pydantic_ai.models.openai import OpenAIResponsesModel  # type: ignore[import-not-found, unused-ignore]
@@ -33,7 +34,7 @@ from tests.clients.upstream_side import (
     turns,
 )
 from tests.live.relay import Relay, clean_environment, relay
-from tests.upstream import FakeUpstream, Message, Text, Thinking, ToolUse, error_after, text
+from tests.upstream import FakeUpstream, Message, Text, Thinking, ToolUse, error_after, stall_after, text
 
 
 class Weather(BaseModel):
@@ -58,6 +59,8 @@ CALLED = Message(
         ToolUse("toolu_2", "get_degrees", {"city": "Rome"}),
     )
 )
+WORDS = tuple(f"word{number} " for number in range(20))
+SLOW = text(chunks=WORDS, interval=0.1)
 DEGREES = {"Oslo": "-5", "Rome": "30"}
 
 
@@ -74,6 +77,13 @@ def results(upstream: FakeUpstream) -> dict[str, str]:
     blocks = [block for turn in body["messages"] if turn["role"] == "user" for block in turn["content"]]
     found = [block for block in blocks if isinstance(block, dict) and block["type"] == "tool_result"]
     return {block["tool_use_id"]: str(block["content"]) for block in found}
+
+
+def last_conversation(upstream: FakeUpstream) -> str:
+    """Return what the last request said, as JSON."""
+    body = upstream.messages_requests[-1].body
+    assert body is not None
+    return json.dumps(body["messages"])
 
 
 # --- openai ----------------------------------------------------------------------------------------------------------
@@ -163,6 +173,58 @@ def test_an_id_that_is_not_found_is_an_error_with_its_code(client: OpenAI) -> No
     assert (raised.value.code, raised.value.param) == ("previous_response_not_found", "previous_response_id")
 
 
+def test_a_conversation_is_gone_on_with_and_read(client: OpenAI, upstream: FakeUpstream) -> None:
+    upstream.replies(text("Hello Ada."), text("Ada."))
+    conversation = client.conversations.create(
+        metadata={"topic": "names"}, items=[{"role": "user", "content": "My name is Ada."}]
+    )
+
+    client.responses.create(model="sonnet", input="Greet me.", conversation=conversation.id)
+    answer = client.responses.create(
+        model="sonnet", input=[{"role": "user", "content": "Who am I?"}], conversation={"id": conversation.id}
+    )
+
+    assert answer.output_text == "Ada."
+    assert answer.conversation is not None
+    assert answer.conversation.id == conversation.id
+    told = last_conversation(upstream)
+    assert told.index("My name is Ada.") < told.index("Hello Ada.") < told.index("Who am I?")
+    items: list[Any] = list(client.conversations.items.list(conversation.id, order="asc", limit=2))
+    assert [item.content[0].text for item in items] == [
+        "My name is Ada.",
+        "Greet me.",
+        "Hello Ada.",
+        "Who am I?",
+        "Ada.",
+    ]
+    assert client.conversations.items.retrieve(items[0].id, conversation_id=conversation.id).id == items[0].id
+    client.conversations.items.delete(items[0].id, conversation_id=conversation.id)
+    assert client.conversations.update(conversation.id, metadata={}).metadata == {}
+    assert client.conversations.delete(conversation.id).deleted
+    with pytest.raises(NotFoundError):
+        client.conversations.retrieve(conversation.id)
+
+
+def test_a_conversation_with_calls_is_made_shorter_and_goes_on(client: OpenAI, upstream: FakeUpstream) -> None:
+    upstream.replies(text("Oslo has -5 degrees."), text("Oslo."))
+    call = {"type": "function_call", "call_id": "c", "name": "get_degrees", "arguments": '{"city": "Oslo"}'}
+    output = {"type": "function_call_output", "call_id": "c", "output": "-5"}
+    said: list[Any] = [{"role": "user", "content": "Is it cold?"}, call, output]
+
+    counted = client.responses.input_tokens.count(model="sonnet", input=said, tools=[TOOL])
+    shorter = client.responses.compact(model="sonnet", input=said)
+    items: list[Any] = shorter.model_dump(exclude_none=True, warnings=False)["output"]
+    answer = client.responses.create(model="sonnet", input=[*items, {"role": "user", "content": "Where?"}])
+
+    assert counted.input_tokens > 350
+    assert [item["type"] for item in items] == ["message", "compaction"]
+    assert shorter.usage.output_tokens > 0
+    assert answer.output_text == "Oslo."
+    told = last_conversation(upstream)
+    assert told.index("Is it cold?") < told.index("Oslo has -5 degrees.") < told.index("Where?")
+    assert len(upstream.messages_requests) == 2
+
+
 def test_a_stream_that_breaks_raises_with_its_message(client: OpenAI, upstream: FakeUpstream) -> None:
     upstream.replies(error_after(2))
 
@@ -170,6 +232,58 @@ def test_a_stream_that_breaks_raises_with_its_message(client: OpenAI, upstream: 
         stream.until_done()
 
     assert "upstream" in raised.value.message
+
+
+def test_a_response_in_the_background_is_polled(client: OpenAI, upstream: FakeUpstream) -> None:
+    upstream.replies(SLOW)
+
+    begun = answer = client.responses.create(model="sonnet", input="?", background=True)
+    while answer.status in {"queued", "in_progress"}:
+        time.sleep(0.1)
+        answer = client.responses.retrieve(begun.id)
+
+    assert (begun.status, begun.background) == ("queued", True)
+    assert (answer.status, answer.output_text) == ("completed", "".join(WORDS))
+
+
+def test_a_stream_in_the_background_is_left_and_resumed(client: OpenAI, upstream: FakeUpstream) -> None:
+    upstream.replies(SLOW)
+    told: list[Any] = []
+
+    with client.responses.create(model="sonnet", input="?", background=True, stream=True) as stream:
+        for event in stream:
+            told.append(event)
+            if event.type == "response.output_text.delta":
+                break
+    response_id, last = told[0].response.id, told[-1].sequence_number
+    told += client.responses.retrieve(response_id, stream=True, starting_after=last)
+    with client.responses.stream(response_id=response_id) as again:
+        whole = again.get_final_response()
+
+    assert "".join(event.delta for event in told if event.type == "response.output_text.delta") == "".join(WORDS)
+    assert [event.sequence_number for event in told] == list(range(len(told)))
+    assert (told[-1].type, whole.output_text) == ("response.completed", "".join(WORDS))
+    assert len(upstream.messages_requests) == 1
+
+
+def test_a_response_in_the_background_is_cancelled(client: OpenAI, upstream: FakeUpstream) -> None:
+    upstream.replies(stall_after(2))
+    begun = client.responses.create(model="sonnet", input="?", background=True)
+    record = upstream.wait_for(1)[0]
+
+    cancelled = client.responses.cancel(begun.id)
+
+    assert cancelled.status == client.responses.cancel(begun.id).status == "cancelled"
+    assert record.disconnected.wait(1)
+
+
+def test_a_request_that_the_sdk_sends_again_with_its_key_is_asked_once(base_url: str, upstream: FakeUpstream) -> None:
+    upstream.replies(SLOW)
+    with OpenAI(base_url=base_url, api_key="unused", max_retries=3, timeout=1) as client:
+        answer = client.responses.create(model="sonnet", input="?", extra_headers={"Idempotency-Key": "once"})
+
+    assert answer.output_text == "".join(WORDS)
+    assert len(upstream.messages_requests) == 1
 
 
 # --- openai-agents ---------------------------------------------------------------------------------------------------
@@ -201,6 +315,23 @@ async def _agent_answers(base_url: str, *, streamed: bool) -> tuple[Any, Any]:
             found.append(result.final_output)
             said = [*result.to_input_list(), {"role": "user", "content": "And now?"}]
     return found[0], found[1]
+
+
+def test_openai_agents_keep_a_conversation(base_url: str, upstream: FakeUpstream) -> None:
+    upstream.replies(text("Hello Ada."), text("Ada."))
+
+    async def talk() -> str:
+        async with AsyncOpenAI(base_url=base_url, api_key="unused", max_retries=0) as client:
+            openai_agents.set_default_openai_client(client, use_for_tracing=False)
+            agent = openai_agents.Agent(name="Friend", model="sonnet")
+            session = openai_agents.OpenAIConversationsSession(openai_client=client)
+            await openai_agents.Runner.run(agent, "I am Ada.", session=session)
+            return str((await openai_agents.Runner.run(agent, "Who am I?", session=session)).final_output)
+
+    assert asyncio.run(talk()) == "Ada."
+
+    told = last_conversation(upstream)
+    assert told.index("I am Ada.") < told.index("Hello Ada.") < told.index("Who am I?")
 
 
 @pytest.mark.parametrize("streamed", [False, True])

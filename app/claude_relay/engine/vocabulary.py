@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
+from claude_relay.engine.profiles import Profile
 from claude_relay.settings import Personality
 
 Role = Literal["user", "assistant"]
@@ -250,6 +251,9 @@ class RunRequest(Struct, frozen=True):
         charge: How many requests it counts as in those limits; several answers to one question are counted together.
         pauses: Whether the answer may end where a tool waits for permission, to go on with a request that decides.
         decisions: What it decides about tools that wait: then it goes on with their answer, and asks nothing.
+        traceparent: The span of a trace that it belongs to, as W3C's Trace Context writes it; empty if it has none.
+        profile: What the operator set for the name that was asked for; requests of different profiles never share a
+            process.
     """
 
     model: str
@@ -266,6 +270,14 @@ class RunRequest(Struct, frozen=True):
     charge: int = 1
     pauses: bool = False
     decisions: tuple[Decision, ...] = ()
+    traceparent: str = ""
+    profile: Profile | None = None
+
+    @property
+    def instructions(self) -> str | None:
+        """The operator's instructions, if its profile has any, and then the caller's own."""
+        own = None if self.profile is None else self.profile.system
+        return f"{own}\n\n{self.system}" if own and self.system else own or self.system
 
     @property
     def answers_by_tool(self) -> bool:
@@ -411,10 +423,12 @@ class RunStarted(Struct, frozen=True):
     Attributes:
         origin: How it got what it runs on, in the runner's words, such as ``reused``.
         waited: Seconds that it waited in the queue.
+        prepared: Seconds from there until it had that.
     """
 
     origin: str
     waited: float = 0.0
+    prepared: float = 0.0
 
 
 class ParameterDropped(Struct, frozen=True):
@@ -435,12 +449,14 @@ class RunEnd(Struct, frozen=True):
         usage: Its token counts.
         thinking_tokens: How many of the output tokens were thinking, if the CLI tells.
         cost: US dollars, by the CLI's own estimate from list prices, if it tells.
+        upstream_requests: How often the upstream was asked, as far as is known; without what subagents asked.
     """
 
     stop: StopReason
     usage: Usage
     thinking_tokens: int | None = None
     cost: float | None = None
+    upstream_requests: int | None = None
 
 
 Event = (

@@ -1,8 +1,10 @@
 """Runner's models -> OpenAI's. Pure."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from claude_relay.engine import model_names
+from claude_relay.engine.profiles import Profile
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.models.schemas import Model, ModelList
 
@@ -11,17 +13,36 @@ _CREATED = 1_735_689_600
 _OWNERS = {"claude": "anthropic", "echo": "claude-relay (offline echo)"}
 
 
-def listed(runner: ClaudeRunner, aliases: Mapping[str, str]) -> ModelList:
-    """Return the names of a runner's models, with personalities, and the operator's other names for models."""
-    names = dict.fromkeys(model_names.menu(runner.models, aliases))
-    return ModelList(data=[described(name, runner, aliases) for name in names])
+_NONE: Mapping[str, Profile] = MappingProxyType({})
 
 
-def described(name: str, runner: ClaudeRunner, aliases: Mapping[str, str]) -> Model:
-    """Return one model; any name is a model, since only the upstream knows which exist."""
+def listed(runner: ClaudeRunner, aliases: Mapping[str, str], profiles: Mapping[str, Profile] = _NONE) -> ModelList:
+    """Return the names of a runner's models, with personalities, and the operator's names: aliases and profiles.
+
+    Args:
+        runner: What answers.
+        aliases: Models by the other names they have.
+        profiles: The profiles that the caller may use, by their names.
+    """
+    names = dict.fromkeys((*model_names.menu(runner.models, aliases), *profiles))
+    return ModelList(data=[described(name, runner, aliases, profiles) for name in names])
+
+
+def described(
+    name: str, runner: ClaudeRunner, aliases: Mapping[str, str], profiles: Mapping[str, Profile] = _NONE
+) -> Model:
+    """Return one model; any name is a model, since only the upstream knows which exist.
+
+    Args:
+        name: What it is called.
+        runner: What answers.
+        aliases: Models by the other names they have.
+        profiles: The profiles that the caller may use, by their names.
+    """
+    model = profiles[name].model if name in profiles else model_names.resolve(name, aliases).model
     return Model(
         id=name,
         created=_CREATED,
         owned_by=_OWNERS.get(runner.name, runner.name),
-        context_length=runner.context_window(model_names.resolve(name, aliases).model),
+        context_length=runner.context_window(model),
     )

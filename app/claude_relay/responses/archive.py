@@ -11,7 +11,7 @@ from litestar import Request
 from msgspec import Struct
 from msgspec.structs import replace
 
-from claude_relay.errors import UnavailableError
+from claude_relay.errors import NotFoundError, UnavailableError
 from claude_relay.responses import answer, replay, state
 from claude_relay.responses.schemas import ResponsesRequest
 from claude_relay.store.protocol import Event, Item, Key, Lease, Page, Record, Store
@@ -24,8 +24,10 @@ LEASE = 20.0
 LOG_SECONDS = 3600.0
 """How long the events are kept of a response that is complete."""
 _KIND = "response"
-_NO_EVENT = 2**52
-"""A number behind those of all events."""
+_NO_EVENT = 2**40
+"""A number behind those of all events, and before what ends a log in Valkey, which is numbered by the time."""
+_ANSWERED = frozenset(("completed", "incomplete"))
+"""The status of responses that their conversations get."""
 _log = logging.getLogger(__name__)
 
 
@@ -46,7 +48,7 @@ class Archive(Struct, frozen=True):
         """Return what a request refers to.
 
         Raises:
-            InvalidRequestError: It goes on from a response that is not there.
+            InvalidRequestError: It goes on from a response that is not there, or not complete.
             NotFoundError: It belongs to a conversation that is not there.
         """
         history: tuple[Item, ...] = ()
@@ -57,10 +59,7 @@ class Archive(Struct, frozen=True):
                 raise state.unknown_conversation(conversation)
             history = found
         if (previous := request.previous_response_id) is not None:
-            found = await self.store.history(self._key(previous), self._expiry()) if state.is_id(previous) else None
-            if found is None:
-                raise state.unknown_previous(previous)
-            history = found
+            history = await self._history(previous)
         found_items = await self.items(request.input)
         return state.Stored(os.urandom(16).hex(), tuple(item.body for item in history), found_items)
 
@@ -86,7 +85,8 @@ class Archive(Struct, frozen=True):
             self._key(response.id), msgspec.json.encode(response), self._expiry(), response.previous_response_id
         )
         try:
-            await self.store.create(record, inputs, state.outputs(outputs), copied_to=self._conversation_of(response))
+            conversation = self._conversation_of(response.status, _conversation(response))
+            await self.store.create(record, inputs, state.outputs(outputs), copied_to=conversation)
         except UnavailableError as error:
             # an answer is worth more than the possibility to refer to it
             _log.warning("a response was not kept. %s", error.message)
@@ -124,8 +124,8 @@ class Archive(Struct, frozen=True):
             response: The response, which is complete.
             outputs: The items of its output, with more than the response may tell.
         """
-        body, copied_to = msgspec.json.encode(response), self._conversation_of(response)
-        await self._complete(response.id, body, state.outputs(outputs), copied_to)
+        conversation = self._conversation_of(response.status, _conversation(response))
+        await self._complete(response.id, msgspec.json.encode(response), state.outputs(outputs), conversation)
 
     async def get(self, response_id: str) -> bytes:
         """Return a response as JSON: whole, or as far as it is written.
@@ -223,6 +223,19 @@ class Archive(Struct, frozen=True):
             raise state.unknown_response(response_id) if after is None else state.unknown_cursor(after)
         return page
 
+    async def _history(self, response_id: str) -> tuple[Item, ...]:
+        """Return the items of a response that is gone on from, and of those before it."""
+        try:
+            record = await self._settled(response_id)
+        except NotFoundError:
+            raise state.unknown_previous(response_id) from None
+        if record.lease_until is not None:
+            raise state.incomplete_previous(response_id)
+        found = await self.store.history(record.key, self._expiry())
+        if found is None:
+            raise state.unknown_previous(response_id)
+        return found
+
     async def _record(self, response_id: str) -> Record:
         record = await self.store.get(self._key(response_id)) if state.is_id(response_id) else None
         if record is None:
@@ -236,14 +249,13 @@ class Archive(Struct, frozen=True):
             return record
         response, events = replay.abandoned(await self._progress(record), state.abandoned())
         await self.store.append(record.key, events)
-        await self._complete(response_id, msgspec.json.encode(response), replay.items_of(response))
+        conversation = self._conversation_of(response["status"], (response.get("conversation") or {}).get("id"))
+        await self._complete(response_id, msgspec.json.encode(response), replay.items_of(response), conversation)
         return await self._record(response_id)
 
-    async def _complete(
-        self, response_id: str, body: bytes, outputs: Sequence[Item], copied_to: Key | None = None
-    ) -> None:
+    async def _complete(self, response_id: str, body: bytes, outputs: Sequence[Item], conversation: Key | None) -> None:
         until = min(time.time() + LOG_SECONDS, self._expiry())
-        await self.store.complete(self._key(response_id), body, outputs, log_until=until, copied_to=copied_to)
+        await self.store.complete(self._key(response_id), body, outputs, log_until=until, copied_to=conversation)
 
     async def _progress(self, record: Record) -> replay.Progress:
         """Return what is known by now of a response that was not complete."""
@@ -253,16 +265,21 @@ class Archive(Struct, frozen=True):
         """Take note that somebody asks for a response, for a worker whose client has left."""
         await self.store.count(_interest(response_id), 1, time.time() + LOG_SECONDS)
 
-    def _conversation_of(self, response: answer.Response) -> Key | None:
-        if not response.conversation or response.status not in {"completed", "incomplete"}:
+    def _conversation_of(self, status: str, conversation_id: str | None) -> Key | None:
+        """Return where the conversation is that gets the items of a response, if one does."""
+        if conversation_id is None or status not in _ANSWERED:
             return None
-        return conversation_key(self.owner, response.conversation.id)
+        return conversation_key(self.owner, conversation_id)
 
     def _key(self, response_id: str) -> Key:
         return Key(self.owner, _KIND, response_id)
 
     def _expiry(self) -> float:
         return state.expiry(time.time(), self.days)
+
+
+def _conversation(response: answer.Response) -> str | None:
+    return response.conversation.id if response.conversation else None
 
 
 def _interest(response_id: str) -> str:

@@ -15,6 +15,7 @@ from claude_relay.responses.content import content, output
 from claude_relay.responses.functions import SEARCH, upstream_name
 from claude_relay.responses.schemas import Effort
 from claude_relay.responses.signed_thinking import unpacked
+from claude_relay.responses.summaries import unsealed
 from claude_relay.web.validation_errors import converted
 
 _CALLS = ("function_call", "custom_tool_call", "function_call_output", "custom_tool_call_output")
@@ -22,6 +23,7 @@ _DECIDED = "mcp_approval_response"
 _SILENT = ("additional_tools", "web_search_call", "mcp_approval_request", _DECIDED)
 """Items that say nothing to the model: tools and decisions, which are read elsewhere, and searches, of which only what
 was said after them tells what was found."""
+_SUMMED_UP = "What was said and done in this conversation before, summed up:"
 _OWN = "claude_code"
 """Whose calls of tools are the agent's own: what it thought meanwhile is not told to it again."""
 
@@ -134,6 +136,8 @@ class _Reader:
             case "configuration_update":
                 found = converted(item, items.ConfigurationUpdate, where).reasoning
                 self._effort = (found and found.effort) or self._effort
+            case "compaction":
+                self._compaction(converted(item, items.Compaction, where))
             case None | "item_reference" as kind:
                 self._untyped(item, kind, where)
             case str(kind):
@@ -256,7 +260,7 @@ class _Reader:
 
     def _agent_tool_use(self, call: items.McpCall) -> None:
         """A call that the agent has not had the outcome of was cut off, and is nothing that it did."""
-        output = call.output if call.error is None else call.error
+        output = call.output if call.error is None else _error_text(call.error)
         arguments = arguments_of(call.arguments)
         if output is None or isinstance(arguments, str) or not self._for_agent:
             return
@@ -276,9 +280,27 @@ class _Reader:
             return
         self._result(result.call_id, (Text(_found(result.tools)),), where)
 
+    def _compaction(self, item: items.Compaction) -> None:
+        summary = unsealed(item.encrypted_content or "")
+        if summary is None:
+            self._ignored.append("input.compaction")
+            return
+        self._has_begun = True
+        self._user((Text(f"{_SUMMED_UP}\n<summary>\n{summary}\n</summary>"),))
+
     def _say_later(self) -> None:
         later, self._later = self._later, []
         self._turns.add("user", later)
+
+
+def _error_text(error: str | dict[str, Any]) -> str:
+    """Return what a tool returned when it failed."""
+    match error:
+        case str():
+            return error
+        case {"content": list(parts)}:
+            return "\n".join(str(part.get("text", "")) for part in parts if isinstance(part, dict))
+    return str(error.get("message", ""))
 
 
 def _found(tools: Iterable[dict[str, Any]]) -> str:

@@ -8,6 +8,7 @@ import msgspec
 
 from claude_relay.engine.claude import configuration, tools
 from claude_relay.engine.claude.discovery import Installation
+from claude_relay.engine.profiles import Profile, permission_mode
 from claude_relay.settings import ASK, PREFIX, Personality, Settings
 
 _STREAMING = (
@@ -35,13 +36,13 @@ _ASKING = (
     # it would ask the user something else, which a permission does not answer
     *("--disallowedTools", "AskUserQuestion"),
 )
-_SAFE_MODE_SINCE = (2, 1, 197)
-"""The oldest version on which ``--safe-mode`` was tried."""
+TRIED_SINCE = (2, 1, 197)
+"""The oldest version that was tried; it knows ``--safe-mode``."""
 
 CLIENT_COMPOSED_SINCE = (2, 1, 330)
 """The oldest version known to take ``client_composed`` lines, which keeps ``@path`` and ``/command`` plain text."""
 
-_TRIED_UNTIL = (2, 1, 332)
+TRIED_UNTIL = (2, 1, 332)
 """The newest version that was tried."""
 
 _NOT_INHERITED = frozenset(
@@ -52,6 +53,8 @@ _NOT_INHERITED = frozenset(
         "CLAUDE_CODE_SESSION_ID",
         "CLAUDE_CODE_SIMPLE",
         "CLAUDE_CODE_SSE_PORT",
+        "TRACEPARENT",
+        "TRACESTATE",
     }
 )
 """Variables of a surrounding Claude Code, or meant for one run of it, that would affect ours."""
@@ -89,7 +92,9 @@ _BY_PERSONALITY: Mapping[Personality, Mapping[str, str]] = {
 }
 
 
-def argv(installation: Installation, personality: Personality, settings: Settings) -> tuple[str, ...]:
+def argv(
+    installation: Installation, personality: Personality, settings: Settings, profile: Profile | None = None
+) -> tuple[str, ...]:
     """Return the command line of a generic process.
 
     Args:
@@ -97,10 +102,12 @@ def argv(installation: Installation, personality: Personality, settings: Setting
         personality: What the process will be.
         settings: The operator's usual model, which a request for another changes over stdin; and for ``agent`` who
             answers Claude Code's permission questions, and how much it may do for one answer.
+        profile: What is otherwise for one name.
     """
-    flags = _chat_flags(installation) if personality == "chat" else _agent_flags(settings)
+    model = settings.model if profile is None else profile.model
+    flags = _chat_flags(installation) if personality == "chat" else _agent_flags(settings, profile)
     own = msgspec.json.encode(_SETTINGS[personality]).decode()
-    return (installation.path, *_STREAMING, "--model", settings.model, "--settings", own, *flags)
+    return (installation.path, *_STREAMING, "--model", model, "--settings", own, *flags)
 
 
 def environment(
@@ -126,9 +133,14 @@ def takes_client_composed(installation: Installation) -> bool:
     return installation.version >= CLIENT_COMPOSED_SINCE
 
 
+def traces(base: Mapping[str, str]) -> bool:
+    """Whether the CLI sends spans of its own, by the environment that the relay was started in."""
+    return bool(base.get("CLAUDE_CODE_ENABLE_TELEMETRY") and base.get("CLAUDE_CODE_ENHANCED_TELEMETRY_BETA"))
+
+
 def ties_turns(installation: Installation) -> bool:
     """Whether the CLI is known to name the lines of each turn; for newer versions the self-test finds out."""
-    return CLIENT_COMPOSED_SINCE <= installation.version <= _TRIED_UNTIL
+    return CLIENT_COMPOSED_SINCE <= installation.version <= TRIED_UNTIL
 
 
 def proves_reset(installation: Installation) -> bool:
@@ -141,20 +153,28 @@ def _chat_flags(installation: Installation) -> tuple[str, ...]:
     if takes_client_composed(installation):
         # commands are never wanted, and looking for them takes time; an older CLI needs them to say what is none
         return (*_CHAT, "--safe-mode", "--disable-slash-commands")
-    if installation.version >= _SAFE_MODE_SINCE:
+    if installation.version >= TRIED_SINCE:
         return (*_CHAT, "--safe-mode")
     return (*_CHAT, "--setting-sources", "")
 
 
-def _agent_flags(settings: Settings) -> tuple[str, ...]:
-    asks = settings.permission_mode == ASK
+def _agent_flags(settings: Settings, profile: Profile | None) -> tuple[str, ...]:
+    mode = permission_mode(profile, settings.permission_mode)
+    asks = mode == ASK
     flags = {
-        "--permission-mode": None if asks else settings.permission_mode,
+        "--permission-mode": None if asks else mode,
         "--max-turns": str(settings.max_turns) if settings.max_turns else None,
         "--max-budget-usd": f"{settings.max_budget_usd:f}" if settings.max_budget_usd else None,
     }
     given = tuple(part for flag, value in flags.items() if value is not None for part in (flag, value))
-    return (*(_ASKING if asks else ()), *given)
+    given = (*(_ASKING if asks else ()), *given)
+    return given if profile is None else (*given, *_profile_flags(profile))
+
+
+def _profile_flags(profile: Profile) -> tuple[str, ...]:
+    tools = () if profile.tools is None else ("--tools", ",".join(profile.tools))
+    servers = () if profile.mcp is None else ("--mcp-config", profile.mcp, "--strict-mcp-config")
+    return (*tools, *servers)
 
 
 def _points_at_relay(url: str, relay_port: int) -> bool:

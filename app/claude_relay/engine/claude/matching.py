@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from claude_relay.engine.custom_tools import arguments_of
 from claude_relay.engine.fold import fold
+from claude_relay.engine.profiles import Profile
 from claude_relay.engine.vocabulary import (
     AgentToolUse,
     Event,
@@ -24,12 +25,33 @@ from claude_relay.settings import Personality
 _TEXT_OR_OWN = Text | ThinkingBlock | AgentToolUse
 
 
+class Kind(Struct, frozen=True):
+    """What a process is started as, and can be nothing else.
+
+    Attributes:
+        personality: What answers.
+        profile: What the operator set for it, if it is not as all others of its personality.
+    """
+
+    personality: Personality
+    profile: Profile | None = None
+
+    @classmethod
+    def of(cls, request: RunRequest) -> "Kind":
+        """Return what a process must be started as if it is to answer a request."""
+        return cls(request.personality, request.profile)
+
+    def __str__(self) -> str:
+        """Return what the log calls it."""
+        return self.personality if self.profile is None else self.profile.name
+
+
 class Binding(Struct, frozen=True):
     """The configuration of a process that never changes.
 
     Attributes:
         caller: Who it works for; nobody else ever gets it.
-        personality: What it is.
+        kind: What it was started as.
         system: The caller's instructions.
         tools: The client's tools it knows.
         tool_schema: The schema its tool for answers was given, as JSON.
@@ -37,7 +59,7 @@ class Binding(Struct, frozen=True):
     """
 
     caller: str
-    personality: Personality
+    kind: Kind
     system: str | None
     tools: tuple[Tool, ...]
     tool_schema: bytes | None
@@ -47,7 +69,7 @@ class Binding(Struct, frozen=True):
     def of(cls, request: RunRequest) -> "Binding":
         """Return what a process must be bound to if it is to answer a request."""
         schema = msgspec.json.encode(request.output.schema) if request.output and request.answers_by_tool else None
-        return cls(request.caller, request.personality, request.system, request.tools, schema, request.account)
+        return cls(request.caller, Kind.of(request), request.system, request.tools, schema, request.account)
 
 
 class Conversation(Struct, frozen=True):

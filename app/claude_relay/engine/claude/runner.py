@@ -5,8 +5,8 @@ import itertools
 import logging
 import resource
 import sys
-from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -19,7 +19,7 @@ from claude_relay.engine.claude.capabilities import Capabilities, by_self_test, 
 from claude_relay.engine.claude.control import ProcessGoneError
 from claude_relay.engine.claude.discovery import REMEDY, Finder, Installation
 from claude_relay.engine.claude.fallback import Refusable, refused, without
-from claude_relay.engine.claude.matching import answered
+from claude_relay.engine.claude.matching import Kind, answered
 from claude_relay.engine.claude.models import Models
 from claude_relay.engine.claude.permissions import Permissions
 from claude_relay.engine.claude.pool import Limits, Pool
@@ -27,14 +27,17 @@ from claude_relay.engine.claude.refusals import Refusals
 from claude_relay.engine.claude.selftest import run_self_test
 from claude_relay.engine.claude.session import NotEmptyError, Session, UnresponsiveError
 from claude_relay.engine.claude.translate import Translator
+from claude_relay.engine.claude.worktrees import Worktrees
 from claude_relay.engine.limits.resources import find
 from claude_relay.engine.limits.sizing import Size, size
 from claude_relay.engine.output_checks import OutputChecks
+from claude_relay.engine.profiles import permission_mode
 from claude_relay.engine.property_names import with_upstream_arguments
 from claude_relay.engine.runner import RunnerHealth, Spend
 from claude_relay.engine.vocabulary import Event, ParameterDropped, RunEnd, RunRequest, RunStarted, Tool, Usage
 from claude_relay.errors import InvalidRequestError, RelayError, UnavailableError
 from claude_relay.settings import ASK, Personality, Settings
+from claude_relay.settings_loading import state_directory
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +48,13 @@ _PAGE = resource.getpagesize()
 _MOST_LOST = 2
 """Processes that may be lost before they ask; after them one is started for the request."""
 _START_REMEDY = "Run `claude -p hello` as the user and with the environment of the relay; it should say what it lacks."
+
+
+class _Place(msgspec.Struct, frozen=True):
+    """Where a process works, and what removes what it leaves, by its id."""
+
+    directory: str
+    sweep: process.Sweep
 
 
 class ClaudeCodeRunner:
@@ -76,6 +86,7 @@ class ClaudeCodeRunner:
         self._capabilities = Capabilities()
         self._pool = Pool(self._open, limits(settings, self._size), _memory_of, self._current)
         self._private = private.PrivateDirectory(environ)
+        self._worktrees = Worktrees(state_directory(settings, environ) / "worktrees", environ)
         self._models = Models()
         self._refusals = Refusals(self._models.full_id)
         self._self_testing: asyncio.Task[None] | None = None
@@ -89,6 +100,7 @@ class ClaudeCodeRunner:
             _log.warning("%d processes were ended that a relay which is gone had left running", ended)
         if removed := await asyncio.to_thread(private.remove_left, self._environ):
             _log.info("what %d relays that are gone had left was removed", removed)
+        await asyncio.to_thread(self._worktrees.remove_left)
         try:
             await self._installed()
         except UnavailableError as error:
@@ -133,14 +145,17 @@ class ClaudeCodeRunner:
         """Return what the CLI has told of a model; until it was asked once, what all of them have at least."""
         return self._models.context_window(model)
 
+    def takes(self, request: RunRequest) -> bool:
+        """Whether the request's model is not known to refuse anything of it."""
+        return self._refusals.without_known(request)[0] == request
+
     async def run(self, request: RunRequest) -> AsyncGenerator[Event, None]:
         """Answer a request; without the options that the upstream refuses, each of which is named.
 
         Raises:
             RelayError: No process can be had, or the run fails.
         """
-        if self._strategy(request.personality) is history.native:
-            request = replace(request, turns=history.ended_by_user(request.turns))
+        request = self._prepared(request)
         asked, missing = self._refusals.without_known(with_upstream_arguments(tools.without_clash(request)))
         left_out: list[Refusable] = []
         lost, has_begun = 0, False
@@ -150,7 +165,7 @@ class ClaudeCodeRunner:
             missing = ()
             session = await self._pool.checkout(asked, fresh=lost == _MOST_LOST)
             try:
-                async with aclosing(self._run_on(session, asked, request.tools)) as events:
+                async with aclosing(self._run_on(session, asked, request.tools, len(left_out))) as events:
                     async for event in events:
                         if not has_begun and not isinstance(event, RunStarted):
                             has_begun = True
@@ -171,6 +186,15 @@ class ClaudeCodeRunner:
             else:
                 return
 
+    def _prepared(self, request: RunRequest) -> RunRequest:
+        """Return a request as this runner takes it."""
+        if request.traceparent and not command.traces(self._environ):
+            # it would be a change of settings, and nobody would see it
+            request = replace(request, traceparent="")
+        if self._strategy(request.personality) is history.native:
+            request = replace(request, turns=history.ended_by_user(request.turns))
+        return request
+
     async def _require_unasked(self, session: Session, lost: ProcessGoneError) -> None:
         """Try again if the process was lost before it asked the upstream; what has asked is not asked a second time.
 
@@ -184,7 +208,7 @@ class ClaudeCodeRunner:
             await self._pool.probe()
 
     async def _run_on(
-        self, session: Session, request: RunRequest, client_tools: tuple[Tool, ...]
+        self, session: Session, request: RunRequest, client_tools: tuple[Tool, ...], refused_before: int
     ) -> AsyncGenerator[Event, None]:
         """Answer a request on a session, and give that back or end it, whatever happens."""
         names = [tool.name for tool in request.tools]
@@ -207,7 +231,8 @@ class ClaudeCodeRunner:
                             await checks.check(event)
                             await session.abort()
                             self._models.learn_context_window(request.model, translator.context_window)
-                            end = replace(event, cost=session.cost)
+                            upstream_requests = refused_before + translator.upstream_requests or None
+                            end = replace(event, cost=session.cost, upstream_requests=upstream_requests)
                             # before the client knows of the end: its next request may come at once
                             session.settle(answered(events, client_tools))
                             self._pool.release(session)
@@ -285,36 +310,56 @@ class ClaudeCodeRunner:
                 while not self._pool.is_quiet:  # noqa: ASYNC110 - much has to be true at the same time
                     await asyncio.sleep(_SELF_TEST_PAUSE)
 
-    async def _open(self, personality: Personality) -> Session:
+    async def _open(self, kind: Kind) -> Session:
         installation = await self._installed()
-        settings = self._settings
-        environ = {**self._environ, private.TMPDIR: self._private.folder("tmp")}
-        child = await process.spawn(
-            command.argv(installation, personality, settings),
-            command.environment(environ, installation, personality, settings.port),
-            self._directory(personality),
-            alone=personality == "chat",
-            sweep=self._private.sweep,
-        )
+        personality, profile = kind.personality, kind.profile
+        async with self._place_of(kind) as place:
+            environ = {**self._environ, private.TMPDIR: self._private.folder("tmp")}
+            child = await process.spawn(
+                command.argv(installation, personality, self._settings, profile),
+                command.environment(environ, installation, personality, self._settings.port),
+                place.directory,
+                alone=personality == "chat",
+                sweep=place.sweep,
+            )
         self._private.record_child(child.pid)
         return Session(
             child,
             personality,
-            settings.model,
+            self._settings.model if profile is None else profile.model,
             self._current,
             self._spend,
             learn_models=self._models.learn_listed,
-            asks=personality == "agent" and settings.permission_mode == ASK,
+            asks=personality == "agent" and permission_mode(profile, self._settings.permission_mode) == ASK,
+            profile=profile,
             full_id=self._models.full_id,
         )
 
     def _current(self) -> Capabilities:
         return self._capabilities
 
-    def _directory(self, personality: Personality) -> str:
+    @asynccontextmanager
+    async def _place_of(self, kind: Kind) -> AsyncIterator[_Place]:
+        """Yield where a process works; a worktree that was made for one which then does not start is removed."""
+        if kind.profile is None or not kind.profile.worktree:
+            yield _Place(self._directory(kind), self._private.sweep)
+            return
+        tree = await asyncio.to_thread(self._worktrees.make, kind.profile.name, self._directory(kind))
+
+        def sweep(pid: int) -> None:
+            self._private.sweep(pid)
+            self._worktrees.remove(tree)
+
+        try:
+            yield _Place(tree.directory, sweep)
+        except BaseException:
+            await asyncio.to_thread(self._worktrees.remove, tree)
+            raise
+
+    def _directory(self, kind: Kind) -> str:
         """Return where a process works: ``chat`` in an empty place that nobody else has."""
-        if personality == "agent":
-            return self._settings.cwd or str(Path.cwd())
+        if kind.personality == "agent":
+            return (kind.profile and kind.profile.cwd) or self._settings.cwd or str(Path.cwd())
         return self._private.folder("work")
 
 

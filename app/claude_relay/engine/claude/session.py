@@ -14,8 +14,9 @@ from claude_relay.engine.claude import configuration, history, tools, wire
 from claude_relay.engine.claude.capabilities import Current
 from claude_relay.engine.claude.control import ControlChannel, ProcessGoneError
 from claude_relay.engine.claude.guard import SingleRequestGuard
-from claude_relay.engine.claude.matching import Binding, Conversation
+from claude_relay.engine.claude.matching import Binding, Conversation, Kind
 from claude_relay.engine.claude.process import ChildProcess
+from claude_relay.engine.profiles import Profile
 from claude_relay.engine.runner import Spend
 from claude_relay.engine.vocabulary import Decision, RunRequest, Turn
 from claude_relay.errors import UpstreamError
@@ -68,8 +69,10 @@ class Session:
         learn_models: Is told which models there are, when the CLI tells.
         asks: Whether the process asks for permissions.
         full_id: Returns the full id of the model that a name stands for.
+        profile: The profile that it was started with.
 
     Attributes:
+        kind: What it was started as.
         binding: What it was configured for; None as long as it is a spare.
         history: The conversation it holds, if that is known exactly.
         in_turn: Whether it was asked and has not ended its turn.
@@ -93,9 +96,11 @@ class Session:
         learn_models: LearnModels = lambda _: None,
         asks: bool = False,
         full_id: Callable[[str], str] = str,
+        profile: Profile | None = None,
     ) -> None:
         self.process = process
         self.personality: Personality = personality
+        self.kind = Kind(personality, profile)
         self.binding: Binding | None = None
         self.history: Conversation | None = None
         self.in_turn = False

@@ -65,6 +65,7 @@ class Translator:
     Attributes:
         context_window: How many tokens the model takes, once that is known.
         in_message: Whether the model is writing a message.
+        upstream_requests: How often the upstream was asked, less those of subagents.
     """
 
     def __init__(self, output: JsonOutput | None = None, tools: Collection[str] = (), *, alone: bool = False) -> None:
@@ -81,6 +82,7 @@ class Translator:
         self._calling = False
         self._called = False
         self.context_window: int | None = None
+        self.upstream_requests = 0
         self._finished = Usage()
         self._current = Usage()
         self._heard = self.in_message = False
@@ -115,6 +117,7 @@ class Translator:
             case wire.RateLimitEvent(wire.RateLimitInfo("rejected", resets_at)):
                 self._resets_at = resets_at
             case wire.System("api_retry"):
+                self.upstream_requests += 1
                 _log.warning("upstream failed with status %s, Claude Code tries again", line.error_status)
             case wire.Result():
                 yield from self._end(line)
@@ -193,6 +196,7 @@ class Translator:
         if self._spoken_unfinished:
             raise _broken_off()
         self._heard = self.in_message = True
+        self.upstream_requests += 1
         self._current = _merge(Usage(), usage)
         self._separator = "\n\n" if self._last_text and not self._last_text.endswith("\n") else ""
 

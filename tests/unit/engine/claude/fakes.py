@@ -12,6 +12,7 @@ from claude_relay.engine.claude import process
 from claude_relay.engine.claude.capabilities import Capabilities
 from claude_relay.engine.claude.process import ChildProcess
 from claude_relay.engine.claude.session import Session
+from claude_relay.engine.profiles import Profile
 from claude_relay.settings import Personality
 
 CAPABLE = Capabilities(client_composed=True, tied_turns=True, reuse=True, reset=True)
@@ -55,12 +56,13 @@ class FakeCli:
         mode: str = "",
         personality: Personality = "chat",
         capabilities: Capabilities = CAPABLE,
+        profile: Profile | None = None,
         *,
         asks: bool = False,
     ) -> Session:
         """Start a stand-in as a session that was started for the model ``sonnet``."""
         child = await self.spawn(mode)
-        return Session(child, personality, "sonnet", lambda: capabilities, self.spend, asks=asks)
+        return Session(child, personality, "sonnet", lambda: capabilities, self.spend, profile=profile, asks=asks)
 
     def spend(self, caller: str, usd: float) -> None:
         """Take note of a cost."""

@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from claude_relay.engine.claude.command import argv, environment, takes_client_composed
+from claude_relay.engine.claude.command import argv, environment, takes_client_composed, traces
+from claude_relay.engine.profiles import Profile
 from claude_relay.settings import PermissionMode, Personality, Settings
 from tests.unit.factories import InstallationFactory
 
@@ -115,6 +116,35 @@ def test_what_would_bend_a_run_or_is_the_relays_own_is_left_out(name: str) -> No
     assert name not in environ({name: "x", "HOME": "/home/user"})
 
 
+def profiled(personality: Personality, **fields: Any) -> tuple[str, ...]:
+    """Return the command line of a process of a profile, where agents have the mode ``plan``."""
+    profile = Profile(name="docs", target="x", model="opus", personality=personality, **fields)
+    return argv(InstallationFactory.build(version=NEW), personality, Settings(permission_mode="plan"), profile)
+
+
+@pytest.mark.parametrize(
+    ("fields", "flags"),
+    [
+        ({}, ("--permission-mode", "plan")),
+        ({"permission": "acceptEdits"}, ("--permission-mode", "acceptEdits")),
+        ({"tools": ("Read", "Grep")}, ("--permission-mode", "plan", "--tools", "Read,Grep")),
+        ({"tools": ()}, ("--permission-mode", "plan", "--tools", "")),
+        ({"mcp": "/m.json"}, ("--permission-mode", "plan", "--mcp-config", "/m.json", "--strict-mcp-config")),
+    ],
+)
+def test_an_agent_of_a_profile_has_its_permissions_tools_and_servers(
+    fields: dict[str, Any], flags: tuple[str, ...]
+) -> None:
+    line = profiled("agent", **fields)
+
+    assert line[line.index("--settings") + 2 :] == flags
+    assert line[line.index("--model") + 1] == "opus"
+
+
+def test_a_chat_of_a_profile_is_like_any_other_but_for_its_model() -> None:
+    assert profiled("chat", system="Be brief.") == tuple("opus" if part == "sonnet" else part for part in command())
+
+
 @pytest.mark.parametrize(
     "name", ["HOME", "PATH", "ANTHROPIC_API_KEY", "HTTPS_PROXY", "CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CONFIG_DIR"]
 )
@@ -197,3 +227,15 @@ def test_the_environment_that_was_given_is_not_changed() -> None:
     environ(base)
 
     assert base == {"CLAUDECODE": "1", "ANTHROPIC_BASE_URL": "http://localhost:8082"}
+
+
+@pytest.mark.parametrize(
+    ("base", "expected"),
+    [
+        ({}, False),
+        ({"CLAUDE_CODE_ENABLE_TELEMETRY": "1"}, False),
+        ({"CLAUDE_CODE_ENABLE_TELEMETRY": "1", "CLAUDE_CODE_ENHANCED_TELEMETRY_BETA": "1"}, True),
+    ],
+)
+def test_the_cli_sends_spans_where_the_operator_has_switched_them_on(base: dict[str, str], *, expected: bool) -> None:
+    assert traces(base) is expected
