@@ -26,10 +26,10 @@ def create_app(
     settings: Settings | None = None,
     runner: ClaudeRunner | None = None,
     families: Iterable[Family] = FAMILIES,
-    open_store: Opener | None = None,
     *,
-    approvals: Approvals | None = None,
+    open_store: Opener | None = None,
     traces: Tracing | None = None,
+    approvals: Approvals | None = None,
 ) -> Litestar:
     """Build the application.
 
@@ -38,8 +38,8 @@ def create_app(
         runner: The engine; made from the settings when not given.
         families: The endpoints.
         open_store: Opens the store that responses are kept in; the one of the settings when not given.
-        approvals: What waits for permission, if the engine is given.
         traces: Traces requests; as the environment says when not given.
+        approvals: What waits for permission, if the engine is given.
 
     Raises:
         SettingsError: A setting has a bad value.

@@ -85,8 +85,8 @@ class RelayPlugin(InitPlugin):
         prefixes: What stands before their paths. Add an empty one if ``/models`` and ``/health`` are free too.
         keys: The keys that let callers in; read as the settings say when not given.
         open_store: Opens the store that responses are kept in; the one of the settings when not given.
-        approvals: What waits for permission, if the engine is given.
         traces: Traces requests; as the environment says when not given.
+        approvals: What waits for permission, if the engine is given.
 
     Raises:
         SettingsError: A setting has a bad value.
@@ -101,8 +101,8 @@ class RelayPlugin(InitPlugin):
         prefixes: Iterable[str] = PREFIXES[:1],
         keys: Iterable[Key] | None = None,
         open_store: Opener | None = None,
-        approvals: Approvals | None = None,
         traces: tracing.Tracing | None = None,
+        approvals: Approvals | None = None,
     ) -> None:
         self._settings = settings
         self._approvals = approvals or Approvals(settings.approval_timeout)
@@ -245,4 +245,4 @@ def create_runner(settings: Settings, used: Quotas, approvals: Approvals) -> Cla
     runner: ClaudeRunner = (
         ClaudeCodeRunner(settings, environment(), used.charge_cost, approvals) if claude else EchoRunner()
     )
-    return PausingRunner(limited(runner, settings, used), approvals, settings.permission_mode)
+    return PausingRunner(limited(runner, settings, used), approvals)

@@ -60,7 +60,7 @@ class AskingRunner(EchoRunner):
 @pytest.fixture
 def client() -> Iterator[Client]:
     approvals = Approvals(20)
-    runner = PausingRunner(AskingRunner(approvals), approvals, "ask")
+    runner = PausingRunner(AskingRunner(approvals), approvals)
     with calling(create_app(KEYS, runner, open_store=memory.open_store, approvals=approvals)) as running:
         yield running
 
@@ -146,7 +146,7 @@ def test_who_has_no_key_sees_nothing(client: Client) -> None:
 def test_where_callers_are_not_asked_an_answer_to_nothing_is_an_error() -> None:
     answer = {"type": "mcp_approval_response", "approval_request_id": "mcpr_1", "approve": True}
     approvals = Approvals(20)
-    app = create_app(Settings(), PausingRunner(EchoRunner(), approvals, None), open_store=memory.open_store)
+    app = create_app(Settings(), PausingRunner(EchoRunner(), approvals), open_store=memory.open_store)
 
     with calling(app) as running:
         assert error(running.post("/v1/responses", json={"input": [answer]})) == (400, "approval_not_found", "input")

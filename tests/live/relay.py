@@ -108,7 +108,7 @@ def relay(home: Path, environ: Mapping[str, str], **choices: Any) -> Iterator[Re
     used = quotas(settings, MemoryCounters())
     approvals = Approvals(settings.approval_timeout)
     runner = limited(ClaudeCodeRunner(settings, environ, used.charge_cost, approvals), settings, used)
-    app = create_app(settings, PausingRunner(runner, approvals, settings.permission_mode), approvals=approvals)
+    app = create_app(settings, PausingRunner(runner, approvals), approvals=approvals)
     config = uvicorn.Config(
         app,
         host=settings.host,

@@ -27,7 +27,7 @@ from claude_relay.engine.vocabulary import Event, RunEnd, StopReason, TextDelta
 from claude_relay.errors import NotFoundError, SettingsError, UpstreamError
 from claude_relay.plugin import create_runner
 from claude_relay.responses import controller, inbound
-from claude_relay.settings import ASK, Settings
+from claude_relay.settings import Settings
 from claude_relay.store.counters import MemoryCounters
 
 _CUT = "The answer is longer than the model may write, and ends here."
@@ -147,9 +147,7 @@ async def _in_process(question: Question, settings: Settings) -> AsyncGenerator[
     """One question needs no process that is kept ready, and no self-test."""
     # what the engine logs is told by its errors too
     logging.getLogger("claude_relay").addHandler(logging.NullHandler())
-    # nobody is there to be asked for permission
-    mode = "default" if settings.permission_mode == ASK else settings.permission_mode
-    settings = replace(settings, warm=0, self_test=False, permission_mode=mode)
+    settings = replace(settings, warm=0, self_test=False)
     body = controller.read(msgspec.json.encode(request_body(question)))
     asked = inbound.to_question(body, settings, Caller("local", "local", "local"))
     runner = create_runner(settings, quotas(settings, MemoryCounters()), Approvals(settings.approval_timeout))

@@ -9,7 +9,6 @@ from typing import Literal
 from msgspec.structs import replace
 
 from claude_relay.engine.approvals import GONE, Approvals
-from claude_relay.engine.profiles import permission_mode
 from claude_relay.engine.runner import ClaudeRunner, RunnerHealth
 from claude_relay.engine.vocabulary import (
     ApprovalRequested,
@@ -26,7 +25,6 @@ from claude_relay.engine.vocabulary import (
     Usage,
 )
 from claude_relay.errors import InvalidRequestError, quoted
-from claude_relay.settings import ASK, PermissionMode
 
 _HOLD = 0.5
 """Seconds that the use of a tool is not shown: it may turn out that it waits for permission."""
@@ -44,14 +42,12 @@ class PausingRunner:
     Args:
         runner: Does the work.
         approvals: What waits for permission.
-        mode: The permission mode of agents, unless a profile has another.
     """
 
-    def __init__(self, runner: ClaudeRunner, approvals: Approvals, mode: PermissionMode | None) -> None:
+    def __init__(self, runner: ClaudeRunner, approvals: Approvals) -> None:
         self.name = runner.name
         self._runner = runner
         self._approvals = approvals
-        self._mode = mode
         self._paused: dict[str, _PausableRun] = {}
 
     @property
@@ -86,7 +82,7 @@ class PausingRunner:
         """
         if request.decisions:
             return self._resumed(request.caller, request.decisions)
-        if request.pauses and permission_mode(request.profile, self._mode) == ASK:
+        if request.pauses:
             return self._until_paused(_PausableRun(self._runner.run(request)))
         return self._runner.run(request)
 

@@ -208,13 +208,3 @@ def _value_of(field: str, value: str, where: str) -> Any:
         case "worktree":
             raise SettingsError(f"{where}: expected worktree=yes or worktree=no; got {quoted(value)}")
     return value
-
-
-def permission_mode(profile: Profile | None, usual: PermissionMode | None) -> PermissionMode | None:
-    """Return the permission mode of an agent, if one was chosen.
-
-    Args:
-        profile: What was asked for.
-        usual: The permission mode of all agents.
-    """
-    return (profile and profile.permission) or usual

@@ -249,11 +249,11 @@ class RunRequest(Struct, frozen=True):
         caller: Who asks; requests of different callers never share a process.
         account: Whose use this is; the operator's limits count by it. All requests of a caller have the same.
         charge: How many requests it counts as in those limits; several answers to one question are counted together.
-        pauses: Whether the answer may end where a tool waits for permission, to go on with a request that decides.
-        decisions: What it decides about tools that wait: then it goes on with their answer, and asks nothing.
         traceparent: The span of a trace that it belongs to, as W3C's Trace Context writes it; empty if it has none.
         profile: What the operator set for the name that was asked for; requests of different profiles never share a
             process.
+        pauses: Whether the answer may end where a tool waits for permission, to go on with a request that decides.
+        decisions: What it decides about tools that wait: then it goes on with their answer, and asks nothing.
     """
 
     model: str
@@ -268,10 +268,10 @@ class RunRequest(Struct, frozen=True):
     caller: str = ""
     account: str = ""
     charge: int = 1
-    pauses: bool = False
-    decisions: tuple[Decision, ...] = ()
     traceparent: str = ""
     profile: Profile | None = None
+    pauses: bool = False
+    decisions: tuple[Decision, ...] = ()
 
     @property
     def instructions(self) -> str | None:

@@ -19,11 +19,11 @@ from claude_relay.responses.summaries import unsealed
 from claude_relay.web.validation_errors import converted
 
 _CALLS = ("function_call", "custom_tool_call", "function_call_output", "custom_tool_call_output")
+_SUMMED_UP = "What was said and done in this conversation before, summed up:"
 _DECIDED = "mcp_approval_response"
 _SILENT = ("additional_tools", "web_search_call", "mcp_approval_request", _DECIDED)
 """Items that say nothing to the model: tools and decisions, which are read elsewhere, and searches, of which only what
 was said after them tells what was found."""
-_SUMMED_UP = "What was said and done in this conversation before, summed up:"
 _OWN = "claude_code"
 """Whose calls of tools are the agent's own: what it thought meanwhile is not told to it again."""
 

@@ -21,7 +21,7 @@ from claude_relay.responses.conversation import (
 )
 from claude_relay.responses.echo import Echo, echo
 from claude_relay.responses.parameters import PARAMETERS
-from claude_relay.settings import Settings
+from claude_relay.settings import ASK, Settings
 from claude_relay.store.protocol import Item
 from claude_relay.web.bodies import Body
 from claude_relay.web.parameters import Question, named, unsupported
@@ -88,7 +88,7 @@ def to_question(body: Body[schemas.ResponsesRequest], settings: Settings, caller
         tool_choice=offer.choice,
         caller=caller.identity,
         account=caller.account,
-        pauses=personality == "agent",
+        pauses=personality == "agent" and settings.permission_mode == ASK,
         decisions=decisions(request.input, expanded.place),
     )
     run, left_out = constrained(asked)

@@ -5,13 +5,11 @@ from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from typing import Any
 
-import msgspec
 import pytest
 
 from claude_relay.engine.approvals import Approval, Approvals
 from claude_relay.engine.echo import EchoRunner
 from claude_relay.engine.pausing import PausingRunner
-from claude_relay.engine.profiles import Profile
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.engine.vocabulary import (
     ApprovalRequested,
@@ -101,7 +99,7 @@ class Relay:
     def __init__(self, *steps: Step) -> None:
         self.approvals = Approvals(30)
         self.script = Script(self.approvals, *steps)
-        self.runner = PausingRunner(self.script, self.approvals, "ask")
+        self.runner = PausingRunner(self.script, self.approvals)
 
     async def ask(self, caller: str = "ann", *, pauses: bool = True) -> list[Event]:
         """Return the events of a first answer."""
@@ -157,20 +155,6 @@ async def test_an_answer_that_cannot_pause_waits() -> None:
     await relay.approvals.decide("ann", Decision("a", approve=True))
 
     assert await asking == [step for step in (*PAUSED, *REST) if not isinstance(step, float)]
-
-
-async def test_an_answer_pauses_where_the_profile_asks_and_not_where_it_does_not() -> None:
-    relay = Relay(*PAUSED, *REST)
-    profile = Profile(name="p", target="sonnet", model="sonnet", personality="agent", permission="plan")
-
-    async with aclosing(relay.runner.run(RunRequestFactory.build(pauses=True, profile=profile))) as events:
-        assert [await anext(events), await anext(events)] == [RunStarted("started"), BASH]
-    relay.runner._mode = None
-    profile = msgspec.structs.replace(profile, permission="ask")
-    asking = RunRequestFactory.build(caller="ann", pauses=True, profile=profile)
-
-    assert [event async for event in relay.runner.run(asking)][-1] == RunEnd("approval", BEFORE)
-    await relay.runner.stop()
 
 
 async def test_texts_around_a_pause_are_set_apart_at_the_end_of_the_first() -> None:

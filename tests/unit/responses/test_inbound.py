@@ -148,9 +148,19 @@ def test_what_the_upstream_refuses_is_named_as_this_api_calls_it(option: str, na
     assert option_name(option) == name
 
 
-@pytest.mark.parametrize(("model", "pauses"), [("sonnet:agent", True), ("sonnet:chat", False)])
-def test_an_answer_of_an_agent_may_end_where_it_waits_for_permission(model: str, pauses: bool) -> None:
-    assert asked(model=model).run.pauses == pauses
+@pytest.mark.parametrize(
+    ("settings", "model", "pauses"),
+    [
+        (Settings(permission_mode="ask"), "sonnet", True),
+        (Settings(permission_mode="ask"), "sonnet:chat", False),
+        (Settings(permission_mode="default"), "sonnet", False),
+        (Settings(), "sonnet", False),
+    ],
+)
+def test_an_answer_may_end_for_a_permission_where_callers_are_asked(
+    settings: Settings, model: str, pauses: bool
+) -> None:
+    assert asked(settings, model=model).run.pauses == pauses
 
 
 def test_decisions_are_those_of_the_caller() -> None:

@@ -31,7 +31,6 @@ from claude_relay.engine.claude.worktrees import Worktrees
 from claude_relay.engine.limits.resources import find
 from claude_relay.engine.limits.sizing import Size, size
 from claude_relay.engine.output_checks import OutputChecks
-from claude_relay.engine.profiles import permission_mode
 from claude_relay.engine.property_names import with_upstream_arguments
 from claude_relay.engine.runner import RunnerHealth, Spend
 from claude_relay.engine.vocabulary import Event, ParameterDropped, RunEnd, RunRequest, RunStarted, Tool, Usage
@@ -330,8 +329,8 @@ class ClaudeCodeRunner:
             self._current,
             self._spend,
             learn_models=self._models.learn_listed,
-            asks=personality == "agent" and permission_mode(profile, self._settings.permission_mode) == ASK,
             profile=profile,
+            asks=personality == "agent" and command.permission_mode(self._settings, profile) == ASK,
             full_id=self._models.full_id,
         )
 

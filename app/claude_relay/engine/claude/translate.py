@@ -64,8 +64,8 @@ class Translator:
 
     Attributes:
         context_window: How many tokens the model takes, once that is known.
-        in_message: Whether the model is writing a message.
         upstream_requests: How often the upstream was asked, less those of subagents.
+        in_message: Whether the model is writing a message.
     """
 
     def __init__(self, output: JsonOutput | None = None, tools: Collection[str] = (), *, alone: bool = False) -> None:
