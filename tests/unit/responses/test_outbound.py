@@ -239,7 +239,7 @@ async def test_what_a_tool_returned_stands_in_its_item_from_when_it_has_returned
 
     assert [(item["output"], item["error"]) for item in items if item["type"] == "mcp_call"] == [
         ("a.txt", None),
-        (None, "No such file."),
+        (None, {"type": "mcp_tool_execution_error", "content": [{"type": "text", "text": "No such file."}]}),
     ]
     assert items[2]["arguments"] == '{"command":"ls"}'
     assert [event["type"] for event in await streamed(*ALL) if event.get("item_id") == items[2]["id"]] == [
