@@ -87,7 +87,29 @@ class ToolResult(Struct, frozen=True):
     content: tuple[Text | Image, ...]
 
 
-Piece = Text | Image | Document | ToolCall | ToolResult
+class Thinking(Struct, frozen=True):
+    """A block of the model's reasoning in a past turn; it goes back to the model as it came, or not at all.
+
+    Attributes:
+        text: The reasoning; empty where the upstream does not show it.
+        signature: The upstream's proof that the block is its own, byte for byte.
+    """
+
+    text: str
+    signature: str
+
+
+class RedactedThinking(Struct, frozen=True):
+    """A whole block of reasoning that only the upstream can read: in a past turn, and an event when it comes.
+
+    Attributes:
+        data: What the upstream wrote, byte for byte.
+    """
+
+    data: str
+
+
+Piece = Text | Image | Document | ToolCall | ToolResult | Thinking | RedactedThinking
 
 
 class Turn(Struct, frozen=True):
@@ -249,9 +271,19 @@ class TextDelta(Struct, frozen=True):
 
 
 class ThinkingDelta(Struct, frozen=True):
-    """The next piece of the model's reasoning."""
+    """The next piece of the model's reasoning; the first one, or one after a ``ThinkingEnd``, begins a block."""
 
     text: str
+
+
+class ThinkingEnd(Struct, frozen=True):
+    """A block of the model's reasoning is whole. One whose text is not shown has this event alone.
+
+    Attributes:
+        signature: The upstream's proof that the block is its own; empty if it gave none.
+    """
+
+    signature: str
 
 
 class ToolActivity(Struct, frozen=True):
@@ -320,5 +352,14 @@ class RunEnd(Struct, frozen=True):
 
 
 Event = (
-    TextDelta | ThinkingDelta | ToolCallStart | ToolCallDelta | ToolActivity | RunStarted | ParameterDropped | RunEnd
+    TextDelta
+    | ThinkingDelta
+    | ThinkingEnd
+    | RedactedThinking
+    | ToolCallStart
+    | ToolCallDelta
+    | ToolActivity
+    | RunStarted
+    | ParameterDropped
+    | RunEnd
 )

@@ -13,8 +13,10 @@ from claude_relay.engine.vocabulary import (
     Image,
     Link,
     Piece,
+    RedactedThinking,
     RunRequest,
     Text,
+    Thinking,
     ToolCall,
     ToolResult,
     Turn,
@@ -131,6 +133,10 @@ def _block(piece: Piece) -> Block:
             return {"type": "tool_use", "id": call_id, "name": name, "input": given}
         case ToolResult(call_id, content):
             return {"type": "tool_result", "tool_use_id": call_id, "content": [_block(part) for part in content]}
+        case Thinking(text, signature):
+            return {"type": "thinking", "thinking": text, "signature": signature}
+        case RedactedThinking(data):
+            return {"type": "redacted_thinking", "data": data}
 
 
 def _source(source: Base64 | Link | Text) -> Block:
