@@ -9,9 +9,9 @@ from claude_relay.settings import Personality
 
 Role = Literal["user", "assistant"]
 
-StopReason = Literal["end", "stop_sequence", "length", "refusal", "tool_calls"]
-"""Why an answer ended: the model was done, met a stop sequence or a token limit, declined, or waits for tools of the
-client."""
+StopReason = Literal["end", "stop_sequence", "length", "context_window", "refusal", "tool_calls"]
+"""Why an answer ended: the model was done, met a stop sequence, a token limit or the end of its context window,
+declined, or waits for tools of the client."""
 
 
 Effort = Literal["none", "low", "medium", "high", "xhigh", "max"]
@@ -81,10 +81,12 @@ class ToolResult(Struct, frozen=True):
     Attributes:
         call_id: The ``ToolCall`` it answers.
         content: What was returned; may be empty.
+        is_error: Whether the tool failed, as far as the client says.
     """
 
     call_id: str
     content: tuple[Text | Image, ...]
+    is_error: bool = False
 
 
 class Thinking(Struct, frozen=True):
@@ -325,6 +327,16 @@ class RunStarted(Struct, frozen=True):
     waited: float = 0.0
 
 
+class PromptCounted(Struct, frozen=True):
+    """The answer begins with the next event.
+
+    Attributes:
+        usage: The token counts so far: those of the prompt.
+    """
+
+    usage: Usage
+
+
 class ParameterDropped(Struct, frozen=True):
     """The upstream refuses an option, and the question is asked without it.
 
@@ -343,12 +355,14 @@ class RunEnd(Struct, frozen=True):
         usage: Its token counts.
         thinking_tokens: How many of the output tokens were thinking, if the CLI tells.
         cost: US dollars, by the CLI's own estimate from list prices, if it tells.
+        stop_sequence: The stop sequence that ended it, if one did and it is known.
     """
 
     stop: StopReason
     usage: Usage
     thinking_tokens: int | None = None
     cost: float | None = None
+    stop_sequence: str | None = None
 
 
 Event = (
@@ -360,6 +374,7 @@ Event = (
     | ToolCallDelta
     | ToolActivity
     | RunStarted
+    | PromptCounted
     | ParameterDropped
     | RunEnd
 )

@@ -22,6 +22,7 @@ _FINISH: Mapping[StopReason, str] = {
     "tool_calls": "completed",
     "refusal": "refusal",
     "length": "max_output_tokens",
+    "context_window": "max_output_tokens",
 }
 
 
@@ -112,7 +113,7 @@ class ResponseInProgress:
         return ResponseEvent("response.incomplete", self._number(), response)
 
     def _ended(self, end: RunEnd) -> answer.Response:
-        is_whole = end.stop != "length"
+        is_whole = end.stop not in {"length", "context_window"}
         return replace(
             self._begun,
             status="completed" if is_whole else "incomplete",

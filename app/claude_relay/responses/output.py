@@ -113,7 +113,7 @@ class Output:
             yield from self._refusal(_DECLINED)
         elif held:
             yield from self._text(held)
-        yield from self._end("incomplete" if end.stop == "length" else "completed", "final_answer")
+        yield from self._end("incomplete" if end.stop in {"length", "context_window"} else "completed", "final_answer")
 
     def _refusal(self, text: str) -> Iterator[StreamEvent]:
         message = self._open

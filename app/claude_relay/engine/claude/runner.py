@@ -30,7 +30,16 @@ from claude_relay.engine.limits.sizing import Size, size
 from claude_relay.engine.output_checks import OutputChecks
 from claude_relay.engine.property_names import with_upstream_arguments
 from claude_relay.engine.runner import RunnerHealth, Spend
-from claude_relay.engine.vocabulary import Event, ParameterDropped, RunEnd, RunRequest, RunStarted, Tool, Usage
+from claude_relay.engine.vocabulary import (
+    Event,
+    ParameterDropped,
+    PromptCounted,
+    RunEnd,
+    RunRequest,
+    RunStarted,
+    Tool,
+    Usage,
+)
 from claude_relay.errors import InvalidRequestError, RelayError, UnavailableError
 from claude_relay.settings import Personality, Settings
 
@@ -182,7 +191,7 @@ class ClaudeCodeRunner:
         translator = Translator(by_tool, names, alone=request.personality == "chat")
         checks = OutputChecks(request, client_tools, lambda: translator.usage)
         events: list[Event] = []
-        returned = False
+        has_begun = returned = False
         try:
             yield RunStarted(session.origin)
             await self._ask(session, request)
@@ -191,6 +200,9 @@ class ClaudeCodeRunner:
                 if isinstance(line, wire.Result):
                     self._models.learn_used(line.modelUsage)
                 for translated in translator.feed(line):
+                    if not has_begun and translator.usage != Usage():
+                        has_begun = True
+                        yield PromptCounted(translator.usage)
                     for event in checks.feed(translated):
                         if isinstance(event, RunEnd):
                             await checks.check(event)

@@ -90,6 +90,7 @@ class MessageEnd(Struct, frozen=True):
     """Why a model call stopped."""
 
     stop_reason: str | None = None
+    stop_sequence: str | None = None
 
 
 class MessageDelta(Struct, frozen=True, tag="message_delta"):

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 
 from msgspec import Struct
 
-from claude_relay.engine.vocabulary import Event, ParameterDropped, RunStarted
+from claude_relay.engine.vocabulary import Event, ParameterDropped, PromptCounted, RunStarted
 from claude_relay.errors import DeadlineError
 
 
@@ -73,7 +73,7 @@ class _Watch:
                 waiter.uncancel()
         if self._missed is not None:
             raise self._missed
-        self._first = self._first and isinstance(event, RunStarted | ParameterDropped)
+        self._first = self._first and isinstance(event, RunStarted | ParameterDropped | PromptCounted)
         return event
 
     def stop(self) -> None:

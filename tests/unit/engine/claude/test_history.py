@@ -332,3 +332,11 @@ def test_results_of_tools_stand_before_everything_else_for_the_upstream_wants_th
     mixed = turn(Text("a"), ToolResult("c1", ()), Text("b"), ToolResult("c2", ()))
 
     assert [block.get("text") or block["tool_use_id"] for block in blocks(mixed)] == ["c1", "c2", "a", "b"]
+
+
+def test_a_tool_that_failed_is_told_as_such() -> None:
+    results = (ToolResult("toolu_1", (Text("no"),), is_error=True), ToolResult("toolu_2", (Text("yes"),)))
+
+    failed, worked = blocks(Turn("user", results))
+
+    assert (failed["is_error"], worked.get("is_error")) == (True, None)
