@@ -217,6 +217,13 @@ class UnavailableError(RelayError):
     default_code = "service_unavailable"
 
 
+class OverloadedError(RelayError):
+    """The upstream has no room for requests now; clients of Anthropic's API know that by a status of its own."""
+
+    status = 529
+    default_code = "overloaded"
+
+
 class DeadlineError(RelayError):
     """The answer took too long, and its work is stopped."""
 

@@ -22,6 +22,8 @@ from claude_relay.engine.limits.limited import limited
 from claude_relay.engine.limits.quotas import quotas
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.health.controller import HealthController
+from claude_relay.messages.controller import MessagesController
+from claude_relay.messages.failures import DIALECT as MESSAGES
 from claude_relay.metrics.controller import MetricsController
 from claude_relay.models.controller import ModelsController
 from claude_relay.responses.controller import ResponsesController
@@ -47,6 +49,7 @@ from claude_relay.web.watchdog import Watchdog
 FAMILIES = (
     Family(ChatController),
     Family(ResponsesController, RESPONSES),
+    Family(MessagesController, MESSAGES),
     Family(ModelsController),
     Family(HealthController, is_open=True),
     Family(MetricsController),

@@ -10,7 +10,7 @@ import pytest
 from tests.docs.pages import ROOT
 
 APP = ROOT / "app"
-FAMILIES = {f"claude_relay.{name}" for name in ("chat", "responses", "models", "health", "metrics")}
+FAMILIES = {f"claude_relay.{name}" for name in ("chat", "responses", "messages", "models", "health", "metrics")}
 # they import nothing that does I/O, and do it all the same: they await what does
 EDGES = {"claude_relay.engine.limits.limited", "claude_relay.engine.output_checks"}
 
