@@ -19,8 +19,10 @@ from claude_relay.engine.vocabulary import (
     Image,
     Link,
     Piece,
+    RedactedThinking,
     RunRequest,
     Text,
+    Thinking,
     Tool,
     ToolCall,
     ToolResult,
@@ -45,6 +47,8 @@ _LONGEST_EDGE = 1568
 _PIXELS = 750
 """Pixels of an image for each token."""
 _MOST_OF_IMAGE = 1600
+_OF_REDACTED = 0.2
+"""For each character."""
 _OF_PAGE = 2000
 _PAGE = 50_000
 """Bytes of a PDF that are taken for a page."""
@@ -115,8 +119,11 @@ def _of_part(part: bytes) -> float:
 
 def _of_piece(piece: Piece) -> float:
     match piece:
-        case Text(text):
+        case Text(text) | Thinking(text):
             return _tokens(text)
+        case RedactedThinking(data):
+            # what it holds is written in base64, and encrypted
+            return len(data) * _OF_REDACTED
         case Image(source):
             return _of_image(source)
         case Document(source, name):

@@ -53,11 +53,11 @@ class Archive(Struct, frozen=True):
             known: What is known of its request.
             content: What it says.
         """
-        said = {"role": "assistant", "content": content}
+        made = {"role": "assistant", "content": content}
         own = known.request.messages[known.earlier :]
         record = Record(self._key(message_id), state.head(known.request), _expiry(), state.previous_id(known.request))
         try:
-            await self.store.create(record, state.items(f"{message_id}_in", own), state.items(message_id, [said]))
+            await self.store.create(record, state.items(f"{message_id}_in", own), state.items(message_id, [made]))
         except UnavailableError as error:
             # an answer is worth more than the possibility to go on from it: then all of it is sent again
             _log.warning("a thread was not kept. %s", error.message)

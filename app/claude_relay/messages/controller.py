@@ -33,9 +33,6 @@ def _takes_long(body: bodies.Body[schemas.MessagesRequest]) -> bool:
     return bool(is_held) or is_large or functions.is_held_to_schemas(request)
 
 
-_asked = bodies.reading(read, inbound.to_question, _takes_long, archive.fetch)
-
-
 class MessagesController(WireController):
     """Questions and answers, as blocks."""
 
@@ -45,7 +42,7 @@ class MessagesController(WireController):
 
     @post(
         status_code=200,
-        before_request=_asked,
+        before_request=bodies.reading(read, inbound.to_question, _takes_long, archive.fetch),
         operation_id="createMessage",
         operation_class=MessagesOperation,
         summary="Create a message",
@@ -89,6 +86,32 @@ class MessagesController(WireController):
             option=inbound.option_name,
         )
         return await answering.answer(request, runner, question, rendering, stream=bool(data.stream))
+
+    @post(
+        "/count_tokens",
+        status_code=200,
+        before_request=bodies.reading(read, inbound.to_count, _takes_long, archive.fetch),
+        operation_id="countMessageTokens",
+        summary="Count the tokens of a message's request",
+        response_description="About how many tokens its prompt has.",
+        responses=failures(
+            ErrorResponse,
+            s400="The request could not be served as it stands; the message names what to change.",
+            s401="The caller has no key.",
+            s403="A web page calls that nobody allowed to.",
+            s404="The thread does not exist.",
+            s413="The request is too large.",
+            s415="A web page sent a body that is not called JSON.",
+        ),
+    )
+    async def count_tokens(
+        self,
+        data: JSONBody[schemas.MessagesRequest],  # noqa: ARG002 - what the body must be
+        request: Request[Any, Any, Any],
+    ) -> Response[answer.TokenCount]:
+        """Estimate how many tokens a request's prompt has, without asking the upstream."""
+        count: int = bodies.question_of(request).known
+        return Response(answer.TokenCount(count), headers={answering.ESTIMATED: "input_tokens"})
 
 
 class _Told(Struct, frozen=True):

@@ -9,6 +9,7 @@ from claude_relay.access.policy import Caller
 from claude_relay.engine import model_names
 from claude_relay.engine.constraints import Option, constrained
 from claude_relay.engine.structured_output import held_to_schema
+from claude_relay.engine.token_estimate import prompt_tokens
 from claude_relay.engine.vocabulary import Effort, JsonOutput, RunRequest, Sampling
 from claude_relay.messages import functions, schemas, state
 from claude_relay.messages.conversation import (
@@ -91,6 +92,21 @@ def to_question(body: Body[schemas.MessagesRequest], settings: Settings, caller:
     ignored = named(without_effect, strict=settings.strict)
     system = "\n\n".join((*system_prompt(request.system), *found.system)) or None
     return Question(replace(run, system=system, turns=found.turns), ignored, Known(request, earlier))
+
+
+def to_count(body: Body[schemas.MessagesRequest], settings: Settings, caller: Caller) -> Question:
+    """Return the neutral request, and as what is known of it, about how many tokens its prompt has.
+
+    Args:
+        body: What the client sent.
+        settings: The operator's choices.
+        caller: Who asks.
+
+    Raises:
+        RelayError: The request asks for what the relay cannot do.
+    """
+    question = to_question(body, settings, caller)
+    return replace(question, known=prompt_tokens(question.run))
 
 
 def option_name(option: str) -> str:

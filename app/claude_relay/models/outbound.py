@@ -1,4 +1,4 @@
-"""Runner's models -> OpenAI's. Pure."""
+"""Runner's models -> OpenAI's and Anthropic's. Pure."""
 
 from collections.abc import Mapping
 
@@ -8,20 +8,29 @@ from claude_relay.models.schemas import Model, ModelList
 
 _CREATED = 1_735_689_600
 """2025-01-01. The CLI does not tell when a model was made, and clients only want a number."""
+_CREATED_AT = "2025-01-01T00:00:00Z"
 _OWNERS = {"claude": "anthropic", "echo": "claude-relay (offline echo)"}
 
 
 def listed(runner: ClaudeRunner, aliases: Mapping[str, str]) -> ModelList:
     """Return the names of a runner's models, with personalities, and the operator's other names for models."""
     names = dict.fromkeys(model_names.menu(runner.models, aliases))
-    return ModelList(data=[described(name, runner, aliases) for name in names])
+    return ModelList(
+        data=[described(name, runner, aliases) for name in names],
+        first_id=next(iter(names), None),
+        last_id=next(reversed(names), None),
+    )
 
 
 def described(name: str, runner: ClaudeRunner, aliases: Mapping[str, str]) -> Model:
     """Return one model; any name is a model, since only the upstream knows which exist."""
+    takes = runner.context_window(model_names.resolve(name, aliases).model)
     return Model(
         id=name,
         created=_CREATED,
         owned_by=_OWNERS.get(runner.name, runner.name),
-        context_length=runner.context_window(model_names.resolve(name, aliases).model),
+        context_length=takes,
+        display_name=name,
+        created_at=_CREATED_AT,
+        max_input_tokens=takes,
     )

@@ -14,8 +14,10 @@ from claude_relay.engine.vocabulary import (
     Image,
     JsonOutput,
     Link,
+    RedactedThinking,
     RunRequest,
     Text,
+    Thinking,
     Tool,
     ToolCall,
     ToolChoice,
@@ -131,3 +133,16 @@ def test_what_is_nested_too_deeply_is_refused() -> None:
 
     with pytest.raises(InvalidRequestError):
         prompt_tokens(asked(ToolCall("c", "f", deep)))
+
+
+def test_thinking_counts_as_what_it_is() -> None:
+    turns = (
+        Turn("user", (Text("Hello"),)),
+        Turn("assistant", (Thinking("Let me see what that is.", "c2ln"), RedactedThinking("x" * 1_000), Text("Yes."))),
+        Turn("user", (Text("Hello"),)),
+    )
+    without = (turns[0], Turn("assistant", (Text("Yes."),)), turns[2])
+
+    more = prompt_tokens(replace(asked(), turns=turns)) - prompt_tokens(replace(asked(), turns=without))
+
+    assert 200 <= more <= 220
