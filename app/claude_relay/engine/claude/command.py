@@ -37,6 +37,8 @@ CLIENT_COMPOSED_SINCE = (2, 1, 330)
 _TRIED_UNTIL = (2, 1, 332)
 """The newest version that was tried."""
 
+BASE_URL = "ANTHROPIC_BASE_URL"
+"""The variable that tells the CLI its upstream."""
 _NOT_INHERITED = frozenset(
     {
         "CLAUDECODE",
@@ -108,10 +110,25 @@ def environment(
         relay_port: The relay's own port: an upstream that points there would be a loop.
     """
     kept = {name: value for name, value in base.items() if name not in _NOT_INHERITED and not name.startswith(PREFIX)}
-    if _points_at_relay(kept.get("ANTHROPIC_BASE_URL", ""), relay_port):
-        del kept["ANTHROPIC_BASE_URL"]
+    if points_at_relay(kept.get(BASE_URL, ""), relay_port):
+        del kept[BASE_URL]
     guard = {} if takes_client_composed(installation) else {"CLAUDE_CODE_DISABLE_ATTACHMENTS": "1"}
     return {**kept, **_ALWAYS, **_BY_PERSONALITY[personality], **guard}
+
+
+def points_at_relay(url: str, relay_port: int) -> bool:
+    """Whether an upstream would be the relay itself.
+
+    Args:
+        url: Its address.
+        relay_port: The relay's own port.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    return parts.hostname in {"localhost", "127.0.0.1", "0.0.0.0", "::1"} and port == relay_port  # noqa: S104
 
 
 def takes_client_composed(installation: Installation) -> bool:
@@ -146,12 +163,3 @@ def _agent_flags(settings: Settings) -> tuple[str, ...]:
         "--max-budget-usd": f"{settings.max_budget_usd:f}" if settings.max_budget_usd else None,
     }
     return tuple(part for flag, value in flags.items() if value is not None for part in (flag, value))
-
-
-def _points_at_relay(url: str, relay_port: int) -> bool:
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return False
-    return parts.hostname in {"localhost", "127.0.0.1", "0.0.0.0", "::1"} and port == relay_port  # noqa: S104

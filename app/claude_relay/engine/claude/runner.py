@@ -296,7 +296,13 @@ class ClaudeCodeRunner:
         )
         self._private.record_child(child.pid)
         return Session(
-            child, personality, settings.model, self._current, self._spend, learn_models=self._models.learn_listed
+            child,
+            personality,
+            settings.model,
+            self._current,
+            self._spend,
+            learn_models=self._models.learn_listed,
+            is_relay=lambda url: command.points_at_relay(url, settings.port),
         )
 
     def _current(self) -> Capabilities:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from claude_relay.engine.claude import configuration, history, tools, wire
+from claude_relay.engine.claude import command, configuration, history, tools, wire
 from claude_relay.engine.claude.capabilities import Current
 from claude_relay.engine.claude.control import ControlChannel, ProcessGoneError
 from claude_relay.engine.claude.guard import SingleRequestGuard
@@ -18,11 +18,15 @@ from claude_relay.engine.claude.matching import Binding, Conversation
 from claude_relay.engine.claude.process import ChildProcess
 from claude_relay.engine.runner import Spend
 from claude_relay.engine.vocabulary import RunRequest, Turn
-from claude_relay.errors import UpstreamError
+from claude_relay.errors import UnavailableError, UpstreamError
 from claude_relay.settings import Personality
 
 _log = logging.getLogger(__name__)
 
+_LOOP = (
+    "Claude Code would ask this relay, and the relay Claude Code: the user's settings.json sets ANTHROPIC_BASE_URL to "
+    "the relay's address. Remove it there, and set it where a client of the relay is started."
+)
 _INTERRUPT_TIMEOUT = 0.5
 """Seconds that a process gets to take notice of an interrupt, and to end its turn."""
 REPLY_TIMEOUT = 0.5
@@ -66,6 +70,7 @@ class Session:
         capabilities: Tells what is used of the CLI; asked at each question.
         spend: Is told what each turn has cost, as soon as that is known.
         learn_models: Is told which models there are, when the CLI tells.
+        is_relay: Whether an upstream is the relay itself.
 
     Attributes:
         binding: What it was configured for; None as long as it is a spare.
@@ -89,6 +94,7 @@ class Session:
         spend: Spend | None = None,
         *,
         learn_models: LearnModels = lambda _: None,
+        is_relay: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self.process = process
         self.personality: Personality = personality
@@ -108,6 +114,7 @@ class Session:
         self._settings = configuration.defaults(model, personality)
         self._spend = spend
         self._learn_models = learn_models
+        self._is_relay = is_relay
         self._spent = 0.0
         self._own: frozenset[str] = frozenset()
         self._told: tuple[str, str] | None = None
@@ -138,15 +145,22 @@ class Session:
         return self.history is not None and len(self.history.turns) > _ONE_EXCHANGE
 
     async def ready(self) -> None:
-        """Wait until the CLI answers a control request, that is, until it has started.
+        """Wait until the CLI answers control requests, that is, until it has started.
 
         Raises:
+            UnavailableError: The user's settings make the relay itself its upstream.
             UpstreamError: It ended instead.
         """
-        # where the CLI does not know this request, its refusal is an answer too
-        await self._channel.write(self._channel.request("list_models"))
-        while not isinstance(await self._next(), wire.ControlResponse):
-            pass
+        asked = [self._channel.request(subtype) for subtype in ("get_settings", "list_models")]
+        await self._channel.write(*asked)
+        waiting = {line.request_id for line in asked}
+        while waiting:
+            # where the CLI does not know a request, its refusal is an answer too
+            if isinstance(line := await self._next(), wire.ControlResponse):
+                waiting.discard(line.response.request_id)
+                upstream = wire.settings_env(line.response.response).get(command.BASE_URL)
+                if isinstance(upstream, str) and self._is_relay(upstream):
+                    raise UnavailableError(_LOOP, code="upstream_is_relay")
 
     def assign(self, origin: Origin) -> None:
         """Learn that a request got this process, and how."""

@@ -16,8 +16,8 @@ from claude_relay.settings import Personality
 
 CAPABLE = Capabilities(client_composed=True, tied_turns=True, reuse=True, reset=True)
 """What a CLI is known for that has passed every part of the self-test."""
-PROBES = {"get_binary_version", "list_models"}
-"""Control requests that only ask whether a process answers."""
+PROBES = {"get_binary_version", "get_settings", "list_models"}
+"""Control requests that only ask whether a process answers, and what it was started with."""
 _SCRIPT = Path(__file__).with_name("fake_cli.py")
 ARGV = (sys.executable, "-SI", str(_SCRIPT))
 
@@ -51,11 +51,11 @@ class FakeCli:
         return child
 
     async def session(
-        self, mode: str = "", personality: Personality = "chat", capabilities: Capabilities = CAPABLE
+        self, mode: str = "", personality: Personality = "chat", capabilities: Capabilities = CAPABLE, **known: Any
     ) -> Session:
         """Start a stand-in as a session that was started for the model ``sonnet``."""
         child = await self.spawn(mode)
-        return Session(child, personality, "sonnet", lambda: capabilities, self.spend)
+        return Session(child, personality, "sonnet", lambda: capabilities, self.spend, **known)
 
     def spend(self, caller: str, usd: float) -> None:
         """Take note of a cost."""
