@@ -39,7 +39,7 @@ class ToolUseBlock(Struct, frozen=True, tag_field="type", tag="tool_use"):
 Block = TextBlock | ThinkingBlock | RedactedThinkingBlock | ToolUseBlock
 
 
-class OutputTokensDetails(Struct, frozen=True):
+class UsageDetails(Struct, frozen=True):
     """What output tokens were used for."""
 
     thinking_tokens: int
@@ -60,7 +60,7 @@ class Usage(Struct, frozen=True, kw_only=True):
     cache_creation_input_tokens: int
     cache_read_input_tokens: int
     output_tokens: int
-    output_tokens_details: OutputTokensDetails | UnsetType = UNSET
+    output_tokens_details: UsageDetails | UnsetType = UNSET
 
 
 class Message(Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from claude_relay.engine.fanout import Indexed
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.messages import answer, archive, functions, inbound, limits, outbound, schemas
 from claude_relay.messages.events import MessageDelta, Ping, StreamEvent
-from claude_relay.messages.failures import ErrorResponse, error_frame
+from claude_relay.messages.failures import MessagesError, error_frame
 from claude_relay.messages.operation import MessagesOperation
 from claude_relay.messages.parameters import KNOWN
 from claude_relay.web import answering, bodies
@@ -48,7 +48,7 @@ class MessagesController(WireController):
         summary="Create a message",
         response_description="The message: whole, or as it is written.",
         responses=failures(
-            ErrorResponse,
+            MessagesError,
             s400="The request cannot be served as it stands; the message names what to change.",
             s401="The caller has no key, or Claude Code is not logged in.",
             s403="A web page calls that nobody allowed to, or the login may not do this.",
@@ -95,7 +95,7 @@ class MessagesController(WireController):
         summary="Count the tokens of a message's request",
         response_description="About how many tokens its prompt has.",
         responses=failures(
-            ErrorResponse,
+            MessagesError,
             s400="The request could not be served as it stands; the message names what to change.",
             s401="The caller has no key.",
             s403="A web page calls that nobody allowed to.",

@@ -47,7 +47,7 @@ class ErrorObject(Struct, frozen=True):
     details: dict[str, Any] | UnsetType = UNSET
 
 
-class ErrorResponse(Struct, frozen=True):
+class MessagesError(Struct, frozen=True):
     """The body of every error, and the last event of a stream that has failed."""
 
     error: ErrorObject
@@ -62,12 +62,12 @@ def presented(error: RelayError) -> RelayError:
     return OverloadedError(error.message, retry_after=error.retry_after, should_retry=error.should_retry)
 
 
-def error_body(error: RelayError) -> ErrorResponse:
+def error_body(error: RelayError) -> MessagesError:
     """Return the body of an error response."""
     kind = _TYPES.get(presented(error).status)
     kind = kind or ("api_error" if error.status >= _SERVER_ERROR else "invalid_request_error")
     request_id = logs.request_id.get()
-    return ErrorResponse(
+    return MessagesError(
         ErrorObject(kind, shortened(error.message), _DETAILS.get(error.code, UNSET)),
         None if request_id == _NO_ID else request_id,
     )

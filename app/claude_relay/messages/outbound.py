@@ -122,7 +122,7 @@ def usage(counts: vocabulary.Usage, thinking_tokens: int | None = None) -> answe
         cache_creation_input_tokens=counts.cache_creation_tokens,
         cache_read_input_tokens=counts.cache_read_tokens,
         output_tokens=counts.output_tokens,
-        output_tokens_details=UNSET if thinking_tokens is None else answer.OutputTokensDetails(thinking_tokens),
+        output_tokens_details=UNSET if thinking_tokens is None else answer.UsageDetails(thinking_tokens),
     )
 
 
