@@ -46,6 +46,7 @@ def served() -> Litestar:
     """Build the application of a process that does nothing else, as ``claude-relay serve`` does."""
     app = create_app()
     app.on_startup.append(_settle_memory)
+    app.on_startup.append(_begin_document)
     return app
 
 
@@ -53,6 +54,11 @@ def _settle_memory() -> None:
     """Take what was loaded out of garbage collections: going over all of it takes as long as many requests."""
     gc.collect()
     gc.freeze()
+
+
+def _begin_document(app: Litestar) -> None:
+    """Make the OpenAPI document in a thread: it takes longer than any request may hold up the others."""
+    asyncio.get_running_loop().run_in_executor(None, lambda: app.openapi_schema)
 
 
 async def _watch_loop() -> None:

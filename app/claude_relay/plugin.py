@@ -19,7 +19,7 @@ from claude_relay.chat.controller import ChatController
 from claude_relay.engine.claude.runner import ClaudeCodeRunner
 from claude_relay.engine.echo import EchoRunner
 from claude_relay.engine.limits.limited import limited
-from claude_relay.engine.limits.quotas import quotas
+from claude_relay.engine.limits.quotas import Quotas, quotas
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.health.controller import HealthController
 from claude_relay.messages.controller import MessagesController
@@ -30,7 +30,9 @@ from claude_relay.responses.controller import ResponsesController
 from claude_relay.responses.failures import DIALECT as RESPONSES
 from claude_relay.settings import Settings
 from claude_relay.settings_loading import environment, keyring, state_directory
+from claude_relay.store.counters import MemoryCounters
 from claude_relay.store.opening import Opener, kept_open, opener
+from claude_relay.store.protocol import Store
 from claude_relay.web import (
     access_log,
     auth_middleware,
@@ -39,6 +41,7 @@ from claude_relay.web import (
     disconnects,
     errors,
     head_requests,
+    jobs,
     stored,
 )
 from claude_relay.web.draining import Draining
@@ -86,10 +89,12 @@ class RelayPlugin(InitPlugin):
         open_store: Opener | None = None,
     ) -> None:
         self._settings = settings
-        self._runner = runner or create_runner(settings)
+        self._quotas = quotas(settings, MemoryCounters())
+        self._runner = runner or create_runner(settings, self._quotas)
         self._families = tuple(families)
         self._prefixes = tuple(prefixes)
-        self._draining = Draining(settings.drain_timeout)
+        self._jobs = jobs.Jobs()
+        self._draining = Draining(settings.drain_timeout, self._jobs)
         self._watchdog = Watchdog()
         self._metrics = RequestMetrics(paths(self._families, self._prefixes))
         open_paths = paths((family for family in self._families if family.is_open), self._prefixes)
@@ -106,14 +111,14 @@ class RelayPlugin(InitPlugin):
             for path in paths((family,), self._prefixes):
                 dialect.register(app_config.state, path, family.dialect)
         bodies.set_up(app_config.state, self._settings)
+        jobs.set_up(app_config.state, self._jobs)
         self._watchdog.on_app_init(app_config)
         self._draining.on_app_init(app_config)
         for kind in (NotFoundException, MethodNotAllowedException):
             # by its status, which comes before its class
             app_config.exception_handlers[kind.status_code] = self._routed(kind, dict(app_config.exception_handlers))
-        app_config.lifespan.append(self._keeping)
-        app_config.on_startup += [self._protect_own, self._runner.start]
-        app_config.on_shutdown.append(self._runner.stop)
+        app_config.lifespan.append(self._running)
+        app_config.on_startup.append(self._protect_own)
         return app_config
 
     def protect(self, app: Litestar) -> Litestar:
@@ -123,10 +128,21 @@ class RelayPlugin(InitPlugin):
         return access_log.install(authenticated, self._metrics.observe)
 
     @asynccontextmanager
-    async def _keeping(self, app: Litestar) -> AsyncIterator[None]:
-        async with kept_open(self._open_store) as store:
+    async def _running(self, app: Litestar) -> AsyncIterator[None]:
+        """Run the engine, within the time in which the store is open: what answers have cost is counted there."""
+
+        def use(store: Store | None) -> None:
             stored.set_up(app.state, store)
-            yield
+            self._quotas.share(store)
+
+        async with kept_open(self._open_store, use):
+            try:
+                await self._runner.start()
+                yield
+            finally:
+                await self._jobs.stop()
+                await self._runner.stop()
+                await self._quotas.settle()
 
     def _protect_own(self, app: Litestar) -> None:
         """Authenticate and log the requests for the relay's endpoints, unless all requests are."""
@@ -188,9 +204,13 @@ class RelayPlugin(InitPlugin):
         )
 
 
-def create_runner(settings: Settings) -> ClaudeRunner:
-    """Return the engine that the operator chose, under the limits that the operator set."""
-    used = quotas(settings)
+def create_runner(settings: Settings, used: Quotas) -> ClaudeRunner:
+    """Return the engine that the operator chose, under the limits that the operator set.
+
+    Args:
+        settings: The operator's choices.
+        used: Counts what callers use.
+    """
     claude = settings.runner == "claude"
     runner: ClaudeRunner = ClaudeCodeRunner(settings, environment(), used.charge_cost) if claude else EchoRunner()
     return limited(runner, settings, used)

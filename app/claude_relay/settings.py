@@ -225,6 +225,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     store_days: Annotated[int, Meta(ge=1, le=3650, description="Days that responses are kept.", extra=UNRESTRICTED)] = (
         30
     )
+    resume_timeout: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="Seconds for which a response that is streamed and kept is worked on after its client has "
+            "left, so that it can be resumed. Asked for within them, it is worked on to its end. 0 means to stop.",
+            extra=UNRESTRICTED,
+        ),
+    ] = 30.0
     idle_timeout: Annotated[
         float,
         Meta(

@@ -17,6 +17,7 @@ from claude_relay.engine.limits.limited import limited
 from claude_relay.engine.limits.quotas import quotas
 from claude_relay.engine.vocabulary import RunRequest
 from claude_relay.settings import Settings
+from claude_relay.store.counters import MemoryCounters
 from tests.api.conftest import Client
 from tests.api.sockets import answer, connected, head, listening
 from tests.callers import ELSEWHERE, calling
@@ -265,7 +266,7 @@ def test_the_directory_is_the_operators_and_a_client_that_names_one_is_told_so(c
 
 def test_without_keys_limits_count_by_user_whatever_a_program_calls_itself() -> None:
     used = Settings(max_per_minute=2)
-    with listening(create_app(used, limited(EchoRunner(), used, quotas(used)))) as (host, port):
+    with listening(create_app(used, limited(EchoRunner(), used, quotas(used, MemoryCounters())))) as (host, port):
         statuses = []
         for number in range(4):
             # each time another program, as far as headers and connections tell

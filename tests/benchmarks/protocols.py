@@ -67,8 +67,8 @@ async def main() -> None:
     logging.disable(logging.CRITICAL)
     app = create_app(Settings(host="127.0.0.1", store=False), EchoRunner())
     ways = {name: _way(app, name) for name in WAYS}
-    small = _request(messages=[{"role": "user", "content": "hi there"}])
-    streamed = _request(messages=[{"role": "user", "content": "word " * DELTAS}], stream=True)
+    small = request(messages=[{"role": "user", "content": "hi there"}])
+    streamed = request(messages=[{"role": "user", "content": "word " * DELTAS}], stream=True)
     for number in range(rounds + 1):
         for way in ways.values():
             one, other = await way.seconds(small, SMALL), await way.seconds(streamed, STREAMED)
@@ -92,10 +92,11 @@ def _way(app: Any, name: str) -> Way:
     return Way(protocol, state)
 
 
-def _request(**body: Any) -> bytes:
+def request(path: str = "/v1/chat/completions", **body: Any) -> bytes:
+    """Return a request as it is sent."""
     content = json.dumps({"model": "echo", **body}).encode()
     head = (
-        "POST /v1/chat/completions HTTP/1.1",
+        f"POST {path} HTTP/1.1",
         "host: localhost",
         "content-type: application/json",
         "accept: application/json",

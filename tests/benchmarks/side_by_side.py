@@ -22,7 +22,7 @@ import psutil
 from msgspec import Struct
 
 from tests.benchmarks import stub_cli
-from tests.benchmarks.protocols import _request as request
+from tests.benchmarks.protocols import request
 from tests.live.relay import clean_environment
 
 OPTIONS = ("--personality", "chat", "--model", "sonnet", "--no-self-test", "--max-process-turns", "1000000")
@@ -45,12 +45,17 @@ class Server:
     def ask(self, text: str, past: list[dict[str, Any]] | None = None) -> bytes:
         """Ask a question, and return the answer's stream as it came."""
         messages = [*(past or ()), {"role": "user", "content": text}]
-        self._socket.sendall(request(model="sonnet", messages=messages, stream=True))
+        answer = self.stream(model="sonnet", messages=messages)
+        assert b"data: [DONE]\n\n" in answer[-100:], answer[-1000:]
+        return answer
+
+    def stream(self, **asked: Any) -> bytes:
+        """Ask for a stream as ``protocols.request`` has it, and return it as it came."""
+        self._socket.sendall(request(stream=True, **asked))
         answer = bytearray()
         while not answer.endswith(_LAST_CHUNK):
             answer += self._socket.recv(1 << 20) or b"the connection is closed" + _LAST_CHUNK
         assert answer.startswith(b"HTTP/1.1 200"), bytes(answer[:1000])
-        assert b"data: [DONE]\n\n" in answer[-100:], bytes(answer[-1000:])
         return bytes(answer)
 
     def seconds(self) -> float:

@@ -12,7 +12,11 @@ from tests.docs.pages import ROOT
 APP = ROOT / "app"
 FAMILIES = {f"claude_relay.{name}" for name in ("chat", "responses", "messages", "models", "health", "metrics")}
 # they import nothing that does I/O, and do it all the same: they await what does
-EDGES = {"claude_relay.engine.limits.limited", "claude_relay.engine.output_checks"}
+EDGES = {
+    "claude_relay.engine.limits.limited",
+    "claude_relay.engine.output_checks",
+    "claude_relay.responses.telling",
+}
 
 
 def module(path: Path) -> str:

@@ -24,7 +24,7 @@ http {{
     fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
-    upstream relay {{ server 127.0.0.1:{relay}; keepalive 4; }}
+    upstream relay {{ {servers} keepalive 4; }}
     server {{
         listen 127.0.0.1:{port};
         location / {{
@@ -90,13 +90,21 @@ _COMMANDS = {
 
 
 @contextmanager
-def proxy(kind: str, relay: Place, folder: Path) -> Iterator[Place]:
-    """Run a proxy before a relay until the block ends, and tell where it listens."""
+def proxy(kind: str, relay: Place, folder: Path, *further: Place) -> Iterator[Place]:
+    """Run a proxy before a relay until the block ends, and tell where it listens.
+
+    Args:
+        kind: Which proxy.
+        relay: Where the relay listens.
+        folder: For the proxy's files.
+        further: Relays that nginx asks in turn with the first.
+    """
     program, template, filling = KINDS[kind]
     with socket.create_server(("127.0.0.1", 0)) as probe:
         place: Place = probe.getsockname()[:2]
     file = folder / "configuration"
-    file.write_text(template.format(folder=folder, port=place[1], relay=relay[1], **filling))
+    servers = " ".join(f"server 127.0.0.1:{port};" for _, port in (relay, *further))
+    file.write_text(template.format(folder=folder, port=place[1], relay=relay[1], servers=servers, **filling))
     arguments = [argument.format(folder=folder, file=file) for argument in _COMMANDS[program]]
     with (folder / "output").open("wb") as output:
         running = subprocess.Popen(

@@ -20,6 +20,7 @@ from claude_relay.engine.claude.runner import ClaudeCodeRunner
 from claude_relay.engine.limits.limited import limited
 from claude_relay.engine.limits.quotas import quotas
 from claude_relay.settings import Settings
+from claude_relay.store.counters import MemoryCounters
 from claude_relay.web.protocol import BoundedProtocol
 from tests.serving import serving
 from tests.upstream import FakeUpstream
@@ -102,7 +103,7 @@ def relay(home: Path, environ: Mapping[str, str], **choices: Any) -> Iterator[Re
     settings = Settings(
         **{"host": "127.0.0.1", "cwd": str(home), "state_dir": str(home / "state"), "self_test": False, **choices}
     )
-    used = quotas(settings)
+    used = quotas(settings, MemoryCounters())
     app = create_app(settings, limited(ClaudeCodeRunner(settings, environ, used.charge_cost), settings, used))
     config = uvicorn.Config(
         app,

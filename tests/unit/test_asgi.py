@@ -1,16 +1,22 @@
 """The application is put together from settings or from what a test brings."""
 
+import asyncio
+import gc
 import os
+import time
 from typing import Any
 
 import pytest
+from litestar.openapi.config import OpenAPIConfig
 
-from claude_relay.asgi import create_app
+from claude_relay.asgi import create_app, served
 from claude_relay.engine.claude.runner import ClaudeCodeRunner
 from claude_relay.engine.echo import EchoRunner
 from claude_relay.engine.limits.limited import LimitedRunner
+from claude_relay.engine.limits.quotas import quotas
 from claude_relay.plugin import create_runner
 from claude_relay.settings import Settings
+from claude_relay.store.counters import MemoryCounters
 from tests.callers import calling
 
 
@@ -29,7 +35,7 @@ class Counted(EchoRunner):
 
 @pytest.mark.parametrize(("name", "kind"), [("echo", EchoRunner), ("claude", ClaudeCodeRunner)])
 def test_the_operator_chooses_the_engine_and_it_is_governed(name: Any, kind: type) -> None:
-    runner = create_runner(Settings(runner=name))
+    runner = create_runner(settings := Settings(runner=name), quotas(settings, MemoryCounters()))
 
     assert isinstance(runner, LimitedRunner)
     assert isinstance(runner._runner, kind)
@@ -50,6 +56,25 @@ def test_settings_are_loaded_when_none_are_given(monkeypatch: pytest.MonkeyPatch
 
     with calling(create_app()) as client:
         assert client.get("/v1/models").json()["data"][0]["id"] == "echo"
+
+
+def test_a_server_makes_its_openapi_document_beside_its_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLAUDE_RELAY_RUNNER", "echo")
+    beside_loop: list[bool] = []
+    make = OpenAPIConfig.to_openapi_schema
+
+    def noted(config: OpenAPIConfig) -> Any:
+        beside_loop.append(asyncio._get_running_loop() is None)
+        return make(config)
+
+    monkeypatch.setattr(OpenAPIConfig, "to_openapi_schema", noted)
+    with calling(served()):
+        gc.unfreeze()
+        until = time.monotonic() + 5
+        while not beside_loop and time.monotonic() < until:
+            time.sleep(0.01)
+
+    assert beside_loop == [True]
 
 
 def test_a_file_of_keys_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:

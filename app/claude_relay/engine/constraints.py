@@ -1,5 +1,6 @@
 """Options that exclude each other: a client's request -> the request that is run. Pure."""
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from msgspec.structs import replace
@@ -8,7 +9,17 @@ from claude_relay.engine.closed_schemas import closed
 from claude_relay.engine.json_schema import SchemaError, check_schema
 from claude_relay.engine.property_names import with_upstream_names
 from claude_relay.engine.structured_output import tool_schema
-from claude_relay.engine.vocabulary import JsonOutput, RunRequest, Sampling, Tool, ToolChoice, ToolResult
+from claude_relay.engine.vocabulary import (
+    JsonOutput,
+    Piece,
+    RunRequest,
+    Sampling,
+    Thought,
+    Tool,
+    ToolChoice,
+    ToolResult,
+    Turn,
+)
 
 Option = Literal["temperature", "top_p", "top_k", "max_tokens", "effort", "tool_choice", "parallel", "strict"]
 """An option of a request, by its name in the vocabulary."""
@@ -41,15 +52,23 @@ def constrained(request: RunRequest) -> tuple[RunRequest, tuple[Option, ...]]:
 def excludes_budget(request: RunRequest) -> bool:
     """Whether a model with a thinking budget cannot think about a request.
 
-    The answer has to be longer than the smallest budget, and what is gone on with - a round of tools, or the beginning
-    of an answer - must have begun with thinking, which clients do not send back.
+    The answer has to be longer than the smallest budget. What is gone on with must have begun with thinking, which
+    few clients send back: rounds of tools with the first of them, or the beginning of an answer.
     """
     limit = request.sampling.max_tokens
     is_short = limit is not None and limit <= _SMALLEST_BUDGET
-    return is_short or any(
-        turn.role == "assistant" or any(isinstance(piece, ToolResult) for piece in turn.content)
-        for turn in request.turns[-1:]
-    )
+    return is_short or not isinstance(_begin_of_open_answer(request.turns), Thought | None)
+
+
+def _begin_of_open_answer(turns: Sequence[Turn]) -> Piece | None:
+    """Return the first piece of what the assistant has said and done since the user last spoke without results."""
+    begin: Piece | None = None
+    for turn in reversed(turns):
+        if turn.role == "assistant":
+            begin = turn.content[0]
+        elif not any(isinstance(piece, ToolResult) for piece in turn.content):
+            break
+    return begin
 
 
 def _held(request: RunRequest) -> tuple[Tool, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from claude_relay.engine.vocabulary import Piece, Role, Text, ToolCall, Turn
+from claude_relay.engine.vocabulary import Piece, Role, Text, Thought, ToolCall, Turn
 from claude_relay.errors import quoted
 
 _LEGAL_ID = re.compile(r"[a-zA-Z0-9_-]+")
@@ -39,6 +39,7 @@ class Turns:
     """Joins messages of one role in a row, and sees that every call of a tool has its result in time.
 
     For each message: ``go_on`` if it is more than the result of a call, ``take_call`` for each result, then ``add``.
+    Reasoning after which the assistant says and does nothing is left out, since the upstream takes none there.
 
     Clients name calls as they like, also with one name several times, but the upstream wants each id to be of
     letters, digits, ``_`` and ``-``, and to occur once. Ids that are not like that are replaced by the call's number,
@@ -47,6 +48,7 @@ class Turns:
 
     def __init__(self) -> None:
         self._joined: list[tuple[Role, list[Piece]]] = []
+        self._thought: list[Piece] = []
         self._ids: set[str] = set()
         self._waiting: dict[str, ToolCall] = {}
         self._by_client: defaultdict[str, deque[str]] = defaultdict(deque)
@@ -93,10 +95,18 @@ class Turns:
     def add(self, role: Role, content: Iterable[Piece]) -> None:
         """Add what a message says, if anything. Calls in it wait for their results from here on."""
         content = [self._called(piece) if isinstance(piece, ToolCall) else piece for piece in content]
+        if content:
+            content = self._led_to(role, content)
         if self._joined and self._joined[-1][0] == role:
             self._joined[-1][1].extend(content)
         elif content:
             self._joined.append((role, content))
+
+    def forget_thoughts(self) -> None:
+        """Leave out what the assistant has thought in the turn that it is in."""
+        self._thought = []
+        if self._joined and self._joined[-1][0] == "assistant":
+            self._joined[-1][1][:] = [piece for piece in self._joined[-1][1] if not isinstance(piece, Thought)]
 
     def add_silence(self) -> None:
         """Add the user's turn if it is not theirs already."""
@@ -112,6 +122,18 @@ class Turns:
         self.go_on()
         made = tuple(Turn(role, tuple(content)) for role, content in self._joined)
         return (SILENCE, *made) if made and made[0].role == "assistant" else made
+
+    def _led_to(self, role: Role, content: list[Piece]) -> list[Piece]:
+        """Return what is said with the reasoning that led to it, and keep back what leads to nothing yet."""
+        thought, self._thought = self._thought, []
+        if role == "user":
+            return content
+        content = [*thought, *content]
+        end = len(content)
+        while end and isinstance(content[end - 1], Thought):
+            end -= 1
+        self._thought = content[end:]
+        return content[:end]
 
     def _called(self, call: ToolCall) -> ToolCall:
         """Return a call with the id that the upstream gets."""

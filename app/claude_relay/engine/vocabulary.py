@@ -111,7 +111,9 @@ class RedactedThinking(Struct, frozen=True):
     data: str
 
 
-Piece = Text | Image | Document | ToolCall | ToolResult | Thinking | RedactedThinking
+Thought = Thinking | RedactedThinking
+"""A block of the model's reasoning in a past turn."""
+Piece = Text | Image | Document | ToolCall | ToolResult | Thought
 
 
 class Turn(Struct, frozen=True):

@@ -3,10 +3,11 @@
 from typing import Any, Literal
 
 from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec.structs import replace
 
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
 Phase = Literal["commentary", "final_answer"]
-Status = Literal["in_progress", "completed", "incomplete", "failed"]
+Status = Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
 
 # --- parts -----------------------------------------------------------------------------------------------------------
 
@@ -49,11 +50,16 @@ class OutputMessage(Struct, frozen=True, kw_only=True, tag_field="type", tag="me
 
 
 class ReasoningItem(Struct, frozen=True, kw_only=True, tag_field="type", tag="reasoning"):
-    """What the model thought before it went on."""
+    """What the model thought before it went on.
+
+    Attributes:
+        encrypted_content: All of it with the upstream's signature, as ``thoughts`` writes it down.
+    """
 
     id: str
     summary: list[SummaryText]
     status: ItemStatus
+    encrypted_content: str | UnsetType = UNSET
 
 
 class FunctionCallItem(Struct, frozen=True, kw_only=True, tag_field="type", tag="function_call"):
@@ -102,6 +108,12 @@ class McpCallItem(Struct, frozen=True, kw_only=True, tag_field="type", tag="mcp_
 
 
 OutputItem = OutputMessage | ReasoningItem | FunctionCallItem | CustomToolCallItem | ToolSearchCallItem | McpCallItem
+
+
+def unsigned(item: OutputItem) -> OutputItem:
+    """Return an item as a client sees it who does not ask for ``encrypted_content``."""
+    return replace(item, encrypted_content=UNSET) if isinstance(item, ReasoningItem) else item
+
 
 # --- the response ----------------------------------------------------------------------------------------------------
 

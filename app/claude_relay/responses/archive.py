@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -11,14 +12,20 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from claude_relay.errors import UnavailableError
-from claude_relay.responses import answer, state
+from claude_relay.responses import answer, replay, state
 from claude_relay.responses.schemas import ResponsesRequest
-from claude_relay.store.protocol import Item, Key, Page, Record, Store
+from claude_relay.store.protocol import Event, Item, Key, Lease, Page, Record, Store
 from claude_relay.web import bodies
 from claude_relay.web.auth_middleware import require_caller
 from claude_relay.web.stored import store_of
 
+LEASE = 20.0
+"""Seconds after which a response whose worker says nothing any more is taken for one that has lost it."""
+LOG_SECONDS = 3600.0
+"""How long the events are kept of a response that is complete."""
 _KIND = "response"
+_NO_EVENT = 2**52
+"""A number behind those of all events."""
 _log = logging.getLogger(__name__)
 
 
@@ -55,34 +62,125 @@ class Archive(Struct, frozen=True):
             {item_id: item.body for item_id, item in items.items()},
         )
 
-    async def keep(self, response: answer.Response, inputs: tuple[Item, ...]) -> answer.Response:
+    async def keep(
+        self, response: answer.Response, inputs: tuple[Item, ...], outputs: Sequence[answer.OutputItem]
+    ) -> answer.Response:
         """Keep a response with its items, and return it as the client gets it, which says whether it is kept.
 
         Args:
             response: The response, which is complete.
             inputs: The items of its request.
+            outputs: The items of its output, with more than the response may tell.
         """
         record = Record(
             self._key(response.id), msgspec.json.encode(response), self._expiry(), response.previous_response_id
         )
         try:
-            await self.store.create(record, inputs, state.outputs(response.output))
+            await self.store.create(record, inputs, state.outputs(outputs))
         except UnavailableError as error:
             # an answer is worth more than the possibility to refer to it
             _log.warning("a response was not kept. %s", error.message)
             return replace(response, store=False)
         return response
 
+    async def begin(self, response: answer.Response, inputs: tuple[Item, ...]) -> None:
+        """Keep a response that is being worked on, with a lease for its worker.
+
+        Args:
+            response: The response, of which nothing but the request is known yet.
+            inputs: The items of its request.
+        """
+        body, previous = msgspec.json.encode(response), response.previous_response_id
+        record = Record(self._key(response.id), body, self._expiry(), previous, time.time() + LEASE)
+        await self.store.create(record, inputs)
+
+    async def append(self, response_id: str, events: Sequence[Event]) -> None:
+        """Append to the log of a response that is being worked on."""
+        await self.store.append(self._key(response_id), events)
+
+    async def renew(self, response_id: str) -> Lease:
+        """Prolong the lease of a response that is being worked on, and tell whether to go on."""
+        return await self.store.renew(self._key(response_id), time.time() + LEASE)
+
+    async def update(self, response: answer.Response) -> None:
+        """Replace a response that is being worked on."""
+        body = msgspec.json.encode(response)
+        await self.store.update(self._key(response.id), body=body, expires_at=self._expiry())
+
+    async def complete(self, response: answer.Response, outputs: Sequence[answer.OutputItem]) -> None:
+        """End the work on a response.
+
+        Args:
+            response: The response, which is complete.
+            outputs: The items of its output, with more than the response may tell.
+        """
+        await self._complete(response.id, msgspec.json.encode(response), state.outputs(outputs))
+
     async def get(self, response_id: str) -> bytes:
-        """Return a response as JSON.
+        """Return a response as JSON: whole, or as far as it is written.
 
         Raises:
             NotFoundError: It is not there.
         """
-        record = await self.store.get(self._key(response_id)) if state.is_id(response_id) else None
-        if record is None:
-            raise state.unknown_response(response_id)
-        return record.body
+        record = await self._settled(response_id)
+        if record.lease_until is None:
+            return record.body
+        await self._want(response_id)
+        return msgspec.json.encode((await self._progress(record)).response)
+
+    async def cancel(self, response_id: str) -> bytes:
+        """Have a response in the background cancelled, and return it as JSON when it is; complete, it stays as it is.
+
+        Raises:
+            InvalidRequestError: It is not in the background.
+            NotFoundError: It is not there.
+        """
+        record = await self._settled(response_id)
+        if not _is_in_background(record.body):
+            raise state.not_in_background()
+        if await self.store.request_cancel(record.key):
+            async for _ in self.store.follow(record.key, _NO_EVENT):
+                pass
+        return await self.get(response_id)
+
+    async def require_events(self, response_id: str, after: int) -> None:
+        """Check that the events of a response can be read.
+
+        Args:
+            response_id: The response.
+            after: The number of the event to go on behind.
+
+        Raises:
+            InvalidRequestError: They are not kept.
+            NotFoundError: The response is not there.
+        """
+        record = await self._settled(response_id)
+        if record.lease_until is not None:
+            await self._want(response_id)
+            return
+        if not await self.store.events(record.key, after) and not await self.store.events(record.key):
+            raise state.not_resumable(in_background=_is_in_background(record.body))
+
+    async def events(self, response_id: str, after: int) -> AsyncGenerator[Event, None]:
+        """Yield the events of a response behind a number, those to come included, until the last.
+
+        Raises:
+            NotFoundError: The response is not there any more.
+        """
+        while True:
+            async for events in self.store.follow(self._key(response_id), after):
+                for event in events:
+                    after = event.sequence_number
+                    yield event
+            is_over = (await self._record(response_id)).lease_until is None
+            if is_over:
+                return
+            # it has lost its worker, which ends it with further events
+            await self._settled(response_id)
+
+    async def is_wanted(self, response_id: str) -> bool:
+        """Whether anybody has asked for a response while it was being worked on."""
+        return await self.store.count(_interest(response_id), 0, time.time()) > 0
 
     async def delete(self, response_id: str) -> None:
         """Remove a response.
@@ -114,11 +212,47 @@ class Archive(Struct, frozen=True):
             raise state.unknown_response(response_id) if after is None else state.unknown_cursor(after)
         return page
 
+    async def _record(self, response_id: str) -> Record:
+        record = await self.store.get(self._key(response_id)) if state.is_id(response_id) else None
+        if record is None:
+            raise state.unknown_response(response_id)
+        return record
+
+    async def _settled(self, response_id: str) -> Record:
+        """Return a record, which is complete if its worker is gone."""
+        record = await self._record(response_id)
+        if record.lease_until is None or record.lease_until > time.time():
+            return record
+        response, events = replay.abandoned(await self._progress(record), state.abandoned())
+        await self.store.append(record.key, events)
+        await self._complete(response_id, msgspec.json.encode(response), replay.items_of(response))
+        return await self._record(response_id)
+
+    async def _complete(self, response_id: str, body: bytes, outputs: Sequence[Item]) -> None:
+        until = min(time.time() + LOG_SECONDS, self._expiry())
+        await self.store.complete(self._key(response_id), body, outputs, log_until=until)
+
+    async def _progress(self, record: Record) -> replay.Progress:
+        """Return what is known by now of a response that was not complete."""
+        return replay.progress(record.body, await self.store.events(record.key))
+
+    async def _want(self, response_id: str) -> None:
+        """Take note that somebody asks for a response, for a worker whose client has left."""
+        await self.store.count(_interest(response_id), 1, time.time() + LOG_SECONDS)
+
     def _key(self, response_id: str) -> Key:
         return Key(self.owner, _KIND, response_id)
 
     def _expiry(self) -> float:
         return state.expiry(time.time(), self.days)
+
+
+def _interest(response_id: str) -> str:
+    return f"asked for: {response_id}"
+
+
+def _is_in_background(body: bytes) -> bool:
+    return bool(msgspec.json.decode(body)["background"])
 
 
 def archive_of(request: Request[Any, Any, Any]) -> Archive | None:

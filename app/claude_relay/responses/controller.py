@@ -2,28 +2,27 @@
 
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from litestar import MediaType, Request, Response, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter, SkipValidation
-from msgspec import Struct
-from msgspec.structs import replace
 
-from claude_relay.engine.fanout import Indexed
 from claude_relay.engine.runner import ClaudeRunner
-from claude_relay.errors import RelayError
 from claude_relay.responses import answer, archive, functions, inbound, limits, outbound, schemas, state
-from claude_relay.responses.events import ResponseEvent, StreamEvent
 from claude_relay.responses.operation import ResponsesOperation
 from claude_relay.responses.parameters import KNOWN
+from claude_relay.responses.recording import Recording
+from claude_relay.responses.telling import Follower, Telling
 from claude_relay.settings import Settings
-from claude_relay.store.protocol import Item
+from claude_relay.store.protocol import BEFORE_FIRST
 from claude_relay.web import answering, bodies
+from claude_relay.web.context import context_of
 from claude_relay.web.controller import WireController, failures
-from claude_relay.web.frames import frame
-from claude_relay.web.live_responses import EVENTS, Form
+from claude_relay.web.disconnects import nothing
+from claude_relay.web.jobs import jobs_of
+from claude_relay.web.live_responses import EVENTS, Form, LiveResponse
 
 read = bodies.reader(schemas.ResponsesRequest, KNOWN, limits.require_few)
 """Reads a request body."""
@@ -81,17 +80,32 @@ class ResponsesController(WireController):
         kept_in = archive.archive_of(request) if data.store is not False else None
         options = _render_options(data, settings, question.known, is_stored=kept_in is not None)
         response = outbound.ResponseInProgress(data, options)
-        told = _Told(response, kept_in, question.known.inputs)
+        recording = (
+            None
+            if kept_in is None
+            else Recording(kept_in, response.begun, question.known.inputs, lambda: response.kept)
+        )
+        telling = Telling(response, recording, settings.resume_timeout)
         rendering = answering.Rendering(
             options.model,
-            told.whole,
-            told.frames,
+            telling.whole,
+            telling.frames,
             outbound.finish,
-            first=lambda: map(_frame, response.first()),
-            form=Form(EVENTS, lambda: _frame(response.keep_alive()), lambda error: map(_frame, response.failed(error))),
+            first=telling.first,
+            form=Form(EVENTS, telling.keep_alive, telling.failed),
             option=inbound.option_name,
-            failed=told.keep_failure,
+            failed=telling.keep_failure,
+            departed=telling.departed,
+            closed=telling.closed,
         )
+        if data.background and kept_in is not None and recording is not None:
+            await telling.queue()
+            work = answering.unattended(context_of(request.scope), runner, question, rendering)
+            jobs_of(request).start(recording.while_wanted(work))
+            headers = answering.headers_of(question)
+            if data.stream:
+                return _following(kept_in, response.begun.id, BEFORE_FIRST, headers)
+            return Response(response.begun, headers=headers)
         return await answering.answer(request, runner, question, rendering, stream=bool(data.stream))
 
     @get(
@@ -102,13 +116,22 @@ class ResponsesController(WireController):
         responses=_FAILURES,
     )
     async def get_response(
-        self, request: Request[Any, Any, Any], response_id: _Id, *, stream: FromQuery[bool] = False
+        self,
+        request: Request[Any, Any, Any],
+        response_id: _Id,
+        *,
+        stream: FromQuery[bool] = False,
+        starting_after: FromQuery[int] = BEFORE_FIRST,
     ) -> Response[answer.Response]:
-        """Return a response that was kept."""
-        found = await _archive(request, response_id).get(response_id)
-        if stream:
-            raise state.not_resumable()
-        return _json(found)
+        """Return a response that was kept, whole or as far as it is written. With `stream=true` its events come again.
+
+        From `starting_after` on, that is, which is the `sequence_number` of an event; and then those that are new.
+        """
+        found = _archive(request, response_id)
+        if not stream:
+            return _json(await found.get(response_id))
+        await found.require_events(response_id, starting_after)
+        return _following(found, response_id, starting_after)
 
     @delete(
         "/{response_id:str}",
@@ -152,41 +175,17 @@ class ResponsesController(WireController):
         responses=_FAILURES,
     )
     async def cancel_response(self, request: Request[Any, Any, Any], response_id: _Id) -> Response[answer.Response]:
-        """Only a response in the background could be cancelled, and there is none."""
-        await _archive(request, response_id).get(response_id)
-        raise state.not_in_background()
+        """Stop the work on a response in the background. One that is complete stays as it is."""
+        return _json(await _archive(request, response_id).cancel(response_id))
 
 
-class _Told(Struct, frozen=True):
-    """A response on its way to the client. It is kept before the client learns that it is complete.
-
-    Attributes:
-        response: The response.
-        kept_in: Where it is kept; None if it is not.
-        inputs: The items of its request.
-    """
-
-    response: outbound.ResponseInProgress
-    kept_in: archive.Archive | None
-    inputs: tuple[Item, ...]
-
-    async def whole(self, events: AsyncIterator[Indexed]) -> answer.Response:
-        """Return the whole response."""
-        return await self._kept(await self.response.whole(events))
-
-    async def frames(self, events: AsyncIterator[Indexed]) -> AsyncIterator[bytes]:
-        """Yield the events as bytes; the last one has the whole response, which from then on can be gone on from."""
-        async for event in self.response.events(events):
-            if isinstance(event, ResponseEvent):
-                event = replace(event, response=await self._kept(event.response))  # noqa: PLW2901
-            yield _frame(event)
-
-    async def keep_failure(self, error: RelayError) -> None:
-        """Keep a response that has failed."""
-        await self._kept(self.response.failure(error))
-
-    async def _kept(self, response: answer.Response) -> answer.Response:
-        return response if self.kept_in is None else await self.kept_in.keep(response, self.inputs)
+def _following(
+    kept_in: archive.Archive, response_id: str, after: int, headers: Mapping[str, str] | None = None
+) -> Response[Any]:
+    """Return the events of a response that is written elsewhere, as they come."""
+    follower = Follower(kept_in, response_id, after)
+    form = Form(EVENTS, follower.keep_alive, follower.failed)
+    return LiveResponse(follower.frames(), nothing, headers, form)
 
 
 def _archive(request: Request[Any, Any, Any], response_id: str) -> archive.Archive:
@@ -205,10 +204,6 @@ def _json(body: bytes) -> Response[Any]:
     return Response(body, media_type=MediaType.JSON)
 
 
-def _frame(event: StreamEvent) -> bytes:
-    return frame(event, event.type)
-
-
 def _render_options(
     data: schemas.ResponsesRequest, settings: Settings, known: inbound.Known, *, is_stored: bool
 ) -> outbound.RenderOptions:
@@ -220,5 +215,7 @@ def _render_options(
         tools=known.tools,
         echo=known.echo,
         reasoning=settings.reasoning,
+        # what is not kept here the client has to keep
+        signed=not is_stored or schemas.SIGNED_THINKING in (data.include or ()),
         is_stored=is_stored,
     )

@@ -13,13 +13,14 @@ from claude_relay.responses import items, state
 from claude_relay.responses.content import content, output
 from claude_relay.responses.functions import SEARCH, upstream_name
 from claude_relay.responses.schemas import Effort
+from claude_relay.responses.thoughts import unpacked
 from claude_relay.web.validation_errors import converted
 
 _CALLS = ("function_call", "custom_tool_call", "function_call_output", "custom_tool_call_output")
-_SILENT = ("reasoning", "additional_tools")
-"""Items that say nothing to the model: what it thought before, and tools, which are read elsewhere."""
+_SILENT = "additional_tools"
+"""An item that says nothing to the model: tools, which are read elsewhere."""
 _OWN = "claude_code"
-"""Whose calls of tools are the agent's own: what it did is not told to it again."""
+"""Whose calls of tools are the agent's own: what it did, and what it thought meanwhile, is not told to it again."""
 
 
 class Conversation(Struct, frozen=True):
@@ -75,7 +76,7 @@ class _Reader:
         self._later: list[Piece] = []
         self._ignored: list[str] = []
         self._effort: Effort | None = None
-        self._has_begun = self._ends_with_user = False
+        self._has_begun = self._ends_with_user = self._is_agents_work = False
 
     def add(self, item: dict[str, Any], where: str) -> None:
         """Read the next item."""
@@ -94,8 +95,7 @@ class _Reader:
             case None | "item_reference" as kind:
                 self._untyped(item, kind, where)
             case str(kind):
-                if kind not in _SILENT and item.get("server_label") != _OWN:
-                    self._ignored.append(f"input.{kind}")
+                self._other(kind, item)
             case _:
                 raise invalid("must be a string", f"{where}.type")
 
@@ -125,6 +125,16 @@ class _Reader:
             raise missing(f"{where}.type")
         else:
             raise state.unknown_item(converted(item, items.ItemReference, where).id, where)
+
+    def _other(self, kind: str, item: dict[str, Any]) -> None:
+        """Read an item that the user does not see, or that means nothing here."""
+        if item.get("server_label") == _OWN:
+            self._is_agents_work = True
+            self._turns.forget_thoughts()
+        elif kind == "reasoning":
+            self._reasoning(item.get("encrypted_content"))
+        elif kind != _SILENT:
+            self._ignored.append(f"input.{kind}")
 
     def _call_or_output(self, kind: str, item: dict[str, Any], where: str) -> None:
         match kind:
@@ -157,6 +167,7 @@ class _Reader:
             self._assistant(found.pieces)
 
     def _user(self, pieces: Iterable[Piece]) -> None:
+        self._is_agents_work = False
         if self._turns.is_waiting:
             self._later += pieces
         else:
@@ -164,6 +175,13 @@ class _Reader:
 
     def _assistant(self, pieces: Iterable[Piece]) -> None:
         self._turns.add("assistant", pieces)
+
+    def _reasoning(self, given: Any) -> None:
+        """Read what the model thought; without all of it and its signature there is nothing that it could be told."""
+        if (thought := unpacked(given)) is not None:
+            self._turns.add("assistant", () if self._is_agents_work else (thought,))
+        elif given is not None:
+            self._ignored.append("input.reasoning.encrypted_content")
 
     def _call(self, call: ToolCall) -> None:
         self._has_begun, self._ends_with_user = True, False
@@ -184,6 +202,7 @@ class _Reader:
                 param=f"{where}.call_id",
                 code="invalid_value",
             ) from None
+        self._is_agents_work = False
         pieces = tuple(pieces)
         shown = tuple(piece for piece in pieces if isinstance(piece, Text | Image))
         self._turns.add("user", (ToolResult(call, shown),))

@@ -9,10 +9,15 @@ from claude_relay.web.dialect import ErrorDetail
 
 
 class ResponseEvent(Struct, frozen=True):
-    """What the response is at a moment: ``created``, ``in_progress``, or how it has ended."""
+    """What the response is at a moment: ``created``, ``queued``, ``in_progress``, or how it has ended."""
 
     type: Literal[
-        "response.created", "response.in_progress", "response.completed", "response.incomplete", "response.failed"
+        "response.created",
+        "response.queued",
+        "response.in_progress",
+        "response.completed",
+        "response.incomplete",
+        "response.failed",
     ]
     sequence_number: int
     response: Response

@@ -54,4 +54,10 @@ def failure(error: RelayError) -> ResponseFailure:
     return ResponseFailure("invalid_prompt" if error.status < _SERVER_ERROR else OVERLOADED, message)
 
 
+def plain_failure(error: RelayError) -> ResponseFailure:
+    """Return what a response in the background says of an error: the code that says most."""
+    detail = error_body(error).error
+    return ResponseFailure(detail.code or "server_error", detail.message)
+
+
 DIALECT = Dialect(error_body, lambda error: frame(error_event(error, 0), "error"), presented)

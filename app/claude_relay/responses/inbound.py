@@ -27,7 +27,11 @@ _NAMES: Mapping[Option, str] = {
     "strict": "tools.strict",
 }
 """Parameters that give way to others; the table tells which an agent ignores."""
-_DROPPED = {"reasoning_effort": "reasoning.effort", "tools.function.strict": "tools.strict"}
+_DROPPED = {
+    "reasoning_effort": "reasoning.effort",
+    "tools.function.strict": "tools.strict",
+    "thinking": "input.reasoning.encrypted_content",
+}
 
 
 class Known(Struct, frozen=True):
@@ -55,6 +59,8 @@ def to_question(body: Body[schemas.ResponsesRequest], settings: Settings, caller
     Raises:
         RelayError: The request asks for what the relay cannot do.
     """
+    if body.request.background:
+        state.require_kept(body.request, body.stored)
     expanded = state.expanded(body.request, body.stored)
     request = expanded.request
     offer = functions.offer(request, expanded.earlier)
@@ -83,7 +89,7 @@ def to_question(body: Body[schemas.ResponsesRequest], settings: Settings, caller
         *(_NAMES[option] for option in left_out if option in _NAMES),
         *offer.ignored,
         *found.ignored,
-        *_inside(request),
+        *_inside(request, settings),
     )
     ignored = named(without_effect, strict=settings.strict)
     system, turns = _prompted(request, found)
@@ -119,11 +125,14 @@ def _output(request: schemas.ResponsesRequest) -> JsonOutput | None:
     return None
 
 
-def _inside(request: schemas.ResponsesRequest) -> Iterator[str]:
+def _inside(request: schemas.ResponsesRequest, settings: Settings) -> Iterator[str]:
     """Yield the names of fields inside of parameters that have no effect."""
     if request.stream_options is not None and request.stream_options.include_obfuscation:
         yield "stream_options.include_obfuscation"
     if request.text is not None and request.text.verbosity not in {None, "medium"}:
         yield "text.verbosity"
+    can_include = {schemas.SIGNED_THINKING} if settings.reasoning else set[str]()
+    if not can_include.issuperset(request.include or ()):
+        yield "include"
     if request.reasoning is not None:
         yield from (f"reasoning.{name}" for name in ("context", "mode") if getattr(request.reasoning, name))

@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal, Protocol
 
 import msgspec
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from claude_relay.engine.custom_tools import arguments_of
+from claude_relay.engine.vocabulary import Thinking, Thought
 from claude_relay.responses import answer, events
 from claude_relay.responses.events import StreamEvent
 from claude_relay.responses.functions import ClientTool
+from claude_relay.responses.thoughts import packed
 
 Ending = Literal["completed", "incomplete"]
 
@@ -123,41 +125,59 @@ class OpenMessage:
 
 
 class OpenReasoning:
-    """What the model thinks."""
+    """What the model thinks; its text may be hidden.
 
-    def __init__(self, place: Place) -> None:
+    Args:
+        place: Where it stands.
+        signed: Whether the client is told more than a summary. What is kept has it in any case.
+    """
+
+    def __init__(self, place: Place, *, signed: bool) -> None:
         self._place = place
+        self._signed = signed
         self._pieces: list[str] = []
+        self._content: str | UnsetType = UNSET
 
     def begin(self) -> Iterator[StreamEvent]:
-        """Yield the events that begin it."""
-        place, item = self._place, answer.ReasoningItem(id=self._place.id, summary=[], status="in_progress")
-        yield place.added(item)
-        part = answer.SummaryText("")
-        yield events.SummaryPartEvent(
-            "response.reasoning_summary_part.added", place.number(), place.id, place.index, part
-        )
+        """Yield the event that begins it."""
+        yield self._place.added(answer.ReasoningItem(id=self._place.id, summary=[], status="in_progress"))
 
     def add(self, piece: str) -> Iterator[StreamEvent]:
         """Yield the events of the next piece."""
         place = self._place
+        if not self._pieces:
+            yield self._part("response.reasoning_summary_part.added", answer.SummaryText(""))
         self._pieces.append(piece)
         yield events.SummaryDeltaEvent(place.number(), place.id, place.index, piece)
+
+    def signed_by(self, signature: str) -> Thinking:
+        """Return what was thought, with its signature."""
+        return Thinking("".join(self._pieces), signature)
+
+    def hold(self, thought: Thought) -> None:
+        """Learn what the model gets back of it, now that it is whole."""
+        self._content = packed(thought)
 
     def end(self, status: Ending, phase: answer.Phase) -> Iterator[StreamEvent]:
         """Yield the events that end it."""
         place, item = self._place, self.whole(status, phase)
-        (part,) = item.summary
-        yield events.SummaryDoneEvent(place.number(), place.id, place.index, part.text)
-        yield events.SummaryPartEvent(
-            "response.reasoning_summary_part.done", place.number(), place.id, place.index, part
-        )
-        yield place.done(item)
+        for part in item.summary:
+            yield events.SummaryDoneEvent(place.number(), place.id, place.index, part.text)
+            yield self._part("response.reasoning_summary_part.done", part)
+        yield place.done(item if self._signed else answer.unsigned(item))
 
     def whole(self, status: Ending, phase: answer.Phase) -> answer.ReasoningItem:  # noqa: ARG002 - for messages
         """Return the item as far as it is written."""
-        summary = [answer.SummaryText("".join(self._pieces))]
-        return answer.ReasoningItem(id=self._place.id, summary=summary, status=status)
+        summary = [answer.SummaryText("".join(self._pieces))] if self._pieces else []
+        return answer.ReasoningItem(id=self._place.id, summary=summary, status=status, encrypted_content=self._content)
+
+    def _part(
+        self,
+        kind: Literal["response.reasoning_summary_part.added", "response.reasoning_summary_part.done"],
+        part: answer.SummaryText,
+    ) -> StreamEvent:
+        place = self._place
+        return events.SummaryPartEvent(kind, place.number(), place.id, place.index, part)
 
 
 class OpenFunctionCall:

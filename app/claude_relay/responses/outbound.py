@@ -37,6 +37,7 @@ class RenderOptions(Struct, frozen=True):
         tools: The client's tools, by the names that the model knows.
         echo: What the response says again of the request.
         reasoning: Whether the model's thinking is shown.
+        signed: Whether it is shown with its signatures.
         is_stored: Whether the response is kept.
     """
 
@@ -47,6 +48,7 @@ class RenderOptions(Struct, frozen=True):
     tools: Mapping[str, ClientTool]
     echo: Echo
     reasoning: bool = True
+    signed: bool = False
     is_stored: bool = False
 
 
@@ -56,6 +58,9 @@ class ResponseInProgress:
     Args:
         request: What the client sent, much of which the response says again.
         options: How it is rendered.
+
+    Attributes:
+        begun: The response of which nothing but the request is known yet.
     """
 
     def __init__(self, request: schemas.ResponsesRequest, options: RenderOptions) -> None:
@@ -65,14 +70,33 @@ class ResponseInProgress:
             request.text.format, schemas.JsonObjectFormat | schemas.JsonSchemaFormat
         )
         self._output = Output(
-            options.token, self._number, options.tools, structured=structured, reasoning=options.reasoning
+            options.token,
+            self._number,
+            options.tools,
+            structured=structured,
+            reasoning=options.reasoning,
+            signed=options.signed,
         )
-        self._begun = begun(request, options)
+        self.begun = begun(request, options)
+
+    @property
+    def kept(self) -> list[answer.OutputItem]:
+        """The items of the answer with all that the conversation goes on with, to be kept."""
+        return self._output.kept
 
     def first(self) -> Iterator[StreamEvent]:
         """Yield the events that a stream begins with."""
-        yield ResponseEvent("response.created", self._number(), self._begun)
-        yield ResponseEvent("response.in_progress", self._number(), self._begun)
+        yield ResponseEvent("response.created", self._number(), self.begun)
+        yield self.in_progress()
+
+    def queued(self) -> Iterator[StreamEvent]:
+        """Yield the events that a stream in the background begins with, before it is worked on."""
+        yield ResponseEvent("response.created", self._number(), self.begun)
+        yield ResponseEvent("response.queued", self._number(), self.begun)
+
+    def in_progress(self) -> StreamEvent:
+        """Return the event that says that the response is worked on."""
+        return ResponseEvent("response.in_progress", self._number(), replace(self.begun, status="in_progress"))
 
     async def events(self, events: AsyncIterator[Indexed]) -> AsyncIterator[StreamEvent]:
         """Yield the other events of a stream; the last one has the whole response."""
@@ -84,7 +108,7 @@ class ResponseInProgress:
 
     async def whole(self, events: AsyncIterator[Indexed]) -> answer.Response:
         """Return the whole response."""
-        response = self._begun
+        response = self.begun
         async for _, event in events:
             for _ in self._output.feed(event):
                 pass
@@ -96,16 +120,21 @@ class ResponseInProgress:
         """Return an event that says that the stream goes on."""
         return KeepAliveEvent(self._number())
 
-    def failed(self, error: RelayError) -> Iterator[StreamEvent]:
-        """Yield the events that end a stream whose answer has failed."""
-        yield failures.error_event(error, self._number())
-        yield ResponseEvent("response.failed", self._number(), self.failure(error))
+    def failed(self, error: RelayError) -> tuple[StreamEvent, ResponseEvent]:
+        """Return the events that end a stream whose answer has failed."""
+        told = failures.error_event(error, self._number())
+        return told, ResponseEvent("response.failed", self._number(), self.failure(error))
 
     def failure(self, error: RelayError) -> answer.Response:
         """Return the response, if it ends with a failure now."""
-        return replace(
-            self._begun, status="failed", error=failures.failure(error), output=self._output.items, completed_at=None
-        )
+        # Codex, to whom the code matters, has nothing in the background
+        failure = failures.plain_failure(error) if self.begun.background else failures.failure(error)
+        return replace(self.begun, status="failed", error=failure, output=self._output.items, completed_at=None)
+
+    def cancelled(self) -> ResponseEvent:
+        """Return the event that ends a stream whose response was cancelled; OpenAI has none of its own for that."""
+        response = replace(self.begun, status="cancelled", output=self._output.items)
+        return ResponseEvent("response.incomplete", self._number(), response)
 
     def _last(self, response: answer.Response) -> StreamEvent:
         if response.status == "completed":
@@ -115,7 +144,7 @@ class ResponseInProgress:
     def _ended(self, end: RunEnd) -> answer.Response:
         is_whole = end.stop not in {"length", "context_window"}
         return replace(
-            self._begun,
+            self.begun,
             status="completed" if is_whole else "incomplete",
             incomplete_details=None if is_whole else answer.IncompleteDetails("max_output_tokens"),
             completed_at=self._now(),
@@ -157,7 +186,8 @@ def begun(request: schemas.ResponsesRequest, options: RenderOptions) -> answer.R
     return answer.Response(
         id=f"resp_{options.token}",
         created_at=options.created,
-        status="in_progress",
+        status="queued" if request.background else "in_progress",
+        background=bool(request.background),
         instructions=request.instructions,
         max_output_tokens=request.max_output_tokens,
         max_tool_calls=request.max_tool_calls,

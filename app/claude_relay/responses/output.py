@@ -5,14 +5,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from claude_relay.engine.structured_output import JsonStart
 from claude_relay.engine.vocabulary import (
     Event,
+    RedactedThinking,
     RunEnd,
     TextDelta,
     ThinkingDelta,
+    ThinkingEnd,
+    Thought,
     ToolActivity,
     ToolCallDelta,
     ToolCallStart,
 )
-from claude_relay.responses.answer import OutputItem, Phase
+from claude_relay.responses.answer import OutputItem, Phase, unsigned
 from claude_relay.responses.events import StreamEvent
 from claude_relay.responses.functions import ClientTool
 from claude_relay.responses.open_items import (
@@ -40,6 +43,7 @@ class Output:
         tools: The client's tools, by the names that the model knows.
         structured: Whether the answer is JSON, so that a refusal must not stand where JSON is expected.
         reasoning: Whether the model's thinking is shown.
+        signed: Whether the client gets it with its signatures.
     """
 
     def __init__(
@@ -50,19 +54,26 @@ class Output:
         *,
         structured: bool,
         reasoning: bool,
+        signed: bool,
     ) -> None:
         self._token = token
         self._number = number
         self._tools = tools
         self._start = JsonStart() if structured else None
         self._reasoning = reasoning
+        self._signed = signed
         self._done: list[OutputItem] = []
         self._open: OpenItem | None = None
         self._spoke = self._is_separated = False
 
     @property
     def items(self) -> list[OutputItem]:
-        """The items as far as they are written."""
+        """The items as the client sees them, as far as they are written."""
+        return self.kept if self._signed else [unsigned(item) for item in self.kept]
+
+    @property
+    def kept(self) -> list[OutputItem]:
+        """The items with all that the conversation goes on with."""
         return self._done if self._open is None else [*self._done, self._open.whole("incomplete", "commentary")]
 
     def feed(self, event: Event) -> Iterable[StreamEvent]:
@@ -76,8 +87,13 @@ class Output:
         match event:
             case ThinkingDelta(piece) if self._reasoning:
                 if not isinstance(self._open, OpenReasoning):
-                    yield from self._begin(OpenReasoning(self._place("rs")))
+                    yield from self._begin(self._thought())
                 yield from self._add(piece)
+            case ThinkingEnd(signature) if self._reasoning and signature:
+                thought = self._open if isinstance(self._open, OpenReasoning) else self._thought()
+                yield from self._end_thought(thought, thought.signed_by(signature))
+            case RedactedThinking() if self._reasoning:
+                yield from self._end_thought(self._thought(), event)
             case ToolCallStart(call_id, name):
                 yield from self._begin(self._call(call_id, name))
             case ToolCallDelta(piece):
@@ -87,6 +103,15 @@ class Output:
                 yield from self._begin(OpenActivity(self._place("mcp"), tool, arguments))
             case RunEnd():
                 yield from self._end_all(event)
+
+    def _thought(self) -> OpenReasoning:
+        return OpenReasoning(self._place("rs"), signed=self._signed)
+
+    def _end_thought(self, item: OpenReasoning, thought: Thought) -> Iterator[StreamEvent]:
+        if item is not self._open:
+            yield from self._begin(item)
+        item.hold(thought)
+        yield from self._end("completed", "commentary")
 
     def _text(self, text: str) -> Iterator[StreamEvent]:
         self._spoke = True

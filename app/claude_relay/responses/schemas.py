@@ -52,6 +52,10 @@ class Reasoning(Struct, frozen=True):
     mode: str | None = None
 
 
+SIGNED_THINKING = "reasoning.encrypted_content"
+"""What can be included in a response."""
+
+
 class StreamOptions(Struct, frozen=True):
     """How a stream is sent."""
 

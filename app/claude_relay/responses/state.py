@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from claude_relay.errors import InvalidRequestError, NotFoundError, quoted
+from claude_relay.errors import InvalidRequestError, NotFoundError, UnavailableError, quoted
 from claude_relay.responses import items, limits
 from claude_relay.responses.echo import nested_too_deeply
 from claude_relay.responses.schemas import ResponsesRequest
@@ -135,16 +135,46 @@ def unknown_cursor(item_id: str) -> NotFoundError:
     return NotFoundError(f"Item with id {quoted(item_id)} not found.", param="after")
 
 
+def abandoned() -> UnavailableError:
+    """Return the error with which a response ends whose worker is gone."""
+    return UnavailableError("The relay was stopped before the response was complete.", code="relay_stopped")
+
+
+def require_kept(request: ResponsesRequest, stored: Stored | None) -> None:
+    """Check that a response in the background can be found again.
+
+    Args:
+        request: What the client sent.
+        stored: What the store has of what that refers to; None if there is no store.
+
+    Raises:
+        InvalidRequestError: It cannot.
+    """
+    if stored is None:
+        raise InvalidRequestError(
+            "Background mode requires responses to be stored, and this relay stores nothing.",
+            param="background",
+            code="unsupported_parameter",
+        )
+    if request.store is False:
+        raise InvalidRequestError(
+            "Background mode requires 'store' to be true.", param="background", code="invalid_value"
+        )
+
+
 def not_in_background() -> InvalidRequestError:
-    """Return the error for a response that is to be cancelled and is complete."""
+    """Return the error for a response that is to be cancelled and has a client that waits for it."""
     return InvalidRequestError("Cannot cancel a synchronous response.", param="response_id")
 
 
-def not_resumable() -> InvalidRequestError:
-    """Return the error for a response that is to be streamed again."""
-    return InvalidRequestError(
-        "This response cannot be streamed because it was not created with background=true.", param="stream"
-    )
+def not_resumable(*, in_background: bool) -> InvalidRequestError:
+    """Return the error for a response that is to be streamed again, and whose events are not kept.
+
+    Args:
+        in_background: Whether they were.
+    """
+    why = "its events are not kept any more" if in_background else "it was not created with background=true"
+    return InvalidRequestError(f"This response cannot be streamed because {why}.", param="stream")
 
 
 def unknown_item(item_id: str, where: str) -> NotFoundError:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
+from claude_relay.store.counters import MemoryCounters
 from claude_relay.store.protocol import BEFORE_FIRST, Claim, Event, Item, Key, Lease, Page, Record, Store
 
 _GLANCE_AT_LEASES = 0.1
@@ -36,7 +37,7 @@ class _MemoryStore:
     def __init__(self) -> None:
         self._entries: dict[Key, _Entry] = {}
         self._claims: dict[tuple[str, str], tuple[bytes, str, float]] = {}
-        self._counters: dict[str, tuple[float, float]] = {}
+        self._counters = MemoryCounters()
         self._changed = asyncio.Condition()
 
     async def create(self, record: Record, inputs: Sequence[Item] = (), outputs: Sequence[Item] = ()) -> bool:
@@ -130,6 +131,12 @@ class _MemoryStore:
         await self._notify()
         return True
 
+    async def events(self, key: Key, after: int = BEFORE_FIRST) -> tuple[Event, ...]:
+        entry = self._find(key)
+        if entry is None or entry.log_until <= time.time():
+            return ()
+        return tuple(event for event in entry.events if event.sequence_number > after)
+
     async def follow(self, key: Key, after: int = BEFORE_FIRST) -> AsyncIterator[tuple[Event, ...]]:
         while (entry := self._find(key)) and entry.log_until > time.time():
             events = tuple(event for event in entry.events if event.sequence_number > after)
@@ -154,17 +161,19 @@ class _MemoryStore:
             del self._claims[owner, key]
 
     async def count(self, name: str, amount: float, expires_at: float) -> float:
-        total, until = self._counters.get(name, (0.0, 0.0))
-        if until <= time.time():
-            total, until = 0.0, expires_at
-        self._counters[name] = total + amount, until
-        return total + amount
+        return await self._counters.count(name, amount, expires_at)
+
+    async def admit(self, name: str, amount: int, *, most: int, seconds: float) -> float:
+        return await self._counters.admit(name, amount, most=most, seconds=seconds)
+
+    async def withdraw(self, name: str, amount: int) -> None:
+        await self._counters.withdraw(name, amount)
 
     async def sweep(self) -> None:
         now = time.time()
         self._entries = {key: entry for key, entry in self._entries.items() if entry.record.expires_at > now}
         self._claims = {key: claim for key, claim in self._claims.items() if claim[2] > now}
-        self._counters = {name: counter for name, counter in self._counters.items() if counter[1] > now}
+        self._counters.forget()
 
     def _find(self, key: Key) -> _Entry | None:
         entry = self._entries.get(key)

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
+from typing import Never
 
 from claude_relay.errors import SettingsError, UnavailableError
 from claude_relay.settings import Settings
@@ -14,7 +15,12 @@ from claude_relay.store.protocol import Store
 Opener = Callable[[], AbstractAsyncContextManager[Store]]
 """Opens a store, and closes it at the end."""
 
+Use = Callable[[Store | None], None]
+"""Is given the store that is open; None if there is none."""
+
 _SWEEP_INTERVAL = 3600.0
+_FIRST_PAUSE = 1.0
+_LONGEST_PAUSE = 60.0
 _FILE = "store.sqlite3"
 _log = logging.getLogger(__name__)
 
@@ -44,35 +50,58 @@ def opener(settings: Settings, directory: Path) -> Opener | None:
 
 
 @asynccontextmanager
-async def kept_open(opener: Opener | None, sweep_interval: float = _SWEEP_INTERVAL) -> AsyncIterator[Store | None]:
-    """Open a store, and sweep it now and then until the block ends.
+async def kept_open(
+    opener: Opener | None, use: Use, *, sweep_interval: float = _SWEEP_INTERVAL, pause: float = _FIRST_PAUSE
+) -> AsyncIterator[None]:
+    """Keep a store open until the block ends, and sweep it now and then. Answers need no store.
 
     Args:
-        opener: What opens it.
+        opener: What opens it; None if there is to be none.
+        use: Is given the store before the block begins, or None if it cannot be used yet. Then it is tried again, with
+            growing pauses, and given later.
         sweep_interval: Seconds between sweeps.
-
-    Yields:
-        The store; None if there is none, or none that can be used. Answers need no store, so that is only logged.
+        pause: Seconds until it is tried again for the first time.
     """
-    async with AsyncExitStack() as stack:
-        store = None
-        if opener is not None:
+    use(None)
+    if opener is None:
+        yield
+        return
+    tried = asyncio.Event()
+    keeping = asyncio.create_task(_keep(opener, use, tried, sweep_interval, pause))
+    try:
+        await tried.wait()
+        yield
+    finally:
+        keeping.cancel()
+        with suppress(asyncio.CancelledError):
+            await keeping
+
+
+async def _keep(opener: Opener, use: Use, tried: asyncio.Event, sweep_interval: float, pause: float) -> None:
+    try:
+        while True:
             try:
-                store = await stack.enter_async_context(opener())
-            except (SettingsError, UnavailableError) as error:
+                async with opener() as store:
+                    use(store)
+                    if tried.is_set():
+                        _log.info("responses are kept from now on")
+                    tried.set()
+                    await _sweep(store, sweep_interval)
+            except SettingsError as error:
                 _log.warning("responses are not kept. %s", error.message)
-        if store is None:
-            yield None
-            return
-        sweeping = asyncio.create_task(_sweep(store, sweep_interval))
-        try:
-            yield store
-        finally:
-            sweeping.cancel()
-            await asyncio.gather(sweeping, return_exceptions=True)
+                return
+            except UnavailableError as error:
+                _log.log(
+                    logging.DEBUG if tried.is_set() else logging.WARNING, "responses are not kept. %s", error.message
+                )
+            tried.set()
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+    finally:
+        tried.set()
 
 
-async def _sweep(store: Store, interval: float) -> None:
+async def _sweep(store: Store, interval: float) -> Never:
     while True:
         try:
             await store.sweep()

@@ -191,4 +191,27 @@ function operations.count()
     return total
 end
 
+function operations.admit()
+    local function exact(number) return string.format('%.0f', number) end
+    local time = call('TIME')
+    local now = time[1] * 1000000 + time[2]
+    call('ZREMRANGEBYSCORE', KEYS[1], '-inf', exact(now - args.window_us))
+    -- admitted before the clock was set back
+    call('ZREMRANGEBYSCORE', KEYS[1], '(' .. exact(now), '+inf')
+    local there = call('ZCARD', KEYS[1])
+    local excess = there + args.amount - args.most
+    if excess > 0 then
+        local last = math.min(excess, there) - 1
+        local oldest = there > 0 and call('ZRANGE', KEYS[1], last, last, 'WITHSCORES')[2] or now
+        return oldest + args.window_us - now
+    end
+    for number = 1, args.amount do
+        call('ZADD', KEYS[1], exact(now), exact(now) .. '-' .. there + number)
+    end
+    call('PEXPIRE', KEYS[1], math.ceil(args.window_us / 1000))
+    return 0
+end
+
+function operations.withdraw() return call('ZREMRANGEBYRANK', KEYS[1], -args.amount, -1) end
+
 return operations[args.operation]()

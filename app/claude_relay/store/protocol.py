@@ -159,6 +159,9 @@ class Store(Protocol):
         Events whose numbers are not above the last one are there already, and are passed over.
         """
 
+    async def events(self, key: Key, after: int = BEFORE_FIRST) -> tuple[Event, ...]:
+        """Return the events of a log after a sequence number, as far as there are any by now."""
+
     def follow(self, key: Key, after: int = BEFORE_FIRST) -> AsyncIterator[tuple[Event, ...]]:
         """Yield the events of a log after a sequence number, and new ones as they come.
 
@@ -187,6 +190,22 @@ class Store(Protocol):
             amount: What to add; negative to take back, 0 to read.
             expires_at: When it begins anew. Only the first amount decides.
         """
+
+    async def admit(self, name: str, amount: int, *, most: int, seconds: float) -> float:
+        """Count an amount, if no more than so much is counted within any stretch of time.
+
+        Args:
+            name: What is counted; apart from the counters.
+            amount: What to add, all of it or nothing.
+            most: How much is allowed.
+            seconds: The stretch of time.
+
+        Returns:
+            0 if it was counted, else in how many seconds there may be room for it.
+        """
+
+    async def withdraw(self, name: str, amount: int) -> None:
+        """Take back what was admitted last."""
 
     async def sweep(self) -> None:
         """Remove what has expired; to be called from time to time."""

@@ -30,8 +30,8 @@ _SWEPT_AT_ONCE = 50
 """Records; nothing else is done meanwhile."""
 _FIRST_OUTPUT = 1 << 40
 """Positions of inputs are below, those of outputs from here on."""
-_VERSION = 1
-_SCHEMA = """
+_SCHEMAS = (
+    """
 CREATE TABLE records (
     number INTEGER PRIMARY KEY, owner TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL, previous TEXT,
     expires_at REAL NOT NULL, lease_until REAL, log_until REAL, is_cancelled INTEGER NOT NULL DEFAULT 0,
@@ -52,8 +52,15 @@ CREATE TABLE claims (
     owner TEXT NOT NULL, key TEXT NOT NULL, digest BLOB NOT NULL, response_id TEXT NOT NULL, expires_at REAL NOT NULL,
     PRIMARY KEY (owner, key)
 ) WITHOUT ROWID;
-CREATE TABLE counters (name TEXT PRIMARY KEY, total REAL NOT NULL, expires_at REAL NOT NULL) WITHOUT ROWID;
-"""
+CREATE TABLE counters (name TEXT PRIMARY KEY, total REAL NOT NULL, expires_at REAL NOT NULL) WITHOUT ROWID
+""",
+    """
+CREATE TABLE admitted (name TEXT NOT NULL, at REAL NOT NULL, expires_at REAL NOT NULL);
+CREATE INDEX admitted_by_name ON admitted (name, at);
+CREATE INDEX admitted_by_expiry ON admitted (expires_at)
+""",
+)
+"""What each version of the schema adds to the one before."""
 
 
 @asynccontextmanager
@@ -218,6 +225,14 @@ class _SQLiteStore:
 
         return await self._write(work)
 
+    async def events(self, key: Key, after: int = BEFORE_FIRST) -> tuple[Event, ...]:
+        select = (
+            "SELECT sequence_number, data FROM events JOIN records ON number = record WHERE number = ?"
+            " AND sequence_number > ? AND (log_until IS NULL OR log_until > ?) ORDER BY sequence_number"
+        )
+        rows = await self._read(lambda db: db.execute(select, (_number(db, key), after, time.time())).fetchall())
+        return tuple(Event(*row) for row in rows)
+
     async def follow(self, key: Key, after: int = BEFORE_FIRST) -> AsyncIterator[tuple[Event, ...]]:
         def work(db: sqlite3.Connection) -> tuple[bool, tuple[Event, ...]]:
             now, number = time.time(), _number(db, key)
@@ -266,6 +281,26 @@ class _SQLiteStore:
 
         return await self._write(work)
 
+    async def admit(self, name: str, amount: int, *, most: int, seconds: float) -> float:
+        def work(db: sqlite3.Connection) -> float:
+            now = time.time()
+            # what lies in the future was admitted before the clock was set back
+            db.execute("DELETE FROM admitted WHERE name = ? AND NOT (at > ? AND at <= ?)", (name, now - seconds, now))
+            (there,) = db.execute("SELECT count(*) FROM admitted WHERE name = ?", (name,)).fetchone()
+            if (excess := there + amount - most) > 0:
+                select = "SELECT at FROM admitted WHERE name = ? ORDER BY at LIMIT 1 OFFSET ?"
+                oldest = db.execute(select, (name, min(excess, there) - 1)).fetchone() if there else (now,)
+                return float(oldest[0]) + seconds - now
+            db.executemany("INSERT INTO admitted VALUES (?, ?, ?)", [(name, now, now + seconds)] * amount)
+            return 0.0
+
+        return await self._write(work)
+
+    async def withdraw(self, name: str, amount: int) -> None:
+        latest = "SELECT rowid FROM admitted WHERE name = ? ORDER BY at DESC LIMIT ?"
+        remove = f"DELETE FROM admitted WHERE rowid IN ({latest})"  # noqa: S608
+        await self._write(lambda db: db.execute(remove, (name, amount)))
+
     async def sweep(self) -> None:
         now = time.time()
 
@@ -281,6 +316,7 @@ class _SQLiteStore:
 
         await self._write(lambda db: db.execute("DELETE FROM claims WHERE expires_at <= ?", (now,)))
         await self._write(lambda db: db.execute("DELETE FROM counters WHERE expires_at <= ?", (now,)))
+        await self._write(lambda db: db.execute("DELETE FROM admitted WHERE expires_at <= ?", (now,)))
         while await self._write(work):
             pass
 
@@ -368,12 +404,12 @@ def _set_up(db: sqlite3.Connection) -> None:
     db.execute("BEGIN IMMEDIATE")
     with db:
         (version,) = db.execute("PRAGMA user_version").fetchone()
-        if version > _VERSION:
-            raise _unusable(f"its schema has version {version}, and this version of claude-relay knows {_VERSION}")
-        if version == 0:
-            for statement in _SCHEMA.split(";"):
+        if version > len(_SCHEMAS):
+            raise _unusable(f"its schema has version {version}, and this version of claude-relay knows {len(_SCHEMAS)}")
+        for schema in _SCHEMAS[version:]:
+            for statement in schema.split(";"):
                 db.execute(statement)
-            db.execute(f"PRAGMA user_version = {_VERSION}")
+        db.execute(f"PRAGMA user_version = {len(_SCHEMAS)}")
 
 
 def _unusable(why: object) -> UnavailableError:

@@ -144,6 +144,13 @@ class _ValkeyStore:
         numbers, data = [event.sequence_number for event in events], [event.data for event in events]
         return bool(await self._run("append", key, data=data, sequence_numbers=numbers))
 
+    async def events(self, key: Key, after: int = BEFORE_FIRST) -> tuple[Event, ...]:
+        try:
+            entries = await self._client.xrange(_name("events", _place(key)), min=f"{after + 2}-0")
+        except ValkeyError as error:
+            raise _unusable(error) from error
+        return tuple(_events(entries))
+
     async def follow(self, key: Key, after: int = BEFORE_FIRST) -> AsyncIterator[tuple[Event, ...]]:
         stream, last = _name("events", _place(key)), f"{after + 1}-0".encode()
         is_over = False
@@ -155,10 +162,9 @@ class _ValkeyStore:
             except ValkeyError as error:
                 raise _unusable(error) from error
             entries: list[tuple[bytes, dict[bytes, bytes]]] = reply[0][1] if reply else []
-            events = [Event(int(name[:-2]) - 1, entry[b"event"]) for name, entry in entries if b"event" in entry]
+            events = _events(entries)
             if events:
                 yield tuple(events)
-            # the last entry of a log that is complete is no event
             is_over = len(events) < len(entries) or not (is_leased or entries)
             last = entries[-1][0] if entries else last
 
@@ -179,6 +185,14 @@ class _ValkeyStore:
     async def count(self, name: str, amount: float, expires_at: float) -> float:
         until = _milliseconds(expires_at)
         return float(await self._run("count", Key("", "", name), "counter", amount=repr(amount), expires_ms=until))
+
+    async def admit(self, name: str, amount: int, *, most: int, seconds: float) -> float:
+        window_us = int(seconds * 1_000_000)
+        wait_us = await self._run("admit", Key("", "", name), "admitted", amount=amount, most=most, window_us=window_us)
+        return int(wait_us) / 1_000_000
+
+    async def withdraw(self, name: str, amount: int) -> None:
+        await self._run("withdraw", Key("", "", name), "admitted", amount=amount)
 
     async def sweep(self) -> None:
         """Do nothing: the server removes what has expired."""
@@ -221,6 +235,11 @@ def _bodies(items: Sequence[Item]) -> list[bytes]:
 
 def _items(found: Sequence[tuple[bytes, bytes]]) -> tuple[Item, ...]:
     return tuple(Item(name.decode(), body) for name, body in found)
+
+
+def _events(entries: Sequence[tuple[bytes, dict[bytes, bytes]]]) -> list[Event]:
+    """Return what entries of a stream hold; the last one of a log that is complete is no event."""
+    return [Event(int(name[:-2]) - 1, entry[b"event"]) for name, entry in entries if b"event" in entry]
 
 
 def _unusable(why: object) -> UnavailableError:

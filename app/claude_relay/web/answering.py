@@ -18,7 +18,7 @@ from claude_relay.errors import RelayError
 from claude_relay.web import access_log, bodies
 from claude_relay.web.context import RequestContext, context_of
 from claude_relay.web.dialect import dialect_of
-from claude_relay.web.disconnects import done_within
+from claude_relay.web.disconnects import done_within, nothing
 from claude_relay.web.errors import to_relay_error
 from claude_relay.web.live_responses import Form, LiveResponse, event_stream, json_document
 from claude_relay.web.parameters import Question
@@ -48,6 +48,8 @@ class Rendering(Struct, frozen=True):
         form: What a stream consists of besides; as the family's dialect has it when not given.
         option: Returns the family's name of an option that the upstream has refused.
         failed: Awaited before a stream that has begun reports an error.
+        departed: Awaited when the client of a stream has left; the work goes on until it returns.
+        closed: Awaited when all work is over, however it ended.
     """
 
     model: str
@@ -59,6 +61,8 @@ class Rendering(Struct, frozen=True):
     form: Form | None = None
     option: Callable[[str], str] = str
     failed: Callable[[RelayError], Awaitable[None]] = _nothing
+    departed: Callable[[], Awaitable[None]] = nothing
+    closed: Callable[[], Awaitable[None]] = nothing
 
 
 async def answer(
@@ -80,7 +84,7 @@ async def answer(
     """
     context = context_of(request.scope)
     context.fields.update(model=rendering.model[:_LONGEST_NAME], personality=question.run.personality, stream=stream)
-    pending = _Pending(context, asyncio.create_task(fanout.opened(runner, question.run, rendering.answers)), rendering)
+    pending = _pending(context, runner, question, rendering)
     seconds = bodies.settings_of(request).first_byte or None
     dialect = dialect_of(request.scope)
     body = None if stream else asyncio.create_task(pending.body())
@@ -91,13 +95,37 @@ async def answer(
     except BaseException:
         await pending.close(status)
         raise
-    headers = _headers(question, tuple(map(rendering.option, pending.dropped)))
+    headers = headers_of(question, tuple(map(rendering.option, pending.dropped)))
     if body is None:
-        return LiveResponse(pending.frames(), pending.close, headers, rendering.form or event_stream(dialect))
+        form, departed = rendering.form or event_stream(dialect), rendering.departed
+        return LiveResponse(pending.frames(), pending.close, headers, form, departed=departed)
     if not is_known:
         return LiveResponse(_encoded(body), partial(pending.close, body), headers, json_document(dialect))
     await pending.close()
     return Response(result, headers=headers)
+
+
+async def unattended(context: RequestContext, runner: ClaudeRunner, question: Question, rendering: Rendering) -> None:
+    """Ask, and see a stream through to its end for nobody: its frames go nowhere.
+
+    Args:
+        context: Takes down how the answers ended.
+        runner: The engine.
+        question: What to ask.
+        rendering: How answers are shown.
+    """
+    pending = _pending(context, runner, question, rendering)
+    try:
+        async for _ in pending.frames():
+            pass
+    except RelayError as error:
+        context.fields["error"] = error.code
+    finally:
+        await pending.close()
+
+
+def _pending(context: RequestContext, runner: ClaudeRunner, question: Question, rendering: Rendering) -> "_Pending":
+    return _Pending(context, asyncio.create_task(fanout.opened(runner, question.run, rendering.answers)), rendering)
 
 
 class _Pending:
@@ -145,6 +173,7 @@ class _Pending:
             answers = self.opening.result()
             self._context.fields.update(access_log.run_fields(answers.begun, answers.ends, self._rendering.finish))
             await answers.aclose()
+        await self._rendering.closed()
 
     def _is_open(self) -> bool:
         is_over = self.opening.done() and not self.opening.cancelled()
@@ -160,7 +189,13 @@ async def _encoded(body: asyncio.Task[Struct]) -> AsyncIterator[bytes]:
     yield msgspec.json.encode(await body)
 
 
-def _headers(question: Question, dropped: tuple[str, ...]) -> Mapping[str, str]:
+def headers_of(question: Question, dropped: tuple[str, ...] = ()) -> Mapping[str, str]:
+    """Return the headers that say how a question is answered.
+
+    Args:
+        question: The question.
+        dropped: What the upstream refused of its options, as the family calls that.
+    """
     headers: dict[str, str] = {"x-claude-relay-personality": question.run.personality}
     if ignored := (*question.ignored, *dropped):
         headers["x-claude-relay-ignored"] = _listed(list(map(_header_safe, ignored)))

@@ -31,22 +31,45 @@ def middleware(app: ASGIApp) -> ASGIApp:
     return disconnect_aware
 
 
-async def cancel_on_disconnect(request: Request[Any, Any, Any], work: Callable[[], Awaitable[T]]) -> T:
-    """Do some work, and stop it the moment the client is gone.
+async def nothing() -> None:
+    """Wait for nothing."""
+
+
+async def cancel_on_disconnect(
+    request: Request[Any, Any, Any],
+    work: Callable[[], Awaitable[T]],
+    departed: Callable[[], Awaitable[None]] = nothing,
+) -> T:
+    """Do some work, and stop it when the client is gone.
 
     Args:
         request: The client's request; its body must have been read.
         work: Starts the work; it is cancelled when nobody waits for it any more.
+        departed: Awaited when the client is gone; the work goes on until it returns.
 
     Raises:
         ClientDisconnectedError: The client left first.
     """
-    working = asyncio.ensure_future(work())
-    leaving = asyncio.ensure_future(_disconnected(request))
+
+    async def unwanted() -> None:
+        await _disconnected(request)
+        await departed()
+
+    return await cancel_after(unwanted(), work())
+
+
+async def cancel_after(end: Awaitable[None], work: Awaitable[T]) -> T:
+    """Do some work, and stop it when something else has come to its end.
+
+    Raises:
+        ClientDisconnectedError: That came first.
+    """
+    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(end)
     try:
         await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if working.done():
             return working.result()
+        leaving.result()
         raise ClientDisconnectedError("The client closed the connection.")
     finally:
         for task in (working, leaving):

@@ -22,6 +22,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from claude_relay.errors import UnavailableError
 from claude_relay.web.context import RequestContext, begin, context_of, has_begun
+from claude_relay.web.jobs import Jobs
 
 SERVE_WHILE_DRAINING = "serve_while_draining"
 """Key of a route's ``opt``: it is served to the very end."""
@@ -49,10 +50,13 @@ class Draining(InitPlugin):
 
     Args:
         grace_period: Seconds that running answers get.
+        jobs: Work without requests, which gets as long.
     """
 
-    def __init__(self, grace_period: float) -> None:
+    def __init__(self, grace_period: float, jobs: Jobs) -> None:
         self._grace_period = grace_period
+        self._jobs = jobs
+        jobs.on_idle = self._end_if_idle
         self._answers: set[_Answer] = set()
         self._handlers: dict[int, Handler] = {}
         self._replaced: dict[int, signal.Handlers | Handler | int | None] = {}
@@ -79,15 +83,15 @@ class Draining(InitPlugin):
             self._task = asyncio.create_task(self._drain(number))
 
     async def _drain(self, number: int) -> None:
-        if self._answers:
-            _log.info("stopping: %d answers get up to %g seconds", len(self._answers), self._grace_period)
+        if running := len(self._answers) + len(self._jobs):
+            _log.info("stopping: %d answers get up to %g seconds", running, self._grace_period)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._grace_period):
                     await self._force.wait()
-        told = [answer.interrupt() for answer in self._answers]
-        if told:
-            _log.warning("stopping: %d answers were not complete", len(told))
-            await asyncio.wait(told, timeout=2 * _FLUSH_TIMEOUT)
+        told: list[asyncio.Task[Any]] = [answer.interrupt() for answer in self._answers]
+        if unfinished := len(told) + len(self._jobs):
+            _log.warning("stopping: %d answers were not complete", unfinished)
+            await asyncio.wait([*told, asyncio.create_task(self._jobs.stop())], timeout=2 * _FLUSH_TIMEOUT)
         if handler := self._handlers.get(number):
             handler(number, None)
 
@@ -137,10 +141,13 @@ class Draining(InitPlugin):
                 await answer.send_error(send)
             finally:
                 self._answers.discard(answer)
-                if not self._answers and self._task is not None:
-                    self._force.set()
+                self._end_if_idle()
 
         return drained
+
+    def _end_if_idle(self) -> None:
+        if self._task is not None and not self._answers and not self._jobs:
+            self._force.set()
 
     async def _note(self, message: Message, scope: Scope) -> None:
         """See what becomes of an answer, and keep no connection whose next request could only be refused."""

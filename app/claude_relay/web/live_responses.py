@@ -17,7 +17,7 @@ from claude_relay.errors import ClientDisconnectedError, RelayError
 from claude_relay.web import access_log
 from claude_relay.web.context import context_of, has_begun
 from claude_relay.web.dialect import OPENAI, Dialect
-from claude_relay.web.disconnects import cancel_on_disconnect
+from claude_relay.web.disconnects import cancel_on_disconnect, nothing
 from claude_relay.web.errors import to_relay_error
 
 KEEP_ALIVE = 10.0
@@ -67,6 +67,7 @@ class LiveResponse(Stream):
         headers: Further response headers.
         form: What the response consists of.
         keep_alive: Seconds of silence before a sign of life.
+        departed: Awaited when the client has left; the parts go on, to nobody, until it returns.
     """
 
     def __init__(
@@ -75,12 +76,15 @@ class LiveResponse(Stream):
         close: Callable[[], Awaitable[None]],
         headers: Mapping[str, str] | None = None,
         form: Form = EVENT_STREAM,
+        *,
         keep_alive: float = KEEP_ALIVE,
+        departed: Callable[[], Awaitable[None]] = nothing,
     ) -> None:
         super().__init__(parts, media_type=form.media_type, headers={**_HEADERS, **(headers or {})})
         self._parts = parts
         self._close = close
         self._keep_alive = keep_alive
+        self._departed = departed
         self._form = form
         self._last = 0.0
 
@@ -94,7 +98,8 @@ class LiveResponse(Stream):
             try:
                 await response.start_response(send)
                 with contextlib.suppress(ClientDisconnectedError):
-                    await cancel_on_disconnect(Request(scope, receive), lambda: self._stream(scope, send))
+                    request = Request[Any, Any, Any](scope, receive)
+                    await cancel_on_disconnect(request, lambda: self._stream(scope, send), self._departed)
             finally:
                 with anyio.CancelScope(shield=True):
                     await self._close()

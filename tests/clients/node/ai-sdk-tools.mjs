@@ -26,7 +26,7 @@ async function conversation(answer) {
   for (const content of questions) {
     messages.push({ role: "user", content });
     result = await answer({ ...common, messages });
-    messages.push(...(await result.response).messages);
+    messages.push(...(await result.responseMessages));
   }
   return result.text;
 }

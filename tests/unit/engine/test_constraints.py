@@ -5,7 +5,19 @@ from typing import Any
 import pytest
 
 from claude_relay.engine.constraints import Option, constrained, excludes_budget
-from claude_relay.engine.vocabulary import Effort, RunRequest, Sampling, Text, Tool, ToolChoice, ToolResult, Turn
+from claude_relay.engine.vocabulary import (
+    Effort,
+    RedactedThinking,
+    RunRequest,
+    Sampling,
+    Text,
+    Thinking,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+    Turn,
+)
 from claude_relay.settings import Personality
 
 TOOLS = (Tool("weather", "", {"type": "object"}),)
@@ -172,6 +184,8 @@ CALLS = (
     Turn("assistant", (Text("Let me see."),)),
     Turn("user", (ToolResult("call_1", (Text("rain"),)), Text("And tomorrow?"))),
 )
+THOUGHT, HIDDEN, CALL = Thinking("hm", "U1"), RedactedThinking("ZGF0YQ=="), ToolCall("call_1", "weather", {})
+RESULTS = Turn("user", (ToolResult("call_1", (Text("rain"),)),))
 
 
 @pytest.mark.parametrize(
@@ -185,6 +199,10 @@ CALLS = (
         ({}, (*CALLS, Turn("assistant", (Text("Rain."),)), *TURNS), False),
         ({}, (*TURNS, Turn("assistant", (Text("It is"),))), True),
         ({}, (), False),
+        ({}, (*TURNS, Turn("assistant", (THOUGHT, CALL)), RESULTS), False),
+        ({}, (*TURNS, Turn("assistant", (HIDDEN, CALL)), RESULTS, Turn("assistant", (CALL,)), RESULTS), False),
+        ({}, (*TURNS, Turn("assistant", (CALL,)), RESULTS, Turn("assistant", (THOUGHT, CALL)), RESULTS), True),
+        ({}, (*TURNS, Turn("assistant", (THOUGHT, Text("a"))), *TURNS, Turn("assistant", (CALL,)), RESULTS), True),
     ],
     ids=[
         "a question",
@@ -195,6 +213,10 @@ CALLS = (
         "its end",
         "the begin of an answer",
         "none",
+        "a tool loop after thinking",
+        "two rounds after thinking",
+        "thinking in the second round",
+        "thinking before another question",
     ],
 )
 def test_a_budget_needs_room_and_a_beginning(fields: dict[str, Any], turns: tuple[Turn, ...], expected: bool) -> None:

@@ -13,6 +13,7 @@ from claude_relay.engine.runner import Run
 from claude_relay.engine.vocabulary import Event, ParameterDropped, RunEnd, RunRequest, TextDelta, Usage
 from claude_relay.errors import RateLimitError, UpstreamError
 from claude_relay.settings import Settings
+from claude_relay.store.counters import MemoryCounters
 from tests.unit.factories import RunRequestFactory
 
 pytestmark = pytest.mark.anyio
@@ -179,7 +180,7 @@ async def test_a_run_that_fails_to_begin_after_another_has_ends_the_events_and_s
 async def test_answers_that_may_only_be_given_one_after_the_other_are_all_given() -> None:
     runner = Scripted(says("a"), says("b"), says("c"))
     settings = Settings(max_concurrent=1)
-    one_at_a_time = limited(runner, settings, quotas(settings))
+    one_at_a_time = limited(runner, settings, quotas(settings, MemoryCounters()))
     async with asyncio.timeout(5):
         answers = await opened(one_at_a_time, RunRequestFactory.build(), 3)
         found = await gather(answers)

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from claude_relay.engine.turns import SILENCE, MissingResultError, Turns, UnknownCallError
-from claude_relay.engine.vocabulary import Piece, Role, Text, ToolCall, ToolResult, Turn
+from claude_relay.engine.vocabulary import Piece, RedactedThinking, Role, Text, Thinking, ToolCall, ToolResult, Turn
 
 CALLS = (ToolCall("a", "weather", {}), ToolCall("b", "weather", {}))
 
@@ -152,3 +152,44 @@ def test_an_error_names_a_few_calls_of_many() -> None:
 
     with pytest.raises(MissingResultError, match=r"^0, 1, 2, 3, 4, and 995 more$"):
         turns.go_on()
+
+
+THOUGHT, HIDDEN = Thinking("hm", "U1"), RedactedThinking("ZGF0YQ==")
+
+
+def test_reasoning_stands_where_it_stood_before_what_it_led_to() -> None:
+    assert said(
+        ("user", (Text("?"),)),
+        ("assistant", (THOUGHT,)),
+        ("assistant", ()),
+        ("assistant", (HIDDEN, Text("a"))),
+        ("assistant", (THOUGHT, Text("b"))),
+    ) == (Turn("user", (Text("?"),)), Turn("assistant", (THOUGHT, HIDDEN, Text("a"), THOUGHT, Text("b"))))
+
+
+@pytest.mark.parametrize("thoughts", [(THOUGHT,), (HIDDEN,), (THOUGHT, HIDDEN)])
+def test_reasoning_that_led_to_nothing_is_left_out(thoughts: tuple[Piece, ...]) -> None:
+    question: tuple[Role, tuple[Piece, ...]] = ("user", (Text("?"),))
+    again: tuple[Role, tuple[Piece, ...]] = ("user", (Text("!"),))
+
+    assert said(question, ("assistant", thoughts), again) == (Turn("user", (Text("?"), Text("!"))),)
+    assert said(question, ("assistant", thoughts)) == (Turn("user", (Text("?"),)),)
+    assert said(question, ("assistant", (Text("a"), *thoughts)), again, ("assistant", (Text("b"),))) == (
+        Turn("user", (Text("?"),)),
+        Turn("assistant", (Text("a"),)),
+        Turn("user", (Text("!"),)),
+        Turn("assistant", (Text("b"),)),
+    )
+
+
+def test_reasoning_of_the_present_turn_can_be_forgotten() -> None:
+    turns = Turns()
+    turns.add("user", (Text("?"),))
+    turns.add("assistant", (THOUGHT, Text("a")))
+    turns.add("user", (Text("?"),))
+    turns.add("assistant", (THOUGHT, Text("b"), HIDDEN))
+
+    turns.forget_thoughts()
+    turns.add("assistant", (Text("c"),))
+
+    assert [turn.content for turn in turns.joined()[1::2]] == [(THOUGHT, Text("a")), (Text("b"), Text("c"))]

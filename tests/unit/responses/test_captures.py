@@ -41,7 +41,7 @@ def test_codex_gets_all_its_tools_offered_under_joined_names() -> None:
     assert names[:4] == ["exec_command", "write_stdin", "request_user_input", "view_image"]
     assert "multi_agent_v1__spawn_agent" in names
     assert question.run.personality == "chat"
-    assert set(question.ignored) == {"tools.web_search", "include", "client_metadata"}
+    assert set(question.ignored) == {"tools.web_search", "client_metadata"}
     assert question.run.system is not None
     assert question.run.system.startswith("<16979 characters>\n\n<2120 characters>")
     assert [turn.role for turn in question.run.turns] == ["user"]

@@ -5,9 +5,19 @@ from typing import Any
 import pytest
 
 from claude_relay.engine.turns import SILENCE
-from claude_relay.engine.vocabulary import Document, Text, ToolCall, ToolResult, Turn
+from claude_relay.engine.vocabulary import (
+    Document,
+    RedactedThinking,
+    Text,
+    Thinking,
+    Thought,
+    ToolCall,
+    ToolResult,
+    Turn,
+)
 from claude_relay.errors import RelayError
 from claude_relay.responses.conversation import Conversation, conversation, has_calls
+from claude_relay.responses.thoughts import packed
 
 USER = {"role": "user", "content": "Hi"}
 CALL = {"type": "function_call", "call_id": "a", "name": "go", "arguments": '{"n": 1}'}
@@ -118,10 +128,10 @@ def test_an_output_may_be_a_list_and_a_file_stands_after_it() -> None:
     assert file.name == "a.pdf"
 
 
-def test_what_the_model_thought_and_what_the_agent_did_is_not_told_again() -> None:
+def test_a_summary_of_thinking_and_what_the_agent_did_is_not_told_again() -> None:
     found = read(
         USER,
-        {"type": "reasoning", "summary": [], "content": None, "encrypted_content": "x"},
+        {"type": "reasoning", "summary": [{"type": "summary_text", "text": "hm"}], "content": None},
         {"type": "mcp_call", "server_label": "claude_code", "name": "Bash", "arguments": "{}", "output": None},
         {"role": "assistant", "content": "Yes?"},
         USER,
@@ -220,3 +230,50 @@ def test_calls_of_tools_are_noticed() -> None:
     assert has_calls([OUTPUT])
     assert not has_calls([USER])
     assert not has_calls("function_call")
+
+
+THOUGHT, HIDDEN = Thinking("hm", "U1"), RedactedThinking("eA==")
+WORK = {"type": "mcp_call", "server_label": "claude_code", "name": "Bash", "arguments": "{}"}
+
+
+def reasoning(thought: Thought) -> dict[str, Any]:
+    return {"type": "reasoning", "summary": [], "encrypted_content": packed(thought)}
+
+
+def said(text: str) -> dict[str, Any]:
+    return {"role": "assistant", "content": text}
+
+
+def test_signed_reasoning_comes_before_what_it_led_to() -> None:
+    found = read(USER, reasoning(THOUGHT), said("a"), reasoning(HIDDEN), CALL, OTHER, OUTPUT, OTHER_OUTPUT)
+
+    assert found.turns[1].content == (THOUGHT, Text("a"), HIDDEN, CALLED, ToolCall("b", "go", {"n": 1}))
+    assert found.ignored == ()
+
+
+def test_reasoning_that_led_to_nothing_is_nothing() -> None:
+    assert turns(USER, reasoning(THOUGHT), USER) == [("user", (HI, HI))]
+    assert turns(USER, CALL, reasoning(THOUGHT), OUTPUT) == turns(USER, CALL, OUTPUT)
+
+
+@pytest.mark.parametrize("content", ["gAAAAABo", "claude-relay-1:", 5, {}])
+def test_reasoning_of_others_is_ignored_by_name(content: Any) -> None:
+    item = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": content}
+
+    found = read(USER, item, said("a"), USER)
+
+    assert [turn.content for turn in found.turns] == [(HI,), (Text("a"),), (HI,)]
+    assert found.ignored == ("input.reasoning.encrypted_content",)
+
+
+def test_what_an_agent_thought_between_uses_of_its_tools_is_not_told_again() -> None:
+    worked = (reasoning(THOUGHT), said("a"), WORK, reasoning(HIDDEN), said("b"))
+
+    found = read(USER, *worked, USER, reasoning(THOUGHT), said("c"))
+
+    assert [turn.content for turn in found.turns[1::2]] == [(Text("a"), Text("b")), (THOUGHT, Text("c"))]
+    assert found.ignored == ()
+    assert turns(USER, WORK, reasoning(THOUGHT), CALL, OUTPUT, reasoning(HIDDEN), said("c"))[1::2] == [
+        ("assistant", (CALLED,)),
+        ("assistant", (HIDDEN, Text("c"))),
+    ]

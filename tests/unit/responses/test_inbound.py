@@ -96,6 +96,8 @@ def test_a_schema_that_is_none_is_refused() -> None:
         ({"tools": [FUNCTION], "tool_choice": "required", "reasoning": {"effort": "low"}}, ["reasoning.effort"]),
         ({"text": {"verbosity": "low"}}, ["text.verbosity"]),
         ({"reasoning": {"context": "all_turns", "mode": "x"}}, ["reasoning.context", "reasoning.mode"]),
+        ({"include": ["reasoning.encrypted_content"]}, []),
+        ({"include": ["reasoning.encrypted_content", "web_search_call.results", "x"]}, ["include"]),
         ({"stream_options": {"include_obfuscation": True}}, ["stream_options.include_obfuscation"]),
         ({"never_heard_of": 1, "another": 2}, ["another", "never_heard_of"]),
         ({"tools": [{"type": "web_search"}, {"type": "web_search"}]}, ["tools.web_search"]),
@@ -105,6 +107,10 @@ def test_a_schema_that_is_none_is_refused() -> None:
 )
 def test_what_has_no_effect_is_named_once(fields: dict[str, Any], names: list[str]) -> None:
     assert list(asked(**fields).ignored) == names
+
+
+def test_a_relay_that_hides_thinking_has_none_to_include() -> None:
+    assert asked(Settings(reasoning=False), include=["reasoning.encrypted_content"]).ignored == ("include",)
 
 
 def test_a_strict_relay_refuses_what_has_no_effect() -> None:
@@ -117,6 +123,7 @@ def test_a_strict_relay_refuses_what_has_no_effect() -> None:
     ("fields", "status", "param", "code"),
     [
         ({"background": True}, 400, "background", "unsupported_parameter"),
+        ({"background": True, "store": False}, 400, "background", "unsupported_parameter"),
         ({"previous_response_id": "resp_1"}, 400, "previous_response_id", "previous_response_not_found"),
         ({"conversation": "conv_1"}, 404, "conversation", "not_found"),
         ({"conversation": {"id": "conv_1"}}, 404, "conversation", "not_found"),
@@ -130,7 +137,12 @@ def test_what_needs_a_store_is_refused(fields: dict[str, Any], status: int, para
 
 @pytest.mark.parametrize(
     ("option", "name"),
-    [("reasoning_effort", "reasoning.effort"), ("tools.function.strict", "tools.strict"), ("top_p", "top_p")],
+    [
+        ("reasoning_effort", "reasoning.effort"),
+        ("tools.function.strict", "tools.strict"),
+        ("thinking", "input.reasoning.encrypted_content"),
+        ("top_p", "top_p"),
+    ],
 )
 def test_what_the_upstream_refuses_is_named_as_this_api_calls_it(option: str, name: str) -> None:
     assert option_name(option) == name

@@ -12,10 +12,13 @@ from pydantic import TypeAdapter
 from claude_relay.engine.fanout import Indexed
 from claude_relay.engine.vocabulary import (
     Event,
+    RedactedThinking,
     RunEnd,
     StopReason,
     TextDelta,
+    Thinking,
     ThinkingDelta,
+    ThinkingEnd,
     ToolActivity,
     ToolCallDelta,
     ToolCallStart,
@@ -25,6 +28,7 @@ from claude_relay.errors import UnavailableError
 from claude_relay.responses.echo import echo
 from claude_relay.responses.functions import ClientTool
 from claude_relay.responses.outbound import RenderOptions, ResponseInProgress, finish
+from claude_relay.responses.thoughts import unpacked
 from tests.unit.responses.bodies import events, request
 
 pytestmark = pytest.mark.anyio
@@ -255,7 +259,57 @@ async def test_each_end_of_a_run_has_a_word_and_a_status(stop: StopReason) -> No
 async def test_thinking_is_hidden_where_the_operator_wants_it() -> None:
     options = msgspec.structs.replace(OPTIONS, reasoning=False)
 
-    assert [item["type"] for item in (await whole(*THOUGHT, *TEXT, END, options=options))["output"]] == ["message"]
+    told = (*THOUGHT, ThinkingEnd("U1"), RedactedThinking("eA=="), *TEXT, END)
+    assert [item["type"] for item in (await whole(*told, options=options))["output"]] == ["message"]
+
+
+SIGNED = msgspec.structs.replace(OPTIONS, signed=True)
+THINKING = Thinking("**Thinking** it over", "EqQBCkYI==")
+
+
+async def test_signed_thinking_is_an_item_of_its_own_for_each_block() -> None:
+    told = (*THOUGHT, ThinkingEnd("EqQBCkYI=="), RedactedThinking("eA=="), ThinkingEnd("U2"), *THOUGHT, *TEXT, END)
+
+    events = await streamed(*told, options=SIGNED)
+    items = events[-1]["response"]["output"]
+
+    assert [unpacked(item.get("encrypted_content")) for item in items] == [
+        THINKING,
+        RedactedThinking("eA=="),
+        Thinking("", "U2"),
+        None,
+        None,
+    ]
+    assert [[part["text"] for part in item.get("summary", ["-"])] for item in items[:4]] == [
+        ["**Thinking** it over"],
+        [],
+        [],
+        ["**Thinking** it over"],
+    ]
+    assert [event["item"] for event in events if event["type"] == "response.output_item.done"] == items
+    assert len({item["id"] for item in items}) == 5
+    for event in events:
+        EVENTS.validate_python(event)
+
+
+async def test_who_does_not_ask_for_signatures_gets_none_and_what_is_kept_has_them() -> None:
+    told = (*THOUGHT, ThinkingEnd("EqQBCkYI=="), *TEXT, END)
+    response = in_progress()
+
+    events = [plain(event) async for event in response.events(happening(*told))]
+
+    assert events[-1]["response"]["output"] == await output(*THOUGHT, *TEXT, END)
+    assert not any("encrypted_content" in str(event) for event in events)
+    kept, _ = map(plain, response.kept)
+    assert unpacked(kept.pop("encrypted_content")) == THINKING
+    assert kept == events[-1]["response"]["output"][0]
+
+
+@pytest.mark.parametrize("end", [(), (ThinkingEnd(""),)])
+async def test_thinking_that_was_cut_off_has_no_signature(end: tuple[Event, ...]) -> None:
+    (item,) = (await whole(*THOUGHT, *end, RunEnd("length", Usage()), options=SIGNED))["output"]
+
+    assert (item["status"], item.get("encrypted_content")) == ("incomplete", None)
 
 
 async def test_a_search_for_tools_has_an_object_of_arguments() -> None:

@@ -57,7 +57,7 @@ TYPICAL: dict[str, Any] = {
     "image": {"a": 1},
 }
 PERSONALITIES: list[Personality] = ["chat", "agent"]
-SILENT = {"stream", "stream_options", "store"}
+SILENT = {"stream", "stream_options", "store", "include"}
 """Parameters that decide how an answer is sent, or are accepted as they are."""
 
 

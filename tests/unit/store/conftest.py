@@ -1,10 +1,5 @@
 """The three stores, and a server of Valkey or Redis of the tests' own."""
 
-import os
-import shutil
-import socket
-import subprocess
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -13,45 +8,21 @@ import pytest
 
 from claude_relay.store import memory, sqlite, valkey
 from claude_relay.store.protocol import Store
-
-PATH = f"{os.environ.get('PATH', '')}:/usr/sbin"
+from tests.serving import Place
+from tests.valkey_server import empty, valkey_server
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
-    """A server that keeps nothing on disk: where it listens."""
-    program = shutil.which("valkey-server", path=PATH) or shutil.which("redis-server", path=PATH)
-    assert program is not None, "Debian's package valkey-server or redis-server brings the server along"
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        place: tuple[str, int] = free.getsockname()
-    command = [program, "--bind", place[0], "--port", str(place[1]), "--save", "", "--appendonly", "no"]
-    with subprocess.Popen(
-        [*command, "--dir", str(tmp_path_factory.mktemp("valkey"))], stdout=subprocess.DEVNULL
-    ) as run:
-        try:
-            deadline = time.monotonic() + 20
-            while not _is_up(place):
-                assert run.poll() is None
-                assert time.monotonic() < deadline
-                time.sleep(0.02)
-            yield place
-        finally:
-            run.terminate()
-
-
-def _is_up(place: tuple[str, int]) -> bool:
-    try:
-        with socket.create_connection(place, 5) as connection:
-            connection.sendall(b"FLUSHALL\r\n")
-            return connection.recv(100) == b"+OK\r\n"
-    except ConnectionRefusedError:
-        return False
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """Where the server listens."""
+    with valkey_server(tmp_path_factory.mktemp("valkey")) as place:
+        yield place
 
 
 @pytest.fixture
-def valkey_url(server: tuple[str, int]) -> str:
+def valkey_url(server: Place) -> str:
     """An empty database of the server."""
-    assert _is_up(server)
+    assert empty(server)
     return f"valkey://{server[0]}:{server[1]}/0"
 
 

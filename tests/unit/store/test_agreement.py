@@ -57,6 +57,7 @@ def operation(chosen: random.Random, started: float) -> Operation:
         lambda store: store.release(where.owner, one, where.id),
         lambda store: store.count(one, start, later),
         lambda store: store.sweep(),
+        lambda store: store.events(where, start - 1),
     )
     weights = [6 if at == 0 else 1 if at in {4, 16} else 3 for at in range(len(operations))]
     return chosen.choices(operations, weights)[0]

@@ -79,6 +79,7 @@ async def test_any_text_is_an_id_an_owner_and_a_kind(store: Store, odd: str) -> 
     assert names(await store.page(kept.key, limit=1)) == [odd]
     assert (await store.claim(odd, odd, digest=b"", response_id=odd, expires_at=time.time() + 9)).response_id == odd
     assert await store.count(odd, 1, time.time() + 9) == 1
+    assert await store.admit(odd, 1, most=1, seconds=9) == 0
     assert await store.remove_item(kept.key, odd)
     assert await store.delete(kept.key)
 
@@ -342,6 +343,18 @@ async def test_a_log_is_read_from_any_sequence_number(store: Store) -> None:
     assert [batch async for batch in store.follow(key(), 5)] == [tuple(events([6]))]
 
 
+async def test_a_log_is_read_as_far_as_it_is_written(store: Store) -> None:
+    await store.create(record(lease=9))
+    assert await store.events(key()) == ()
+    await store.append(key(), events([0, 1, 4]))
+
+    assert await store.events(key()) == tuple(events([0, 1, 4]))
+    assert await store.events(key(), 1) == tuple(events([4]))
+    assert await store.events(key("b")) == ()
+    await store.complete(key(), b"{}", log_until=time.time() + HOUR)
+    assert await store.events(key(), 0) == tuple(events([1, 4]))
+
+
 async def test_events_that_are_there_already_are_passed_over(store: Store) -> None:
     await store.create(record(lease=9))
     await store.append(key(), events([0, 1]))
@@ -498,6 +511,33 @@ async def test_many_that_count_lose_nothing(store: Store) -> None:
 
 
 @pytest.mark.slow
+async def test_no_more_is_admitted_than_fits_into_any_stretch_of_time(store: Store) -> None:
+    async def admit(amount: int = 1, name: str = "ann") -> float:
+        return await store.admit(name, amount, most=3, seconds=1.0)
+
+    assert await admit(2) == 0
+    await asyncio.sleep(0.5)
+    assert 0.3 < await admit(2) <= 0.5
+    assert await admit() == 0
+    assert 0.3 < await admit() <= 0.5
+    assert 0.8 < await admit(3) <= 1.0
+    assert await admit(3, "bob") == 0
+    assert 0 < await admit(4, "eve") <= 1.0
+    await store.withdraw("bob", 2)
+    await store.withdraw("eve", 1)
+    assert await admit(2, "bob") == 0
+    await asyncio.sleep(0.6)
+    assert await admit(2) == 0
+    assert await admit() > 0
+
+
+async def test_many_that_ask_at_once_are_not_admitted_together(store: Store) -> None:
+    waits = await asyncio.gather(*(store.admit("runs", 1, most=20, seconds=60.0) for _ in range(50)))
+
+    assert waits.count(0.0) == 20
+
+
+@pytest.mark.slow
 async def test_a_sweep_leaves_what_has_not_expired(store: Store) -> None:
     await store.create(record("old", lasts=0.1), items("old_1"))
     await store.create(record("new", lease=9), items("new_1"))
@@ -506,6 +546,8 @@ async def test_a_sweep_leaves_what_has_not_expired(store: Store) -> None:
     await claim(store, "new", b"", "resp_1")
     await store.count("old", 1, time.time() + 0.1)
     await store.count("new", 1, time.time() + HOUR)
+    await store.admit("old", 1, most=1, seconds=0.1)
+    await store.admit("new", 1, most=1, seconds=HOUR)
     await asyncio.sleep(0.15)
 
     await store.sweep()
@@ -514,5 +556,6 @@ async def test_a_sweep_leaves_what_has_not_expired(store: Store) -> None:
     assert await store.history(key("new"), 0) == tuple(items("new_1"))
     assert (await claim(store, "new", b"", "resp_2")).outcome == "joined"
     assert await store.count("new", 1, 0) == 2
+    assert await store.admit("new", 1, most=1, seconds=HOUR) > 0
     await store.complete(key("new"), b"{}", log_until=time.time() + HOUR)
     assert await numbers(store, key("new")) == [0]

@@ -209,6 +209,19 @@ async def test_a_file_of_a_newer_version_is_refused_and_left_alone(path: Path) -
             pass
 
 
+async def test_a_file_of_the_first_version_is_brought_up_to_date(path: Path) -> None:
+    async with open_store(path) as store:
+        await store.create(record(), [])
+    with sqlite3.connect(path) as db:
+        db.execute("DROP TABLE admitted")
+        db.execute("PRAGMA user_version = 1")
+    db.close()
+
+    async with open_store(path) as store:
+        assert await store.admit("ann", 1, most=1, seconds=60.0) == 0
+        assert await store.get(key()) is not None
+
+
 async def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
     path.parent.mkdir()
     write(path, b"no database " * 1000)

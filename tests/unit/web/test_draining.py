@@ -17,6 +17,7 @@ from litestar.types import Message
 from claude_relay.web import draining, live_responses
 from claude_relay.web.draining import Draining
 from claude_relay.web.frames import DONE
+from claude_relay.web.jobs import Jobs
 from claude_relay.web.plugin import WebPlugin
 
 pytestmark = pytest.mark.anyio
@@ -33,7 +34,8 @@ class Server:
     """
 
     def __init__(self, grace_period: float) -> None:
-        self.draining = Draining(grace_period)
+        self.jobs = Jobs()
+        self.draining = Draining(grace_period, self.jobs)
         self.go_on = asyncio.Event()
         self.working = asyncio.Semaphore(0)
         self.stopped: list[int] = []
@@ -373,7 +375,7 @@ async def test_a_terminal_that_is_closed_is_the_end_too_where_it_is_not_ignored(
     way = signal.SIG_IGN if ignored else lambda number, _: heard.append(number)
     before = signal.signal(signal.SIGHUP, way)
     try:
-        server = Draining(1)
+        server = Draining(1, Jobs())
         server._listen()
         assert (signal.getsignal(signal.SIGHUP) == way) is ignored
         signal.raise_signal(signal.SIGHUP)

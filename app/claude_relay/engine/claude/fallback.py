@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -11,10 +11,11 @@ from msgspec.structs import replace
 
 from claude_relay.engine.claude.history import ended_by_user
 from claude_relay.engine.constraints import excludes_budget
-from claude_relay.engine.vocabulary import RunRequest, ToolChoice
+from claude_relay.engine.vocabulary import RunRequest, Thought, ToolChoice, Turn
 from claude_relay.errors import RelayError
 
 Kind = Literal[
+    "thought",
     "prefill",
     "both",
     "top_k",
@@ -27,12 +28,15 @@ Kind = Literal[
     "format",
     "strict",
 ]
-"""An option, options that some models do not take together, or the beginning of an answer."""
+"""Past reasoning, an option, options that some models do not take together, or the beginning of an answer."""
 _SAMPLING: tuple[Kind, ...] = ("top_k", "top_p", "temperature")
 """Fields that some models refuse, alone or together; the one that matters least comes first."""
 _DEFAULT = {"temperature": 1.0, "top_p": 1.0}
 """Values that ask for nothing."""
 _WORDS: Mapping[Kind, re.Pattern[str]] = {
+    "thought": re.compile(
+        r"signature|thinking` block|(?:each|any) thinking block|cannot (?:be|contain) `(?:redacted_)?thinking"
+    ),
     "prefill": re.compile("prefill"),
     "both": re.compile("temperature.*top_p|top_p.*temperature"),
     "top_k": re.compile("top_k"),
@@ -53,7 +57,7 @@ class Refusable(Struct, frozen=True):
 
     Attributes:
         kind: What it is.
-        value: Which of its values, where a model takes others: an effort, or the digest of schemas.
+        value: Which of its values, where a model takes others: an effort, or the digest of schemas or of a thought.
     """
 
     kind: Kind
@@ -63,6 +67,7 @@ class Refusable(Struct, frozen=True):
 def refusables(request: RunRequest) -> Iterator[Refusable]:
     """Yield what a model may refuse of a request, in the order in which a refusal is attributed to it."""
     sampling = request.sampling
+    yield from (Refusable("thought", _digest(thought)) for thought in reversed(list(_thoughts(request))))
     if request.turns[-1].role == "assistant":
         yield Refusable("prefill")
     if sampling.temperature is not None and sampling.top_p is not None:
@@ -109,6 +114,8 @@ def without(request: RunRequest, refusable: Refusable) -> tuple[RunRequest, tupl
     """
     kind, sampling = refusable.kind, request.sampling
     match kind:
+        case "thought":
+            return _forgetting(request, refusable.value), ("thinking",)
         case "prefill":
             return replace(request, turns=ended_by_user(request.turns)), ()
         case "both":
@@ -128,6 +135,26 @@ def without(request: RunRequest, refusable: Refusable) -> tuple[RunRequest, tupl
             return replace(request, tools=tools), ("tools.function.strict",)
         case "format":
             return replace(request, output=request.output and replace(request.output, format=None)), ()
+
+
+def _thoughts(request: RunRequest) -> Iterator[Thought]:
+    for turn in request.turns:
+        if turn.role == "assistant":
+            yield from (piece for piece in turn.content if isinstance(piece, Thought))
+
+
+def _forgetting(request: RunRequest, value: str) -> RunRequest:
+    """Return the request without a thought and those before it; which of them is refused is not always told."""
+    thoughts = list(_thoughts(request))
+    forgotten = set(thoughts[: [_digest(thought) for thought in thoughts].index(value) + 1])
+    return replace(request, turns=tuple(_turn_without(turn, forgotten) for turn in request.turns))
+
+
+def _turn_without(turn: Turn, thoughts: Collection[Thought]) -> Turn:
+    if turn.role == "user":
+        return turn
+    kept = tuple(piece for piece in turn.content if not (isinstance(piece, Thought) and piece in thoughts))
+    return replace(turn, content=kept)
 
 
 def _digest(schemas: Any) -> str:

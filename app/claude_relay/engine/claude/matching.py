@@ -8,8 +8,19 @@ from msgspec import Struct
 
 from claude_relay.engine.custom_tools import arguments_of
 from claude_relay.engine.fold import fold
-from claude_relay.engine.vocabulary import Event, Piece, RunRequest, Text, Tool, ToolCall, Turn
+from claude_relay.engine.vocabulary import (
+    Event,
+    Piece,
+    RunRequest,
+    Text,
+    Thought,
+    Tool,
+    ToolCall,
+    Turn,
+)
 from claude_relay.settings import Personality
+
+_SAID_OR_THOUGHT = Text | Thought
 
 
 class Binding(Struct, frozen=True):
@@ -42,7 +53,7 @@ class Conversation(Struct, frozen=True):
     """A conversation in a form that can be compared.
 
     What clients change without meaning it does not count: white space around texts, how the assistant's text is cut
-    into pieces, how arguments are written.
+    into pieces, how arguments are written. Nor does whether they send reasoning back: the process has its own.
 
     Attributes:
         turns: Its turns.
@@ -106,5 +117,6 @@ def _whole(value: Any) -> Any:
 def _comparable(turn: Turn) -> tuple[Any, ...]:
     if turn.role == "assistant":
         text = "".join([piece.text for piece in turn.content if isinstance(piece, Text)]).strip()
-        return ("assistant", text, *[_comparable_piece(piece) for piece in turn.content if not isinstance(piece, Text)])
+        others = [piece for piece in turn.content if not isinstance(piece, _SAID_OR_THOUGHT)]
+        return ("assistant", text, *map(_comparable_piece, others))
     return ("user", *[Text(piece.text.strip()) if isinstance(piece, Text) else piece for piece in turn.content])

@@ -303,6 +303,7 @@ class ClaudeCodeRunner:
             self._spend,
             learn_models=self._models.learn_listed,
             is_relay=lambda url: command.points_at_relay(url, settings.port),
+            full_id=self._models.full_id,
         )
 
     def _current(self) -> Capabilities:

@@ -71,6 +71,7 @@ class Session:
         spend: Is told what each turn has cost, as soon as that is known.
         learn_models: Is told which models there are, when the CLI tells.
         is_relay: Whether an upstream is the relay itself.
+        full_id: Returns the full id of the model that a name stands for.
 
     Attributes:
         binding: What it was configured for; None as long as it is a spare.
@@ -95,6 +96,7 @@ class Session:
         *,
         learn_models: LearnModels = lambda _: None,
         is_relay: Callable[[str], bool] = lambda _: False,
+        full_id: Callable[[str], str] = str,
     ) -> None:
         self.process = process
         self.personality: Personality = personality
@@ -115,6 +117,7 @@ class Session:
         self._spend = spend
         self._learn_models = learn_models
         self._is_relay = is_relay
+        self._full_id = full_id
         self._spent = 0.0
         self._own: frozenset[str] = frozenset()
         self._told: tuple[str, str] | None = None
@@ -209,7 +212,9 @@ class Session:
         goes_on = self.history is not None
         if goes_on and self.personality == "agent" and not self._capabilities.tied_turns:
             await self._require_quiet()
-        wanted = replace(request, turns=request.turns[-1:]) if goes_on else request
+        turns = request.turns[-1:] if goes_on else request.turns
+        # the CLI drops the reasoning of what another model has said, and knows each by its full id
+        wanted = replace(request, turns=turns, model=self._full_id(request.model))
         make_plan = partial(hand_over, wanted, client_composed=self._capabilities.client_composed)
         plan = await asyncio.to_thread(make_plan) if len(wanted.turns) > _MANY else make_plan()
         keeps_words = hand_over is history.native and not request.answers_by_tool

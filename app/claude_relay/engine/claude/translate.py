@@ -19,10 +19,12 @@ from claude_relay.engine.vocabulary import (
     ANY_OBJECT,
     Event,
     JsonOutput,
+    RedactedThinking,
     RunEnd,
     StopReason,
     TextDelta,
     ThinkingDelta,
+    ThinkingEnd,
     ToolActivity,
     ToolCallDelta,
     ToolCallStart,
@@ -68,7 +70,7 @@ class Translator:
         self._written: list[str] = []
         self._broken = False
         self._unknown = False
-        self._in_call = False
+        self._in_call = self._in_thinking = False
         self._calling = False
         self._called = False
         self.context_window: int | None = None
@@ -126,6 +128,8 @@ class Translator:
                 return (TextDelta(answer),)
             case wire.ThinkingPiece(piece) if text := self._thinking.feed(piece):
                 return (ThinkingDelta(text),)
+            case wire.SignaturePiece(signature) if signature and self._in_thinking:
+                return tuple(self._end_thinking(signature))
         return ()
 
     def _flush(self) -> Iterator[Event]:
@@ -137,8 +141,13 @@ class Translator:
         if thinking := self._thinking.flush():
             yield ThinkingDelta(thinking)
 
-    def _structure(self, event: wire.Streamed) -> Iterator[Event]:
+    def _end_thinking(self, signature: str) -> Iterator[Event]:
+        self._in_thinking = False
         yield from self._flush()
+        yield ThinkingEnd(signature)
+
+    def _structure(self, event: wire.Streamed) -> Iterator[Event]:
+        yield from self._end_thinking("") if self._in_thinking else self._flush()
         if self._in_call and self._ends_early:
             self._broken = self._broken or isinstance(arguments_of("".join(self._written)), str)
             self._written.clear()
@@ -182,6 +191,7 @@ class Translator:
     def _begin_block(self, block: wire.StartedBlock) -> Iterator[Event]:
         is_answer = self._is_answer(block.name)
         is_call = block.type == "tool_use" and not is_answer
+        self._in_thinking = block.type == "thinking"
         if is_answer and self._answer_streamed:
             raise schema_mismatch("it was begun a second time")
         self._in_answer = is_answer and self._is_streamed
@@ -190,6 +200,8 @@ class Translator:
             self._unknown = self._unknown or block.name not in self._tools
             self._calling = self._spoken_unfinished = True
             yield ToolCallStart(block.id, clients_name(block.name))
+        elif block.type == "redacted_thinking":
+            yield RedactedThinking(block.data)
 
     def _end_message(self, usage: wire.Tokens) -> None:
         """Only a stop reason ends a message: for a broken one the CLI makes up a ``message_stop``."""

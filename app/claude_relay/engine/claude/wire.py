@@ -57,6 +57,12 @@ class ThinkingPiece(Struct, frozen=True, tag="thinking_delta"):
     thinking: str
 
 
+class SignaturePiece(Struct, frozen=True, tag="signature_delta"):
+    """The signature of the reasoning before it, whole."""
+
+    signature: str
+
+
 class ArgumentsPiece(Struct, frozen=True, tag="input_json_delta"):
     """More of a tool call's arguments."""
 
@@ -64,11 +70,12 @@ class ArgumentsPiece(Struct, frozen=True, tag="input_json_delta"):
 
 
 class StartedBlock(Struct, frozen=True):
-    """The kind of a block, and what is called where it is a tool call."""
+    """The kind of a block, and all of it where it is a tool call or reasoning that nobody can read."""
 
     type: str
     id: str = ""
     name: str = ""
+    data: str = ""
 
 
 class ContentBlockStart(Struct, frozen=True, tag="content_block_start"):
@@ -77,7 +84,7 @@ class ContentBlockStart(Struct, frozen=True, tag="content_block_start"):
     content_block: StartedBlock
 
 
-Delta = TextPiece | ThinkingPiece | ArgumentsPiece
+Delta = TextPiece | ThinkingPiece | SignaturePiece | ArgumentsPiece
 
 
 class ContentBlockDelta(Struct, frozen=True, tag="content_block_delta"):

@@ -63,7 +63,7 @@ class LimitedRunner:
             RateLimitError: There are too many requests.
             RelayError: The run fails.
         """
-        self._quotas.charge_request(request.account, request.charge)
+        await self._quotas.charge_request(request.account, request.charge)
         has_begun = False
         try:
             async with (
@@ -76,7 +76,7 @@ class LimitedRunner:
                     yield RunStarted(event.origin, waited) if isinstance(event, RunStarted) else event
         finally:
             if not has_begun:
-                self._quotas.refund(request.account, request.charge)
+                await self._quotas.refund(request.account, request.charge)
 
 
 def limited(runner: ClaudeRunner, settings: Settings, quotas: Quotas) -> LimitedRunner:

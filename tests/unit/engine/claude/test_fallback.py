@@ -5,7 +5,20 @@ from typing import Any
 import pytest
 
 from claude_relay.engine.claude.fallback import Refusable, refusables, refused, without
-from claude_relay.engine.vocabulary import Effort, JsonOutput, RunRequest, Sampling, Text, Tool, ToolChoice, Turn
+from claude_relay.engine.claude.refusals import Refusals
+from claude_relay.engine.vocabulary import (
+    Effort,
+    JsonOutput,
+    RedactedThinking,
+    RunRequest,
+    Sampling,
+    Text,
+    Thinking,
+    Thought,
+    Tool,
+    ToolChoice,
+    Turn,
+)
 from claude_relay.errors import InvalidRequestError, NotFoundError, RelayError, UpstreamError
 from tests.unit.factories import RunRequestFactory, conversation
 
@@ -206,3 +219,61 @@ def test_schemas_are_told_apart_and_efforts_too() -> None:
     assert found(tools=TOOLS) == found(tools=TOOLS[:1])
     assert found(effort="low") != found(effort="max")
     assert found(sampling=Sampling(temperature=0.5)) == found(sampling=Sampling(temperature=0.7))
+
+
+FIRST, SECOND, THIRD = Thinking("a", "U1"), RedactedThinking("U2"), Thinking("", "U3")
+BAD = "messages.1.content.0: Invalid `signature` in `thinking` block"
+
+
+def thoughtful(*thoughts: Thought, **fields: Any) -> RunRequest:
+    """Return a request with a turn for each thought."""
+    turns = [turn for thought in thoughts for turn in (ASKED, Turn("assistant", (thought, Text("So."))))]
+    return request(turns=(*turns, ASKED), **fields)
+
+
+ASKED = Turn("user", (Text("?"),))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        BAD,
+        "messages.1.content.0: Invalid `data` in `redacted_thinking` block",
+        "3: `thinking` or `redacted_thinking` blocks in the latest assistant message cannot be modified.",
+        "messages.1.content.0.thinking.signature: Field required",
+        "messages.1.content.0.thinking: each thinking block must contain thinking",
+        "messages.1: The final block in an assistant message cannot be `thinking`.",
+        "If an assistant message contains any thinking blocks, the first block must be thinking. Found `text`.",
+        "When thinking is disabled, an `assistant` message in the final position cannot contain `thinking`.",
+    ],
+)
+def test_past_reasoning_that_is_refused_is_left_out_with_all_before_it(words: str) -> None:
+    asked = thoughtful(FIRST, SECOND, THIRD)
+    found = refused(asked, InvalidRequestError(words))
+    assert found is not None
+
+    left, missing = without(asked, found)
+
+    assert missing == ("thinking",)
+    assert [turn.content for turn in left.turns] == [(piece,) for piece in (*(Text("?"), Text("So.")) * 3, Text("?"))]
+    assert blamed(left, words) is None
+
+
+def test_past_reasoning_is_not_to_blame_for_what_a_budget_wants() -> None:
+    words = "messages.1.content.0.type: Expected `thinking` or `redacted_thinking`, but found `tool_use`. When "
+    words += "`thinking` is enabled, a final `assistant` message must start with a thinking block."
+
+    assert blamed(thoughtful(FIRST, sampling=Sampling(max_tokens=50)), words) == "budget"
+
+
+def test_reasoning_that_came_after_what_was_refused_is_sent_all_the_same() -> None:
+    found = refused(thoughtful(FIRST, SECOND), InvalidRequestError(BAD))
+    assert found is not None
+    known = Refusals()
+    known.learn("sonnet", [found])
+
+    left, missing = known.without_known(thoughtful(FIRST, SECOND, THIRD))
+
+    assert [turn.content[0] for turn in left.turns if turn.role == "assistant"] == [Text("So."), Text("So."), THIRD]
+    assert missing == ("thinking",)
+    assert known.without_known(thoughtful(THIRD)) == (thoughtful(THIRD), ())

@@ -14,8 +14,10 @@ from claude_relay.engine.vocabulary import (
     JsonOutput,
     Link,
     Piece,
+    RedactedThinking,
     Role,
     Text,
+    Thinking,
     ToolCall,
     ToolChoice,
     ToolResult,
@@ -340,3 +342,30 @@ def test_a_tool_that_failed_is_told_as_such() -> None:
     failed, worked = blocks(Turn("user", results))
 
     assert (failed["is_error"], worked.get("is_error")) == (True, None)
+
+
+@pytest.mark.parametrize("strategy", [native, verbatim])
+def test_past_reasoning_goes_back_byte_for_byte_where_it_stood(strategy: Strategy) -> None:
+    said = (Thinking("hm\u2028", "U1+/="), Text("a"), RedactedThinking("eA=="), ToolCall("c1", "f", {}))
+    turns = (turn(Text("?")), turn(*said, role="assistant"), turn(ToolResult("c1", ())))
+
+    written = wire.encode(
+        [
+            line
+            for plan in [strategy(RunRequestFactory.build(turns=turns), client_composed=True)]
+            for batch in (*plan.past, plan.question)
+            for line in batch
+        ]
+    ) + msgspec.json.encode(strategy(RunRequestFactory.build(turns=turns), client_composed=True).body)
+
+    assert (
+        msgspec.json.encode(
+            [
+                {"type": "thinking", "thinking": "hm\u2028", "signature": "U1+/="},
+                {"type": "text", "text": "a"},
+                {"type": "redacted_thinking", "data": "eA=="},
+                {"type": "tool_use", "id": "c1", "name": "f", "input": {}},
+            ]
+        )
+        in written
+    )

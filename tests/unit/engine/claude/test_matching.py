@@ -16,11 +16,14 @@ from claude_relay.engine.vocabulary import (
     Link,
     ParameterDropped,
     Piece,
+    RedactedThinking,
     RunEnd,
     Sampling,
     Text,
     TextDelta,
+    Thinking,
     ThinkingDelta,
+    ThinkingEnd,
     Tool,
     ToolActivity,
     ToolCall,
@@ -190,6 +193,15 @@ def test_one_more_turn_is_the_same_however_it_comes() -> None:
 
 def called(call_id: str, name: str, *pieces: str) -> list[Event]:
     return [ToolCallStart(call_id, name), *map(ToolCallDelta, pieces)]
+
+
+def test_reasoning_changes_nothing_whoever_sends_it_back() -> None:
+    said = Text("Let me see."), ToolCall("1", "weather", {})
+
+    assert same(assistant(Thinking("hm", "U1"), said[0], RedactedThinking("eA=="), said[1]), assistant(*said))
+    assert answered([ThinkingDelta("hm"), ThinkingEnd("U1"), RedactedThinking("eA=="), TextDelta("a"), END]) == Turn(
+        "assistant", (Text("a"),)
+    )
 
 
 def test_an_answer_is_its_text_and_then_its_calls() -> None:

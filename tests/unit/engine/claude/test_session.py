@@ -140,6 +140,17 @@ async def test_another_model_is_set_with_a_boundary_before_anything_is_said(cli:
     }
 
 
+async def test_the_past_is_that_of_the_model_by_its_full_id_which_is_asked_by_its_name(cli: FakeCli) -> None:
+    child = await cli.spawn()
+    session = Session(child, "chat", "sonnet", lambda: CAPABLE, full_id=lambda name: f"claude-{name}-9")
+
+    await session.ask(hello(turns=conversation("Hi", "Hello", "Again")), native)
+    await answer(session)
+
+    assert [line["message"]["model"] for line in cli.told("assistant")] == ["claude-sonnet-9"]
+    assert [control["subtype"] for control in cli.controls()] == ["initialize"]
+
+
 async def test_the_past_is_written_turn_by_turn_and_each_batch_waits_for_its_result(cli: FakeCli) -> None:
     session = await cli.session()
 

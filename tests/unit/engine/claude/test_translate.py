@@ -14,10 +14,12 @@ from claude_relay.engine.claude.translate import Translator, failure, summary
 from claude_relay.engine.vocabulary import (
     Event,
     JsonOutput,
+    RedactedThinking,
     RunEnd,
     StopReason,
     TextDelta,
     ThinkingDelta,
+    ThinkingEnd,
     ToolActivity,
     Usage,
 )
@@ -94,6 +96,7 @@ RECORDED: dict[str, list[Told]] = {
         Told(
             [
                 *map(ThinkingDelta, ("Let me thin", "k about thi", "s carefully.")),
+                ThinkingEnd("EqQBCkYIBxgCIkBfakeSig=="),
                 *said("The answ", "er is 4."),
                 calls(1, 5),
             ]
@@ -488,6 +491,37 @@ def test_a_status_of_the_upstream_makes_a_result_a_failure_even_if_it_calls_itse
 
 
 # --- thinking, context windows ---------------------------------------------------------------------------------
+
+
+def block(kind: str, *pieces: wire.Delta, data: str = "") -> list[wire.Line]:
+    start = wire.StreamEvent(wire.ContentBlockStart(wire.StartedBlock(kind, data=data)))
+    return [start, *(wire.StreamEvent(wire.ContentBlockDelta(piece)) for piece in pieces)]
+
+
+def test_reasoning_ends_with_its_signature_whatever_is_shown_of_it() -> None:
+    lines = [
+        *block("thinking", wire.ThinkingPiece("a"), wire.SignaturePiece("U1+/=")),
+        *block("redacted_thinking", data="ZGF0YQ=="),
+        *block("thinking", wire.SignaturePiece(""), wire.SignaturePiece("U2")),
+        *block("thinking", wire.ThinkingPiece("b")),
+        *block("text", wire.TextPiece("words")),
+    ]
+
+    assert told([started(), *lines, stopped("end_turn")]).events == [
+        ThinkingDelta("a"),
+        ThinkingEnd("U1+/="),
+        RedactedThinking("ZGF0YQ=="),
+        ThinkingEnd("U2"),
+        ThinkingDelta("b"),
+        ThinkingEnd(""),
+        *said("words"),
+    ]
+
+
+def test_half_a_character_of_reasoning_comes_before_its_signature() -> None:
+    lines = block("thinking", wire.ThinkingPiece("a\ud83d"), wire.SignaturePiece("U1"))
+
+    assert told([started(), *lines]).events == [ThinkingDelta("a"), ThinkingDelta("\ufffd"), ThinkingEnd("U1")]
 
 
 def end_of(name: str) -> RunEnd:

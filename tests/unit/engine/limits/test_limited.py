@@ -15,6 +15,7 @@ from claude_relay.engine.runner import ClaudeRunner, RunnerHealth, open_run
 from claude_relay.engine.vocabulary import Event, ParameterDropped, RunEnd, RunRequest, RunStarted
 from claude_relay.errors import DeadlineError, QuotaError, RateLimitError, RelayError, UpstreamError
 from claude_relay.settings import Settings
+from claude_relay.store.counters import MemoryCounters
 from tests.unit.engine.virtual import BACKEND, now, timers
 from tests.unit.factories import RunRequestFactory, conversation
 
@@ -39,7 +40,7 @@ async def one_clock(anyio_backend: object, monkeypatch: pytest.MonkeyPatch) -> A
 
 
 def under(runner: ClaudeRunner, settings: Settings) -> LimitedRunner:
-    return limited(runner, settings, quotas(settings))
+    return limited(runner, settings, quotas(settings, MemoryCounters()))
 
 
 class Watched(EchoRunner):
@@ -300,7 +301,7 @@ async def test_a_caller_that_calls_itself_by_another_name_has_the_same_limits() 
 
 async def test_who_has_spent_what_a_day_allows_is_refused_and_others_are_not() -> None:
     settings = Settings(max_usd_per_day=1.0)
-    used = quotas(settings)
+    used = quotas(settings, MemoryCounters())
     runner = limited(EchoRunner(), settings, used)
     used.charge_cost("ann", 0.75)
     await asked(runner)
@@ -314,7 +315,7 @@ async def test_who_has_spent_what_a_day_allows_is_refused_and_others_are_not() -
 
 async def test_without_limits_of_its_own_a_caller_meets_none() -> None:
     settings = Settings()
-    used = quotas(settings)
+    used = quotas(settings, MemoryCounters())
     used.charge_cost("ann", 1000.0)
 
     for _ in range(100):
