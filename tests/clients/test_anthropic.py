@@ -200,6 +200,27 @@ def test_thinking_is_shown_only_to_who_asked_for_it(client: Any, upstream: FakeU
     assert (omitted.content[0].thinking, omitted.content[0].signature) == ("", "c2lnbmF0dXJl")
 
 
+def test_a_thought_goes_back_with_its_signature_on_any_process(
+    client: Any, chat: Relay, upstream: FakeUpstream
+) -> None:
+    asked = {"model": "sonnet", "max_tokens": 2000, "tools": [WEATHER], "thinking": {"type": "adaptive"}}
+    upstream.replies(Message(blocks=(Thinking("Hm."), ToolUse("toolu_1", "get_weather", {"city": "Oslo"}))))
+    upstream.replies(text("Cold."), text("Cold."))
+
+    first = client.messages.create(messages=HELLO, **asked)
+    result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "-5"}
+    messages = [*HELLO, {"role": "assistant", "content": first.content}, {"role": "user", "content": [result]}]
+    client.messages.create(messages=messages, **asked)
+    with anthropic.Anthropic(base_url=chat.url, api_key="somebody-else", max_retries=0) as other:
+        other.messages.create(messages=messages, **asked)
+
+    for request in upstream.messages_requests[1:]:
+        assert request.body is not None
+        blocks = [block for message in request.body["messages"] for block in message["content"] if "type" in block]
+        thoughts = [(block["thinking"], block["signature"]) for block in blocks if block["type"] == "thinking"]
+        assert thoughts == [("Hm.", "c2lnbmF0dXJl")]
+
+
 def test_errors_are_those_of_the_sdk(client: Any, upstream: FakeUpstream) -> None:
     with pytest.raises(anthropic.BadRequestError, match="at least one message") as bad:
         client.messages.create(model="sonnet", max_tokens=100, messages=[])
