@@ -13,6 +13,7 @@ from litestar.exceptions.responses import create_exception_response
 from litestar.plugins import InitPlugin
 from litestar.types import ASGIApp, ExceptionHandler, ExceptionHandlersMap, Receive, Scope, Send
 
+from claude_relay import cursor
 from claude_relay.access.keys import Key
 from claude_relay.access.policy import policy_of
 from claude_relay.chat.controller import ChatController
@@ -27,6 +28,7 @@ from claude_relay.messages.failures import DIALECT as MESSAGES
 from claude_relay.metrics.controller import MetricsController
 from claude_relay.models.controller import ModelsController
 from claude_relay.responses.controller import ResponsesController
+from claude_relay.responses.conversations.controller import ConversationsController
 from claude_relay.responses.failures import DIALECT as RESPONSES
 from claude_relay.settings import Settings
 from claude_relay.settings_loading import environment, keyring, state_directory
@@ -50,8 +52,9 @@ from claude_relay.web.request_metrics import RequestMetrics
 from claude_relay.web.watchdog import Watchdog
 
 FAMILIES = (
-    Family(ChatController),
+    Family(ChatController, other_form=cursor.FORM),
     Family(ResponsesController, RESPONSES),
+    Family(ConversationsController, RESPONSES),
     Family(MessagesController, MESSAGES),
     Family(ModelsController),
     Family(HealthController, is_open=True),
@@ -188,6 +191,7 @@ class RelayPlugin(InitPlugin):
             prefix or "/",
             route_handlers=[family.controller],
             include_in_schema=prefix == self._prefixes[0],
+            opt=family.other_form.opt if family.other_form else None,
             request_max_body_size=self._settings.max_body_size * _MEGABYTE,
             exception_handlers={Exception: errors.respond},
             middleware=[

@@ -132,6 +132,14 @@ def test_the_document_shows_every_operation_once_under_openais_names(client: Cli
     }
     assert operations == {
         ("/v1/chat/completions", "post"): "createChatCompletion",
+        ("/v1/conversations", "post"): "createConversation",
+        ("/v1/conversations/{conversation_id}", "get"): "getConversation",
+        ("/v1/conversations/{conversation_id}", "post"): "updateConversation",
+        ("/v1/conversations/{conversation_id}", "delete"): "deleteConversation",
+        ("/v1/conversations/{conversation_id}/items", "post"): "createConversationItems",
+        ("/v1/conversations/{conversation_id}/items", "get"): "listConversationItems",
+        ("/v1/conversations/{conversation_id}/items/{item_id}", "get"): "getConversationItem",
+        ("/v1/conversations/{conversation_id}/items/{item_id}", "delete"): "deleteConversationItem",
         ("/v1/responses", "post"): "createResponse",
         ("/v1/responses/{response_id}", "get"): "getResponse",
         ("/v1/responses/{response_id}", "delete"): "deleteResponse",

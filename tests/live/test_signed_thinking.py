@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from claude_relay.engine.vocabulary import RedactedThinking, Thinking, Thought
-from claude_relay.responses.thoughts import packed
+from claude_relay.engine.vocabulary import RedactedThinking, Thinking, ThinkingBlock
+from claude_relay.responses.signed_thinking import packed
 from tests.live.relay import Relay, clean_environment, relay
 from tests.live.test_responses import WEATHER, ask, sent, streamed
 from tests.upstream import FakeUpstream, Message, Reply, Text, ToolUse, bad_request, text
@@ -22,7 +22,7 @@ OUTPUT = {"type": "function_call_output", "call_id": "toolu_1", "output": "-5"}
 THINKS = Message(blocks=(Thinks("A tool knows.", "EqQB+/=="), Text("I ask."), Thinks("", "U2lnMg==", 0), CALL))
 
 
-def item(thought: Thought) -> dict[str, Any]:
+def item(thought: ThinkingBlock) -> dict[str, Any]:
     return {"type": "reasoning", "summary": [], "encrypted_content": packed(thought)}
 
 

@@ -14,7 +14,7 @@ from claude_relay.engine.vocabulary import (
     Piece,
     RunRequest,
     Sampling,
-    Thought,
+    ThinkingBlock,
     Tool,
     ToolChoice,
     ToolResult,
@@ -57,7 +57,7 @@ def excludes_budget(request: RunRequest) -> bool:
     """
     limit = request.sampling.max_tokens
     is_short = limit is not None and limit <= _SMALLEST_BUDGET
-    return is_short or not isinstance(_begin_of_open_answer(request.turns), Thought | None)
+    return is_short or not isinstance(_begin_of_open_answer(request.turns), ThinkingBlock | None)
 
 
 def _begin_of_open_answer(turns: Sequence[Turn]) -> Piece | None:

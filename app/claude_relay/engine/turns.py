@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from claude_relay.engine.vocabulary import Piece, Role, Text, Thought, ToolCall, Turn
+from claude_relay.engine.vocabulary import Piece, Role, Text, ThinkingBlock, ToolCall, Turn
 from claude_relay.errors import quoted
 
 _LEGAL_ID = re.compile(r"[a-zA-Z0-9_-]+")
@@ -48,7 +48,7 @@ class Turns:
 
     def __init__(self) -> None:
         self._joined: list[tuple[Role, list[Piece]]] = []
-        self._thought: list[Piece] = []
+        self._thinking: list[Piece] = []
         self._ids: set[str] = set()
         self._waiting: dict[str, ToolCall] = {}
         self._by_client: defaultdict[str, deque[str]] = defaultdict(deque)
@@ -102,11 +102,11 @@ class Turns:
         elif content:
             self._joined.append((role, content))
 
-    def forget_thoughts(self) -> None:
+    def drop_thinking(self) -> None:
         """Leave out what the assistant has thought in the turn that it is in."""
-        self._thought = []
+        self._thinking = []
         if self._joined and self._joined[-1][0] == "assistant":
-            self._joined[-1][1][:] = [piece for piece in self._joined[-1][1] if not isinstance(piece, Thought)]
+            self._joined[-1][1][:] = [piece for piece in self._joined[-1][1] if not isinstance(piece, ThinkingBlock)]
 
     def add_silence(self) -> None:
         """Add the user's turn if it is not theirs already."""
@@ -125,14 +125,14 @@ class Turns:
 
     def _led_to(self, role: Role, content: list[Piece]) -> list[Piece]:
         """Return what is said with the reasoning that led to it, and keep back what leads to nothing yet."""
-        thought, self._thought = self._thought, []
+        thinking, self._thinking = self._thinking, []
         if role == "user":
             return content
-        content = [*thought, *content]
+        content = [*thinking, *content]
         end = len(content)
-        while end and isinstance(content[end - 1], Thought):
+        while end and isinstance(content[end - 1], ThinkingBlock):
             end -= 1
-        self._thought = content[end:]
+        self._thinking = content[end:]
         return content[:end]
 
     def _called(self, call: ToolCall) -> ToolCall:

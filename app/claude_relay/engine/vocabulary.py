@@ -111,9 +111,10 @@ class RedactedThinking(Struct, frozen=True):
     data: str
 
 
-Thought = Thinking | RedactedThinking
+ThinkingBlock = Thinking | RedactedThinking
 """A block of the model's reasoning in a past turn."""
-Piece = Text | Image | Document | ToolCall | ToolResult | Thought
+
+Piece = Text | Image | Document | ToolCall | ToolResult | ThinkingBlock
 
 
 class Turn(Struct, frozen=True):

@@ -32,7 +32,12 @@ _NAMES: Mapping[Option, str] = {
     "strict": "tools.strict",
 }
 """Parameters that give way to others; the table tells which an agent ignores."""
-_DROPPED = {"reasoning_effort": "output_config.effort", "tools.function.strict": "tools.strict"}
+_DROPPED = {
+    "reasoning_effort": "output_config.effort",
+    "tools.function.strict": "tools.strict",
+    "thinking": "messages.content.thinking",
+}
+"""Options that the upstream has refused; the last one is what the model thought before."""
 _BUDGETS: tuple[tuple[int, Effort], ...] = ((4_096, "low"), (16_384, "medium"))
 """Budgets of thinking below which an effort stands for them."""
 

@@ -53,7 +53,7 @@ class ReasoningItem(Struct, frozen=True, kw_only=True, tag_field="type", tag="re
     """What the model thought before it went on.
 
     Attributes:
-        encrypted_content: All of it with the upstream's signature, as ``thoughts`` writes it down.
+        encrypted_content: All of it with the upstream's signature, as ``signed_thinking`` writes it down.
     """
 
     id: str
@@ -161,6 +161,12 @@ class ReasoningEcho(Struct, frozen=True):
     summary: str | None = None
 
 
+class ConversationEcho(Struct, frozen=True):
+    """The conversation that a response belongs to."""
+
+    id: str
+
+
 class DeletedResponse(Struct, frozen=True):
     """A response is gone."""
 
@@ -197,6 +203,7 @@ class Response(Struct, frozen=True, kw_only=True):
     output: list[OutputItem]
     parallel_tool_calls: bool
     previous_response_id: str | None = None
+    conversation: ConversationEcho | UnsetType = UNSET
     prompt_cache_key: str | None
     reasoning: ReasoningEcho
     safety_identifier: str | None

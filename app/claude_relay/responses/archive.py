@@ -47,25 +47,35 @@ class Archive(Struct, frozen=True):
 
         Raises:
             InvalidRequestError: It goes on from a response that is not there.
+            NotFoundError: It belongs to a conversation that is not there.
         """
         history: tuple[Item, ...] = ()
+        if (conversation := state.conversation_of(request)) is not None:
+            key = conversation_key(self.owner, conversation)
+            found = await self.store.history(key, self._expiry()) if state.is_id(conversation) else None
+            if found is None:
+                raise state.unknown_conversation(conversation)
+            history = found
         if (previous := request.previous_response_id) is not None:
             found = await self.store.history(self._key(previous), self._expiry()) if state.is_id(previous) else None
             if found is None:
                 raise state.unknown_previous(previous)
             history = found
-        wanted = [item_id for item_id in state.references(request) if state.is_id(item_id)]
+        found_items = await self.items(request.input)
+        return state.Stored(os.urandom(16).hex(), tuple(item.body for item in history), found_items)
+
+    async def items(self, given: state.Given) -> dict[str, bytes]:
+        """Return those of the items that a client refers to that are there, as JSON, by their ids."""
+        wanted = [item_id for item_id in state.references(given) if state.is_id(item_id)]
         items = await self.store.items(self.owner, wanted) if wanted else {}
-        return state.Stored(
-            os.urandom(16).hex(),
-            tuple(item.body for item in history),
-            {item_id: item.body for item_id, item in items.items()},
-        )
+        return {item_id: item.body for item_id, item in items.items()}
 
     async def keep(
         self, response: answer.Response, inputs: tuple[Item, ...], outputs: Sequence[answer.OutputItem]
     ) -> answer.Response:
         """Keep a response with its items, and return it as the client gets it, which says whether it is kept.
+
+        The conversation that it belongs to gets these items in the same step, unless the response has failed.
 
         Args:
             response: The response, which is complete.
@@ -76,7 +86,7 @@ class Archive(Struct, frozen=True):
             self._key(response.id), msgspec.json.encode(response), self._expiry(), response.previous_response_id
         )
         try:
-            await self.store.create(record, inputs, state.outputs(outputs))
+            await self.store.create(record, inputs, state.outputs(outputs), copied_to=self._conversation_of(response))
         except UnavailableError as error:
             # an answer is worth more than the possibility to refer to it
             _log.warning("a response was not kept. %s", error.message)
@@ -114,7 +124,8 @@ class Archive(Struct, frozen=True):
             response: The response, which is complete.
             outputs: The items of its output, with more than the response may tell.
         """
-        await self._complete(response.id, msgspec.json.encode(response), state.outputs(outputs))
+        body, copied_to = msgspec.json.encode(response), self._conversation_of(response)
+        await self._complete(response.id, body, state.outputs(outputs), copied_to)
 
     async def get(self, response_id: str) -> bytes:
         """Return a response as JSON: whole, or as far as it is written.
@@ -228,9 +239,11 @@ class Archive(Struct, frozen=True):
         await self._complete(response_id, msgspec.json.encode(response), replay.items_of(response))
         return await self._record(response_id)
 
-    async def _complete(self, response_id: str, body: bytes, outputs: Sequence[Item]) -> None:
+    async def _complete(
+        self, response_id: str, body: bytes, outputs: Sequence[Item], copied_to: Key | None = None
+    ) -> None:
         until = min(time.time() + LOG_SECONDS, self._expiry())
-        await self.store.complete(self._key(response_id), body, outputs, log_until=until)
+        await self.store.complete(self._key(response_id), body, outputs, log_until=until, copied_to=copied_to)
 
     async def _progress(self, record: Record) -> replay.Progress:
         """Return what is known by now of a response that was not complete."""
@@ -239,6 +252,11 @@ class Archive(Struct, frozen=True):
     async def _want(self, response_id: str) -> None:
         """Take note that somebody asks for a response, for a worker whose client has left."""
         await self.store.count(_interest(response_id), 1, time.time() + LOG_SECONDS)
+
+    def _conversation_of(self, response: answer.Response) -> Key | None:
+        if not response.conversation or response.status not in {"completed", "incomplete"}:
+            return None
+        return conversation_key(self.owner, response.conversation.id)
 
     def _key(self, response_id: str) -> Key:
         return Key(self.owner, _KIND, response_id)
@@ -255,6 +273,11 @@ def _is_in_background(body: bytes) -> bool:
     return bool(msgspec.json.decode(body)["background"])
 
 
+def conversation_key(owner: str, conversation_id: str) -> Key:
+    """Return where a conversation of a caller is."""
+    return Key(owner, "conversation", conversation_id)
+
+
 def archive_of(request: Request[Any, Any, Any]) -> Archive | None:
     """Return the archive of who sends a request; None if nothing is kept."""
     store = store_of(request)
@@ -268,6 +291,7 @@ async def fetch(request: Request[Any, Any, Any], asked: ResponsesRequest) -> sta
 
     Raises:
         InvalidRequestError: It goes on from a response that is not there.
+        NotFoundError: It belongs to a conversation that is not there.
     """
     archive = archive_of(request)
     return None if archive is None else await archive.recall(asked)

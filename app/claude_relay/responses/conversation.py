@@ -1,6 +1,6 @@
 """Items -> a system prompt and turns. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from msgspec import Struct
@@ -13,7 +13,7 @@ from claude_relay.responses import items, state
 from claude_relay.responses.content import content, output
 from claude_relay.responses.functions import SEARCH, upstream_name
 from claude_relay.responses.schemas import Effort
-from claude_relay.responses.thoughts import unpacked
+from claude_relay.responses.signed_thinking import unpacked
 from claude_relay.web.validation_errors import converted
 
 _CALLS = ("function_call", "custom_tool_call", "function_call_output", "custom_tool_call_output")
@@ -39,12 +39,14 @@ class Conversation(Struct, frozen=True):
     ignored: tuple[str, ...] = ()
 
 
-def conversation(given: str | Iterable[dict[str, Any]] | None, earlier: int = 0) -> Conversation:
+def conversation(
+    given: str | Iterable[dict[str, Any]] | None, place: Callable[[int], str] = "input[{}]".format
+) -> Conversation:
     """Return the conversation that a request has.
 
     Args:
         given: Its input.
-        earlier: How many items of it came before the request's own.
+        place: Returns where the client finds an item, by its index.
 
     Raises:
         InvalidRequestError: An item cannot be understood, or a call and its output do not fit.
@@ -55,7 +57,7 @@ def conversation(given: str | Iterable[dict[str, Any]] | None, earlier: int = 0)
         return Conversation((), (Turn("user", (Text(text),)),) if text.strip() else ())
     reader = _Reader()
     for index, item in enumerate(given):
-        reader.add(item, state.place(index, earlier))
+        reader.add(item, place(index))
     return reader.read()
 
 
@@ -130,7 +132,7 @@ class _Reader:
         """Read an item that the user does not see, or that means nothing here."""
         if item.get("server_label") == _OWN:
             self._is_agents_work = True
-            self._turns.forget_thoughts()
+            self._turns.drop_thinking()
         elif kind == "reasoning":
             self._reasoning(item.get("encrypted_content"))
         elif kind != _SILENT:
@@ -178,8 +180,8 @@ class _Reader:
 
     def _reasoning(self, given: Any) -> None:
         """Read what the model thought; without all of it and its signature there is nothing that it could be told."""
-        if (thought := unpacked(given)) is not None:
-            self._turns.add("assistant", () if self._is_agents_work else (thought,))
+        if (block := unpacked(given)) is not None:
+            self._turns.add("assistant", () if self._is_agents_work else (block,))
         elif given is not None:
             self._ignored.append("input.reasoning.encrypted_content")
 

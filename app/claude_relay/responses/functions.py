@@ -5,7 +5,7 @@ The model knows no namespaces, so the names of their tools are joined for it and
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -16,7 +16,6 @@ from claude_relay.engine.vocabulary import Tool, ToolChoice
 from claude_relay.errors import InvalidRequestError, invalid, missing, quoted
 from claude_relay.responses import items
 from claude_relay.responses.schemas import ResponsesRequest
-from claude_relay.responses.state import place
 from claude_relay.web.validation_errors import converted
 
 SEARCH = "tool_search"
@@ -68,14 +67,14 @@ class _Found(Struct, frozen=True):
     client: ClientTool
 
 
-def offer(request: ResponsesRequest, earlier: int = 0) -> Offer:
+def offer(request: ResponsesRequest, place: Callable[[int], str] = "input[{}]".format) -> Offer:
     """Return the tools of a request: those of ``tools``, and those that items of the conversation bring.
 
     A tool that comes again, as one that is found twice does, takes the place of the earlier one.
 
     Args:
         request: The request, with its whole conversation.
-        earlier: How many items of it came before the request's own.
+        place: Returns where the client finds an item, by its index.
 
     Raises:
         InvalidRequestError: A tool is not what it should be, has the name of another one, or must be called and is not
@@ -88,7 +87,7 @@ def offer(request: ResponsesRequest, earlier: int = 0) -> Offer:
             raise invalid(f"names must be unique, and {quoted(found.client.name)} is there twice", "tools")
         tools[found.tool.name] = found
     for index, item in enumerate(request.input if isinstance(request.input, list) else ()):
-        for found in _brought(item, place(index, earlier), ignored):
+        for found in _brought(item, place(index), ignored):
             tools[found.tool.name] = found
     return _chosen(request, tools, ignored)
 

@@ -63,12 +63,12 @@ def to_question(body: Body[schemas.ResponsesRequest], settings: Settings, caller
         state.require_kept(body.request, body.stored)
     expanded = state.expanded(body.request, body.stored)
     request = expanded.request
-    offer = functions.offer(request, expanded.earlier)
+    offer = functions.offer(request, expanded.place)
     name = model_names.resolve(request.model or settings.model, settings.aliases)
     # who brings tools wants a model that uses them, to the conversation's end, unless the model's name says otherwise
     uses_tools = bool(offer.tools) or has_calls(request.input)
     personality = name.personality or ("chat" if uses_tools else settings.personality_of(caller.name))
-    found = conversation(request.input, expanded.earlier)
+    found = conversation(request.input, expanded.place)
     asked = RunRequest(
         name.model,
         personality,

@@ -74,6 +74,12 @@ class ConfigurationUpdate(Struct, frozen=True):
     reasoning: Reasoning | None = None
 
 
+class ConversationReference(Struct, frozen=True):
+    """Names a conversation."""
+
+    id: str
+
+
 class ItemReference(Struct, frozen=True):
     """Stands for an item that was stored."""
 

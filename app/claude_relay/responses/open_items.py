@@ -7,11 +7,11 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from claude_relay.engine.custom_tools import arguments_of
-from claude_relay.engine.vocabulary import Thinking, Thought
+from claude_relay.engine.vocabulary import Thinking, ThinkingBlock
 from claude_relay.responses import answer, events
 from claude_relay.responses.events import StreamEvent
 from claude_relay.responses.functions import ClientTool
-from claude_relay.responses.thoughts import packed
+from claude_relay.responses.signed_thinking import packed
 
 Ending = Literal["completed", "incomplete"]
 
@@ -151,12 +151,12 @@ class OpenReasoning:
         yield events.SummaryDeltaEvent(place.number(), place.id, place.index, piece)
 
     def signed_by(self, signature: str) -> Thinking:
-        """Return what was thought, with its signature."""
+        """Return what the model has thought, with its signature."""
         return Thinking("".join(self._pieces), signature)
 
-    def hold(self, thought: Thought) -> None:
+    def hold(self, block: ThinkingBlock) -> None:
         """Learn what the model gets back of it, now that it is whole."""
-        self._content = packed(thought)
+        self._content = packed(block)
 
     def end(self, status: Ending, phase: answer.Phase) -> Iterator[StreamEvent]:
         """Yield the events that end it."""

@@ -3,13 +3,13 @@
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct
 from msgspec.structs import replace
 
 from claude_relay.engine.fanout import Indexed
 from claude_relay.engine.vocabulary import RunEnd, StopReason
 from claude_relay.errors import RelayError
-from claude_relay.responses import answer, failures, schemas
+from claude_relay.responses import answer, failures, schemas, state
 from claude_relay.responses.echo import Echo
 from claude_relay.responses.events import KeepAliveEvent, ResponseEvent, StreamEvent
 from claude_relay.responses.functions import ClientTool
@@ -183,6 +183,7 @@ def item_list(page: Page) -> answer.ItemList:
 def begun(request: schemas.ResponsesRequest, options: RenderOptions) -> answer.Response:
     """Return the response of which nothing but the request is known yet."""
     asked = request.reasoning or schemas.Reasoning()
+    conversation = state.conversation_of(request)
     return answer.Response(
         id=f"resp_{options.token}",
         created_at=options.created,
@@ -195,6 +196,7 @@ def begun(request: schemas.ResponsesRequest, options: RenderOptions) -> answer.R
         output=[],
         parallel_tool_calls=request.parallel_tool_calls is not False,
         previous_response_id=request.previous_response_id,
+        conversation=UNSET if conversation is None else answer.ConversationEcho(conversation),
         prompt_cache_key=request.prompt_cache_key,
         reasoning=answer.ReasoningEcho(asked.effort, asked.summary or asked.generate_summary),
         safety_identifier=request.safety_identifier,

@@ -8,9 +8,9 @@ from claude_relay.engine.vocabulary import (
     RedactedThinking,
     RunEnd,
     TextDelta,
+    ThinkingBlock,
     ThinkingDelta,
     ThinkingEnd,
-    Thought,
     ToolActivity,
     ToolCallDelta,
     ToolCallStart,
@@ -87,13 +87,13 @@ class Output:
         match event:
             case ThinkingDelta(piece) if self._reasoning:
                 if not isinstance(self._open, OpenReasoning):
-                    yield from self._begin(self._thought())
+                    yield from self._begin(self._new_reasoning())
                 yield from self._add(piece)
             case ThinkingEnd(signature) if self._reasoning and signature:
-                thought = self._open if isinstance(self._open, OpenReasoning) else self._thought()
-                yield from self._end_thought(thought, thought.signed_by(signature))
+                item = self._open if isinstance(self._open, OpenReasoning) else self._new_reasoning()
+                yield from self._end_reasoning(item, item.signed_by(signature))
             case RedactedThinking() if self._reasoning:
-                yield from self._end_thought(self._thought(), event)
+                yield from self._end_reasoning(self._new_reasoning(), event)
             case ToolCallStart(call_id, name):
                 yield from self._begin(self._call(call_id, name))
             case ToolCallDelta(piece):
@@ -104,13 +104,13 @@ class Output:
             case RunEnd():
                 yield from self._end_all(event)
 
-    def _thought(self) -> OpenReasoning:
+    def _new_reasoning(self) -> OpenReasoning:
         return OpenReasoning(self._place("rs"), signed=self._signed)
 
-    def _end_thought(self, item: OpenReasoning, thought: Thought) -> Iterator[StreamEvent]:
+    def _end_reasoning(self, item: OpenReasoning, block: ThinkingBlock) -> Iterator[StreamEvent]:
         if item is not self._open:
             yield from self._begin(item)
-        item.hold(thought)
+        item.hold(block)
         yield from self._end("completed", "commentary")
 
     def _text(self, text: str) -> Iterator[StreamEvent]:

@@ -1,6 +1,6 @@
 """What happens to each parameter of a request: the one list that the code, the tests and the docs share."""
 
-from claude_relay.web.parameters import ignored, names, refused, sampling, supported
+from claude_relay.web.parameters import ignored, names, sampling, supported
 
 _AFFECTS = "In `agent` it would affect the model calls inside the agent's work."
 
@@ -27,7 +27,9 @@ PARAMETERS = (
     sampling("top_p", "As `temperature`."),
     supported("background", "`true`: answers at once, and works on without the client. Not with `store: false`."),
     supported("previous_response_id", "The conversation of that response comes before `input`; not its instructions."),
-    refused("conversation", "There are no conversations, so it is not found: 404 `not_found`."),
+    supported(
+        "conversation", "An id, or an object with it: its items come before `input`, and get this turn's as well."
+    ),
     supported("store", "`false`: nothing of the request is kept. Otherwise it is, unless the relay keeps nothing."),
     supported("metadata", "Comes back with the response."),
     supported("prompt_cache_key", "Comes back with the response. The upstream caches by the prompt itself."),

@@ -57,9 +57,15 @@ SIGNED_THINKING = "reasoning.encrypted_content"
 
 
 class StreamOptions(Struct, frozen=True):
-    """How a stream is sent."""
+    """How a stream is sent.
+
+    Attributes:
+        include_obfuscation: Whether pieces of different lengths are to look alike.
+        include_usage: Whether the stream of a chat completion ends with its usage; a response always does.
+    """
 
     include_obfuscation: bool | None = None
+    include_usage: bool | None = None
 
 
 class ResponsesRequest(Struct, frozen=True, kw_only=True):

@@ -14,6 +14,8 @@ from claude_relay.responses.schemas import ResponsesRequest
 from claude_relay.store.protocol import Item
 from claude_relay.web.validation_errors import converted
 
+Given = str | list[dict[str, Any]] | None
+"""Input as clients send it: a text, or items."""
 LONGEST_ID = 200
 """Characters of an item's id; ids that are longer are not kept."""
 _DAY = 24 * 60 * 60
@@ -34,7 +36,7 @@ class Stored(Struct, frozen=True):
 
     Attributes:
         token: Makes the ids unique of items that have none.
-        history: The items of the responses that it goes on from, as JSON.
+        history: The items of the responses that it goes on from, or of its conversation, as JSON.
         items: The items that it refers to, as JSON, by their ids.
     """
 
@@ -61,6 +63,12 @@ class Expanded(Struct, frozen=True):
     earlier: int = 0
     inputs: tuple[Item, ...] = ()
 
+    def place(self, index: int) -> str:
+        """Return where the client finds an item of the whole conversation, by its index there."""
+        if index >= self.earlier:
+            return f"input[{index - self.earlier}]"
+        return "previous_response_id" if self.request.conversation is None else "conversation"
+
 
 def expanded(request: ResponsesRequest, stored: Stored | None) -> Expanded:
     """Return a request with what it refers to.
@@ -71,17 +79,16 @@ def expanded(request: ResponsesRequest, stored: Stored | None) -> Expanded:
 
     Raises:
         InvalidRequestError: It goes on from a response, and there is no store; or all of it is too much.
-        NotFoundError: It belongs to a conversation, or refers to an item that is not there.
+        NotFoundError: It belongs to a conversation, and there is no store; or refers to an item that is not there.
     """
-    _require_no_conversation(request)
     if stored is None:
         if request.previous_response_id is not None:
             raise unknown_previous(request.previous_response_id, _NOTHING_KEPT)
+        if (conversation := conversation_of(request)) is not None:
+            raise unknown_conversation(conversation, _NOTHING_KEPT)
         return Expanded(request)
-    own = request.input
-    if any(map(_is_reference, _items(request))):
-        own = [_resolved(item, stored.items, f"input[{index}]") for index, item in enumerate(_items(request))]
-    inputs = () if request.store is False else tuple(_kept(own, stored.token))
+    own = resolved(request.input, stored)
+    inputs = () if request.store is False else kept(own, stored.token)
     if stored.history:
         earlier = [item for item in map(msgspec.json.decode, stored.history) if not _is_cut_off(item)]
         whole = replace(request, input=[*earlier, *_listed(own)])
@@ -90,20 +97,58 @@ def expanded(request: ResponsesRequest, stored: Stored | None) -> Expanded:
     return Expanded(request if own is request.input else replace(request, input=own), 0, inputs)
 
 
-def references(request: ResponsesRequest) -> list[str]:
-    """Return the ids of the items that a request refers to, each once."""
-    found = (item.get("id") for item in _items(request) if _is_reference(item))
+def resolved(given: Given, stored: Stored, field: str = "input") -> Given:
+    """Return what a client sent, with items in place of the references to them.
+
+    Args:
+        given: What it sent.
+        stored: What the store has of what that refers to.
+        field: The parameter that it stands in.
+
+    Raises:
+        NotFoundError: It refers to an item that is not there.
+    """
+    if not isinstance(given, list) or not any(map(_is_reference, given)):
+        return given
+    return [_resolved(item, stored.items, f"{field}[{index}]") for index, item in enumerate(given)]
+
+
+def kept(given: Given, token: str) -> tuple[Item, ...]:
+    """Return items as they are kept: with an id of their own, a type, and parts.
+
+    Args:
+        given: What a client sent, without references.
+        token: Makes the ids unique of items that have none.
+
+    Raises:
+        InvalidRequestError: An item is nested more deeply than can be written.
+    """
+    return tuple(_kept(given, token))
+
+
+def references(given: Given) -> list[str]:
+    """Return the ids of the items that a client refers to, each once."""
+    found = (item.get("id") for item in given if _is_reference(item)) if isinstance(given, list) else ()
     return list(dict.fromkeys(each for each in found if isinstance(each, str)))
 
 
-def place(index: int, earlier: int) -> str:
-    """Return where the client finds an item of a whole conversation.
+def conversation_of(request: ResponsesRequest) -> str | None:
+    """Return the id of the conversation that a request belongs to, if it does.
 
-    Args:
-        index: The item's index there.
-        earlier: How many items came before the request's own.
+    Raises:
+        InvalidRequestError: It has no id, or the request goes on from a response too.
     """
-    return f"input[{index - earlier}]" if index >= earlier else "previous_response_id"
+    given = request.conversation
+    if given is None:
+        return None
+    if request.previous_response_id is not None:
+        raise InvalidRequestError(
+            "Mutually exclusive parameters: Ensure you are only providing one of: 'previous_response_id' or "
+            "'conversation'.",
+            param="conversation",
+            code="mutually_exclusive_parameters",
+        )
+    return given if isinstance(given, str) else converted(given, items.ConversationReference, "conversation").id
 
 
 def expiry(now: float, days: int) -> float:
@@ -123,6 +168,17 @@ def unknown_previous(response_id: str, hint: str = "") -> InvalidRequestError:
         param="previous_response_id",
         code="previous_response_not_found",
     )
+
+
+def unknown_conversation(conversation_id: str, hint: str = "") -> NotFoundError:
+    """Return the error for a conversation that is not there.
+
+    Args:
+        conversation_id: Its id.
+        hint: What to do.
+    """
+    message = f"Conversation with id {quoted(conversation_id)} not found. {hint}".strip()
+    return NotFoundError(message, param="conversation")
 
 
 def unknown_response(response_id: str) -> NotFoundError:
@@ -177,6 +233,11 @@ def not_resumable(*, in_background: bool) -> InvalidRequestError:
     return InvalidRequestError(f"This response cannot be streamed because {why}.", param="stream")
 
 
+def unknown_item_of_conversation(item_id: str) -> NotFoundError:
+    """Return the error for an item that a conversation does not have."""
+    return NotFoundError(f"Item with id {quoted(item_id)} not found.", param="item_id")
+
+
 def unknown_item(item_id: str, where: str) -> NotFoundError:
     """Return the error for a reference to an item.
 
@@ -196,24 +257,21 @@ def outputs(found: Sequence[Any]) -> tuple[Item, ...]:
     return tuple(Item(item.id, msgspec.json.encode(item)) for item in found)
 
 
+def encoded(item: Any) -> bytes:
+    """Return JSON that is kept.
+
+    Raises:
+        InvalidRequestError: It is nested more deeply than can be written.
+    """
+    try:
+        return msgspec.json.encode(item)
+    except RecursionError:
+        raise nested_too_deeply() from None
+
+
 def is_id(given: str) -> bool:
     """Whether a text can be the id of a response or an item."""
     return 0 < len(given) <= LONGEST_ID and given.isascii() and given.isprintable()
-
-
-def _require_no_conversation(request: ResponsesRequest) -> None:
-    if request.conversation is not None:
-        given = request.conversation
-        named = given if isinstance(given, str) else str(given.get("id", ""))
-        raise NotFoundError(
-            f"Conversation with id {quoted(named)} not found. There are no conversations here: go on from a response "
-            "with 'previous_response_id', or send the whole conversation as 'input'.",
-            param="conversation",
-        )
-
-
-def _items(request: ResponsesRequest) -> list[dict[str, Any]]:
-    return request.input if isinstance(request.input, list) else []
 
 
 def _is_reference(item: dict[str, Any]) -> bool:
@@ -236,23 +294,22 @@ def _is_cut_off(item: dict[str, Any]) -> bool:
     return item.get("status") == "incomplete" and str(item.get("type")).endswith("_call")
 
 
-def _listed(given: str | list[dict[str, Any]] | None) -> list[dict[str, Any]]:
+def _listed(given: Given) -> list[dict[str, Any]]:
     if isinstance(given, list):
         return given
     return [{"type": "message", "role": "user", "content": given}] if given else []
 
 
-def _kept(own: str | list[dict[str, Any]] | None, token: str) -> Iterator[Item]:
-    """Yield items as they are shown later: with an id of their own, a type, and parts."""
+def _kept(given: Given, token: str) -> Iterator[Item]:
     used: set[str] = set()
-    for index, item in enumerate(_listed(own)):
+    for index, item in enumerate(_listed(given)):
         kind = item.get("type") or "message"
-        given = item.get("id")
-        item_id = given if isinstance(given, str) else ""
+        own_id = item.get("id")
+        item_id = own_id if isinstance(own_id, str) else ""
         if not is_id(item_id) or item_id in used:
             item_id = f"{_PREFIXES.get(str(kind), 'item')}_{token}{index:04x}"
         used.add(item_id)
-        yield Item(item_id, _json({**item, "id": item_id, "type": kind, **_content(item)}))
+        yield Item(item_id, encoded({**item, "id": item_id, "type": kind, **_content(item)}))
 
 
 def _content(item: dict[str, Any]) -> dict[str, Any]:
@@ -262,10 +319,3 @@ def _content(item: dict[str, Any]) -> dict[str, Any]:
     if item.get("role") == "assistant":
         return {"content": [{"type": "output_text", "text": text, "annotations": []}]}
     return {"content": [{"type": "input_text", "text": text}]}
-
-
-def _json(item: dict[str, Any]) -> bytes:
-    try:
-        return msgspec.json.encode(item)
-    except RecursionError:
-        raise nested_too_deeply() from None

@@ -40,22 +40,39 @@ class _MemoryStore:
         self._counters = MemoryCounters()
         self._changed = asyncio.Condition()
 
-    async def create(self, record: Record, inputs: Sequence[Item] = (), outputs: Sequence[Item] = ()) -> bool:
+    async def create(
+        self,
+        record: Record,
+        inputs: Sequence[Item] = (),
+        outputs: Sequence[Item] = (),
+        *,
+        copied_to: Key | None = None,
+    ) -> bool:
         if self._find(record.key) is not None:
             return False
         self._entries.pop(record.key, None)
         self._entries[record.key] = entry = _Entry(record)
         _keep(entry.inputs, entry, inputs)
         _keep(entry.outputs, entry, outputs)
+        self._copy(entry, copied_to)
         return True
 
-    async def complete(self, key: Key, body: bytes, outputs: Sequence[Item] = (), *, log_until: float) -> bool:
+    async def complete(
+        self,
+        key: Key,
+        body: bytes,
+        outputs: Sequence[Item] = (),
+        *,
+        log_until: float,
+        copied_to: Key | None = None,
+    ) -> bool:
         entry = self._find_leased(key)
         if entry is None:
             return False
         entry.record = replace(entry.record, body=body, lease_until=None)
         entry.log_until = log_until
         _keep(entry.outputs, entry, outputs)
+        self._copy(entry, copied_to)
         await self._notify()
         return True
 
@@ -108,6 +125,10 @@ class _MemoryStore:
     async def items(self, owner: str, ids: Sequence[str]) -> dict[str, Item]:
         entries = [entry for key in self._entries if key.owner == owner and (entry := self._find(key))]
         return {item.id: item for entry in entries for item in _items(entry) if item.id in ids}
+
+    async def item(self, key: Key, item_id: str) -> Item | None:
+        entry = self._find(key)
+        return None if entry is None else entry.inputs.get(item_id) or entry.outputs.get(item_id)
 
     async def page(self, key: Key, *, after: str | None = None, limit: int, descending: bool = False) -> Page | None:
         entry = self._find(key)
@@ -174,6 +195,12 @@ class _MemoryStore:
         self._entries = {key: entry for key, entry in self._entries.items() if entry.record.expires_at > now}
         self._claims = {key: claim for key, claim in self._claims.items() if claim[2] > now}
         self._counters.forget()
+
+    def _copy(self, entry: _Entry, key: Key | None) -> None:
+        """Copy the items of a record to the inputs of another one, if it is there."""
+        if key is not None and (other := self._find(key)) is not None:
+            _keep_longer(other, entry.record.expires_at)
+            _keep(other.inputs, other, tuple(_items(entry)))
 
     def _find(self, key: Key) -> _Entry | None:
         entry = self._entries.get(key)

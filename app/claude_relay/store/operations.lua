@@ -24,28 +24,38 @@ local function expire(name, milliseconds)
     call('PEXPIREAT', name, milliseconds, 'GT')
 end
 
-local function keep_longer(place)
-    for _, part in ipairs({'record', 'order', 'items'}) do expire(key(part, place), args.expires_ms) end
-    for _, id in ipairs(call('ZRANGE', key('order', place), 0, -1)) do expire(index(id), args.expires_ms) end
-    if tonumber(call('HGET', key('record', place), 'expires_at')) < tonumber(args.expires_at) then
-        call('HSET', key('record', place), 'expires_at', args.expires_at)
+local function keep_longer(place, expires_at, expires_ms)
+    for _, part in ipairs({'record', 'order', 'items'}) do expire(key(part, place), expires_ms) end
+    for _, id in ipairs(call('ZRANGE', key('order', place), 0, -1)) do expire(index(id), expires_ms) end
+    if tonumber(call('HGET', key('record', place), 'expires_at')) < tonumber(expires_at) then
+        call('HSET', key('record', place), 'expires_at', expires_at)
     end
 end
 
-local function keep(ids, first)
+local function put(place, ids, first, body_of)
     local last = call(
-        'ZREVRANGEBYSCORE', key('order'), '(' .. (first + FIRST_OUTPUT), first, 'WITHSCORES', 'LIMIT', 0, 1)
+        'ZREVRANGEBYSCORE', key('order', place), '(' .. (first + FIRST_OUTPUT), first, 'WITHSCORES', 'LIMIT', 0, 1)
     local position = last[2] and last[2] + 1 or first
-    local created, expires_ms = call('HGET', KEYS[1], 'created'), call('PEXPIRETIME', KEYS[1])
+    local record = key('record', place)
+    local created, expires_ms = call('HGET', record, 'created'), call('PEXPIRETIME', record)
     for _, id in ipairs(ids) do
-        call('ZADD', key('order'), 'NX', position, id)
-        call('HSET', key('items'), id, next_bytes())
-        call('ZADD', index(id), created, args.place)
+        call('ZADD', key('order', place), 'NX', position, id)
+        call('HSET', key('items', place), id, body_of(id))
+        call('ZADD', index(id), created, place)
         expire(index(id), expires_ms)
         position = position + 1
     end
-    expire(key('order'), expires_ms)
-    expire(key('items'), expires_ms)
+    expire(key('order', place), expires_ms)
+    expire(key('items', place), expires_ms)
+end
+
+local function keep(ids, first) put(args.place, ids, first, next_bytes) end
+
+local function copy()
+    local place = args.copied_to
+    if not place or call('EXISTS', key('record', place)) == 0 then return end
+    keep_longer(place, call('HGET', KEYS[1], 'expires_at'), call('PEXPIRETIME', KEYS[1]))
+    put(place, call('ZRANGE', key('order'), 0, -1), 0, function(id) return call('HGET', key('items'), id) end)
 end
 
 local operations = {}
@@ -58,6 +68,7 @@ function operations.create()
     call('PEXPIREAT', KEYS[1], args.expires_ms)
     keep(args.inputs, 0)
     keep(args.outputs, FIRST_OUTPUT)
+    copy()
     return 1
 end
 
@@ -66,6 +77,7 @@ function operations.complete()
     call('HSET', KEYS[1], 'body', next_bytes())
     call('HDEL', KEYS[1], 'lease_until', 'cancelled')
     keep(args.outputs, FIRST_OUTPUT)
+    copy()
     -- wakes who follows
     call('XADD', key('events'), 'NOMKSTREAM', '*', 'end', '')
     call('PEXPIREAT', key('events'), args.log_ms, 'LT')
@@ -75,7 +87,7 @@ end
 function operations.update()
     if call('EXISTS', KEYS[1]) == 0 then return 0 end
     if args.has_body then call('HSET', KEYS[1], 'body', next_bytes()) end
-    keep_longer()
+    keep_longer(args.place, args.expires_at, args.expires_ms)
     keep(args.inputs, 0)
     return 1
 end
@@ -112,7 +124,7 @@ function operations.history()
     end
     local found = {}
     for _, each in ipairs(places) do
-        keep_longer(each)
+        keep_longer(each, args.expires_at, args.expires_ms)
         for _, id in ipairs(call('ZRANGE', key('order', each), 0, -1)) do
             table.insert(found, {id, call('HGET', key('items', each), id)})
         end
@@ -133,6 +145,8 @@ function operations.items()
     end
     return found
 end
+
+function operations.item() return call('HGET', key('items'), args.id) end
 
 function operations.page()
     if call('EXISTS', KEYS[1]) == 0 then return false end

@@ -88,10 +88,33 @@ class Store(Protocol):
     Each method takes effect whole or not at all. All of them raise ``UnavailableError`` if the store cannot be used.
     """
 
-    async def create(self, record: Record, inputs: Sequence[Item] = (), outputs: Sequence[Item] = ()) -> bool:
-        """Keep a new record and its items, and return whether its key was free; if not, nothing changes."""
+    async def create(
+        self,
+        record: Record,
+        inputs: Sequence[Item] = (),
+        outputs: Sequence[Item] = (),
+        *,
+        copied_to: Key | None = None,
+    ) -> bool:
+        """Keep a new record and its items, and return whether its key was free; if not, nothing changes.
 
-    async def complete(self, key: Key, body: bytes, outputs: Sequence[Item] = (), *, log_until: float) -> bool:
+        Args:
+            record: The record.
+            inputs: What it was made from.
+            outputs: What it made.
+            copied_to: A record of the same owner that gets all of these items too, at the end of its inputs, and is
+                kept as long; nothing happens to it if it is gone.
+        """
+
+    async def complete(
+        self,
+        key: Key,
+        body: bytes,
+        outputs: Sequence[Item] = (),
+        *,
+        log_until: float,
+        copied_to: Key | None = None,
+    ) -> bool:
         """End the work on a record, with its final body and the items that it made.
 
         Args:
@@ -99,6 +122,7 @@ class Store(Protocol):
             body: Replaces its body.
             outputs: What it made.
             log_until: Until when its events are kept, if that is before it expires.
+            copied_to: A record that gets all of its items too, as with ``create``.
 
         Returns:
             Whether that took effect: only the first completion of a record does.
@@ -136,6 +160,9 @@ class Store(Protocol):
 
     async def items(self, owner: str, ids: Sequence[str]) -> dict[str, Item]:
         """Return those of a caller's items that are there, by id, from the newest record that has each."""
+
+    async def item(self, key: Key, item_id: str) -> Item | None:
+        """Return one item of a record."""
 
     async def page(self, key: Key, *, after: str | None = None, limit: int, descending: bool = False) -> Page | None:
         """Return some of a record's inputs, in their order.

@@ -84,7 +84,14 @@ class _SQLiteStore:
         self._db = db
         self._thread = thread
 
-    async def create(self, record: Record, inputs: Sequence[Item] = (), outputs: Sequence[Item] = ()) -> bool:
+    async def create(
+        self,
+        record: Record,
+        inputs: Sequence[Item] = (),
+        outputs: Sequence[Item] = (),
+        *,
+        copied_to: Key | None = None,
+    ) -> bool:
         def work(db: sqlite3.Connection) -> bool:
             key = (record.key.owner, record.key.kind, record.key.id)
             if _number(db, record.key) is not None:
@@ -98,11 +105,20 @@ class _SQLiteStore:
             assert number is not None  # noqa: S101 - it has just been inserted
             _keep(db, number, record.key, 0, inputs)
             _keep(db, number, record.key, _FIRST_OUTPUT, outputs)
+            _copy(db, number, copied_to)
             return True
 
         return await self._write(work)
 
-    async def complete(self, key: Key, body: bytes, outputs: Sequence[Item] = (), *, log_until: float) -> bool:
+    async def complete(
+        self,
+        key: Key,
+        body: bytes,
+        outputs: Sequence[Item] = (),
+        *,
+        log_until: float,
+        copied_to: Key | None = None,
+    ) -> bool:
         def work(db: sqlite3.Connection) -> bool:
             if (number := _number(db, key, leased=True)) is None:
                 return False
@@ -111,6 +127,7 @@ class _SQLiteStore:
                 (body, log_until, number),
             )
             _keep(db, number, key, _FIRST_OUTPUT, outputs)
+            _copy(db, number, copied_to)
             return True
 
         return await self._write(work)
@@ -185,6 +202,11 @@ class _SQLiteStore:
             return {each: Item(each, *row) for each, row in rows if row is not None}
 
         return await self._read(work)
+
+    async def item(self, key: Key, item_id: str) -> Item | None:
+        select = "SELECT id, body FROM items WHERE record = ? AND id = ?"
+        row = await self._read(lambda db: db.execute(select, (_number(db, key), item_id)).fetchone())
+        return row and Item(*row)
 
     async def page(self, key: Key, *, after: str | None = None, limit: int, descending: bool = False) -> Page | None:
         compare, order = ("<", "DESC") if descending else (">", "ASC")
@@ -358,6 +380,16 @@ def _keep(db: sqlite3.Connection, number: int, key: Key, first: int, items: Sequ
         "INSERT INTO items VALUES (?, ?, ?, ?, ?) ON CONFLICT (record, id) DO UPDATE SET body = excluded.body",
         [(number, position, key.owner, item.id, item.body) for position, item in enumerate(items, start)],
     )
+
+
+def _copy(db: sqlite3.Connection, number: int, key: Key | None) -> None:
+    """Copy the items of a record to the inputs of another one, if it is there."""
+    if key is None or (other := _number(db, key)) is None:
+        return
+    (expires_at,) = db.execute("SELECT expires_at FROM records WHERE number = ?", (number,)).fetchone()
+    db.execute("UPDATE records SET expires_at = max(expires_at, ?) WHERE number = ?", (expires_at, other))
+    items = db.execute("SELECT id, body FROM items WHERE record = ? ORDER BY position", (number,)).fetchall()
+    _keep(db, other, key, 0, [Item(*row) for row in items])
 
 
 def _connect(path: Path) -> sqlite3.Connection:

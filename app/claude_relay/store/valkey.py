@@ -69,7 +69,14 @@ class _ValkeyStore:
             resources.files(__package__).joinpath("operations.lua").read_text("utf-8")
         )
 
-    async def create(self, record: Record, inputs: Sequence[Item] = (), outputs: Sequence[Item] = ()) -> bool:
+    async def create(
+        self,
+        record: Record,
+        inputs: Sequence[Item] = (),
+        outputs: Sequence[Item] = (),
+        *,
+        copied_to: Key | None = None,
+    ) -> bool:
         fields = {"expires_at": repr(record.expires_at)}
         if record.previous is not None:
             fields["previous"] = record.previous
@@ -83,12 +90,28 @@ class _ValkeyStore:
             inputs=_ids(inputs),
             outputs=_ids(outputs),
             expires_ms=_milliseconds(record.expires_at),
+            copied_to=copied_to and _place(copied_to),
         )
         return bool(created)
 
-    async def complete(self, key: Key, body: bytes, outputs: Sequence[Item] = (), *, log_until: float) -> bool:
-        data, log_ms = (body, *_bodies(outputs)), _milliseconds(log_until)
-        return bool(await self._run("complete", key, data=data, outputs=_ids(outputs), log_ms=log_ms))
+    async def complete(
+        self,
+        key: Key,
+        body: bytes,
+        outputs: Sequence[Item] = (),
+        *,
+        log_until: float,
+        copied_to: Key | None = None,
+    ) -> bool:
+        completed = await self._run(
+            "complete",
+            key,
+            data=(body, *_bodies(outputs)),
+            outputs=_ids(outputs),
+            log_ms=_milliseconds(log_until),
+            copied_to=copied_to and _place(copied_to),
+        )
+        return bool(completed)
 
     async def update(self, key: Key, *, body: bytes | None, inputs: Sequence[Item] = (), expires_at: float) -> bool:
         updated = await self._run(
@@ -132,6 +155,10 @@ class _ValkeyStore:
 
     async def items(self, owner: str, ids: Sequence[str]) -> dict[str, Item]:
         return {item.id: item for item in _items(await self._run("items", Key(owner, "", ""), ids=ids))}
+
+    async def item(self, key: Key, item_id: str) -> Item | None:
+        body = await self._run("item", key, id=item_id)
+        return None if body is None else Item(item_id, body)
 
     async def page(self, key: Key, *, after: str | None = None, limit: int, descending: bool = False) -> Page | None:
         found = await self._run("page", key, after=after, limit=limit + 1, descending=descending)

@@ -22,6 +22,7 @@ from claude_relay.web.dto import WireDTO, decode
 from claude_relay.web.offload import Offload
 from claude_relay.web.parameters import Question
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 MOST_VALUES = 100_000
@@ -39,6 +40,7 @@ _STRIDE = 16
 _MANY = b"0" * (LONGEST_NUMBER // _STRIDE)
 _PIECE = 1024 * 1024
 """Bytes that are looked at without a break."""
+_OTHER_FORM = "claude_relay_other_form"
 _SETTINGS = "claude_relay_settings"
 _OFFLOAD = "claude_relay_offload"
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -56,6 +58,23 @@ class Body(Struct, Generic[T], frozen=True):
     request: T
     unknown: frozenset[str]
     stored: Any = None
+
+
+class OtherForm(Struct, frozen=True):
+    """Another form in which the requests of a family may come, of which the family itself knows nothing.
+
+    Attributes:
+        fits: Whether a body that the family cannot read is of this form.
+        reads: Reads it, as a handler's ``before_request`` does, into a request and a question of the family.
+    """
+
+    fits: Callable[[bytes], bool]
+    reads: Callable[[Request[Any, Any, Any]], Awaitable[None]]
+
+    @property
+    def opt(self) -> dict[str, Any]:
+        """What a router has as ``opt``, so that its handlers read this form too."""
+        return {_OTHER_FORM: self}
 
 
 class BodyDTO(WireDTO[T]):
@@ -78,6 +97,37 @@ def reading(
     fetch: Callable[[Request[Any, Any, Any], T], Awaitable[Any]] | None = None,
 ) -> Callable[[Request[Any, Any, Any]], Awaitable[None]]:
     """Return what a handler does before its request: Litestar itself would decode on the event loop.
+
+    What cannot be read may be of the other form that the router of the family has.
+
+    Args:
+        read: Reads the body.
+        to_question: Converts it to what is asked.
+        takes_long: Whether converting a request takes long though its body is small.
+        fetch: Returns what a request refers to that is not in its body.
+    """
+    reads = reading_form(read, to_question, takes_long, fetch)
+
+    async def before_request(request: Request[Any, Any, Any]) -> None:
+        try:
+            await reads(request)
+        except InvalidRequestError:
+            other: OtherForm | None = request.route_handler.opt.get(_OTHER_FORM)
+            raw = await request.body()
+            if other is None or not await beside_loop(request, lambda: other.fits(raw)):
+                raise
+            await other.reads(request)
+
+    return before_request
+
+
+def reading_form(
+    read: Callable[[bytes], Body[T]],
+    to_question: Callable[[Body[T], Settings, Caller], Question],
+    takes_long: Callable[[Body[T]], bool] = lambda _: False,
+    fetch: Callable[[Request[Any, Any, Any], T], Awaitable[Any]] | None = None,
+) -> Callable[[Request[Any, Any, Any]], Awaitable[None]]:
+    """Return what reads requests of one form; it raises ``RelayError``.
 
     Args:
         read: Reads the body.
@@ -107,6 +157,26 @@ def reading(
         context.request, context.question = found
 
     return before_request
+
+
+def reading_body(read: Callable[[bytes], Body[T]]) -> Callable[[Request[Any, Any, Any]], Awaitable[None]]:
+    """Return what a handler does before a request that asks nothing of the engine.
+
+    Args:
+        read: Reads the body.
+    """
+
+    async def before_request(request: Request[Any, Any, Any]) -> None:
+        if raw := await request.body():
+            context_of(request.scope).request = (await beside_loop(request, lambda: read(raw))).request
+
+    return before_request
+
+
+async def beside_loop(request: Request[Any, Any, Any], work: Callable[[], S]) -> S:
+    """Return what work over a request's body comes to, done in the thread if the body is large."""
+    offload: Offload = request.app.state[_OFFLOAD]
+    return await offload.run(work) if len(await request.body()) > LARGE else work()
 
 
 def question_of(request: Request[Any, Any, Any]) -> Question:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from litestar import Controller
 from msgspec import Struct
 
+from claude_relay.web.bodies import OtherForm
 from claude_relay.web.dialect import OPENAI, Dialect
 
 PREFIXES = ("/v1", "")
@@ -18,11 +19,13 @@ class Family(Struct, frozen=True):
         controller: The routes; it has a path.
         dialect: How errors are reported.
         is_open: Whether it answers everybody, without authentication.
+        other_form: Another form in which its requests may come.
     """
 
     controller: type[Controller]
     dialect: Dialect = OPENAI
     is_open: bool = False
+    other_form: OtherForm | None = None
 
     @property
     def path(self) -> str:

@@ -189,7 +189,7 @@ def test_reasoning_of_the_present_turn_can_be_forgotten() -> None:
     turns.add("user", (Text("?"),))
     turns.add("assistant", (THOUGHT, Text("b"), HIDDEN))
 
-    turns.forget_thoughts()
+    turns.drop_thinking()
     turns.add("assistant", (Text("c"),))
 
     assert [turn.content for turn in turns.joined()[1::2]] == [(THOUGHT, Text("a")), (Text("b"), Text("c"))]

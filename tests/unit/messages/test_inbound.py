@@ -156,6 +156,7 @@ def test_what_gives_way_is_named(fields: dict[str, Any], name: str) -> None:
 
 def test_what_the_upstream_has_refused_is_called_as_the_client_calls_it() -> None:
     assert option_name("reasoning_effort") == "output_config.effort"
+    assert option_name("thinking") == "messages.content.thinking"
     assert option_name("top_k") == "top_k"
 
 

@@ -10,14 +10,14 @@ from claude_relay.engine.vocabulary import (
     RedactedThinking,
     Text,
     Thinking,
-    Thought,
+    ThinkingBlock,
     ToolCall,
     ToolResult,
     Turn,
 )
 from claude_relay.errors import RelayError
 from claude_relay.responses.conversation import Conversation, conversation, has_calls
-from claude_relay.responses.thoughts import packed
+from claude_relay.responses.signed_thinking import packed
 
 USER = {"role": "user", "content": "Hi"}
 CALL = {"type": "function_call", "call_id": "a", "name": "go", "arguments": '{"n": 1}'}
@@ -236,7 +236,7 @@ THOUGHT, HIDDEN = Thinking("hm", "U1"), RedactedThinking("eA==")
 WORK = {"type": "mcp_call", "server_label": "claude_code", "name": "Bash", "arguments": "{}"}
 
 
-def reasoning(thought: Thought) -> dict[str, Any]:
+def reasoning(thought: ThinkingBlock) -> dict[str, Any]:
     return {"type": "reasoning", "summary": [], "encrypted_content": packed(thought)}
 
 

@@ -28,7 +28,7 @@ from claude_relay.errors import UnavailableError
 from claude_relay.responses.echo import echo
 from claude_relay.responses.functions import ClientTool
 from claude_relay.responses.outbound import RenderOptions, ResponseInProgress, finish
-from claude_relay.responses.thoughts import unpacked
+from claude_relay.responses.signed_thinking import unpacked
 from tests.unit.responses.bodies import events, request
 
 pytestmark = pytest.mark.anyio

@@ -97,7 +97,7 @@ def test_an_image_that_was_kept_is_shown_again() -> None:
 def test_a_reference_of_any_form_stands_for_its_item(reference: dict[str, Any]) -> None:
     given = request(input=[{"role": "user", "content": "?"}, reference, {"id": "b", "role": "user", "content": "!"}])
 
-    assert state.references(given) == ["a"]
+    assert state.references(given.input) == ["a"]
     found = expanded(given, stored(a={"role": "assistant", "content": "A"})).request.input
     assert isinstance(found, list)
     assert [item["content"] for item in found] == ["?", "A", "!"]

@@ -39,9 +39,11 @@ def operation(chosen: random.Random, started: float) -> Operation:
     async def follow(store: Store) -> list[Event]:
         return [event async for batch in store.follow(where, start - 1) for event in batch]
 
+    copied_to = chosen.choice((None, key(chosen.choice("abcd"), where.owner)))
+
     operations: tuple[Operation, ...] = (
-        lambda store: store.create(new, some, others),
-        lambda store: store.complete(where, b"{}", others, log_until=later),
+        lambda store: store.create(new, some, others, copied_to=copied_to),
+        lambda store: store.complete(where, b"{}", others, log_until=later, copied_to=copied_to),
         lambda store: store.update(where, body=None if start % 2 else b"[]", inputs=some, expires_at=later),
         lambda store: store.get(where),
         lambda store: store.delete(where),
@@ -49,6 +51,7 @@ def operation(chosen: random.Random, started: float) -> Operation:
         lambda store: store.request_cancel(where),
         lambda store: store.history(where, later),
         lambda store: store.items(where.owner, [one, "s", "S"]),
+        lambda store: store.item(where, one),
         lambda store: store.page(where, after=after, limit=limit, descending=descending),
         lambda store: store.remove_item(where, one),
         lambda store: store.append(where, events(range(start, start + 3))),
@@ -59,7 +62,7 @@ def operation(chosen: random.Random, started: float) -> Operation:
         lambda store: store.sweep(),
         lambda store: store.events(where, start - 1),
     )
-    weights = [6 if at == 0 else 1 if at in {4, 16} else 3 for at in range(len(operations))]
+    weights = [6 if at == 0 else 1 if at in {4, 17} else 3 for at in range(len(operations))]
     return chosen.choices(operations, weights)[0]
 
 

@@ -296,6 +296,71 @@ async def test_an_item_is_removed_once(store: Store) -> None:
     assert await store.history(key(), 0) == tuple(items("msg_1", "msg_3"))
 
 
+async def test_one_item_of_a_record_is_that_of_no_other(store: Store) -> None:
+    await store.create(record("resp_1"), items("msg_1", text="one"), items("msg_2"))
+    await store.create(record("resp_2"), items("msg_1", text="two"))
+
+    assert [await store.item(key("resp_1"), "msg_1")] == items("msg_1", text="one")
+    assert [await store.item(key("resp_1"), "msg_2")] == items("msg_2")
+    assert await store.item(key("resp_2"), "msg_2") is None
+    assert await store.item(key("resp_3"), "msg_1") is None
+
+
+async def test_what_a_record_has_is_copied_behind_what_another_one_has(store: Store) -> None:
+    conversation = record("conv_1", kind="conversation")
+    await store.create(conversation, items("msg_1"))
+    await store.create(record(lease=9), items("msg_2"))
+
+    assert await store.complete(key(), b"{}", items("msg_3"), log_until=0, copied_to=conversation.key)
+    assert await store.create(record("resp_2"), items("msg_4"), items("msg_5"), copied_to=conversation.key)
+
+    assert names(await store.page(conversation.key, limit=9)) == ["msg_1", "msg_2", "msg_3", "msg_4", "msg_5"]
+    assert names(await store.page(key(), limit=9)) == ["msg_2"]
+
+
+async def test_a_copy_keeps_the_record_that_gets_it_as_long(store: Store) -> None:
+    conversation, response = record("conv_1", kind="conversation", lasts=HOUR), record(lasts=2 * HOUR)
+    await store.create(conversation)
+
+    await store.create(response, items("msg_1"), copied_to=conversation.key)
+
+    found = await store.get(conversation.key)
+    assert found is not None
+    assert found.expires_at == response.expires_at
+
+
+async def test_what_is_copied_to_a_record_that_is_gone_makes_none(store: Store) -> None:
+    gone = key("conv_1", kind="conversation")
+
+    assert await store.create(record(), items("msg_1"), copied_to=gone)
+
+    assert await store.get(gone) is None
+    assert await store.page(gone, limit=9) is None
+    assert list((await store.items("ann", ["msg_1"])).values()) == items("msg_1")
+
+
+async def test_a_copy_outlives_its_original(store: Store) -> None:
+    conversation = record("conv_1", kind="conversation")
+    await store.create(conversation)
+    await store.create(record(), items("msg_1"), copied_to=conversation.key)
+
+    await store.delete(key())
+
+    assert list((await store.items("ann", ["msg_1"])).values()) == items("msg_1")
+    assert await store.history(conversation.key, 0) == tuple(items("msg_1"))
+
+
+async def test_only_the_completion_that_has_an_effect_copies(store: Store) -> None:
+    conversation = record("conv_1", kind="conversation")
+    await store.create(conversation)
+    await store.create(record(), items("msg_1"))
+
+    assert not await store.complete(key(), b"{}", items("msg_2"), log_until=0, copied_to=conversation.key)
+    assert not await store.create(record(), items("msg_3"), copied_to=conversation.key)
+
+    assert names(await store.page(conversation.key, limit=9)) == []
+
+
 async def test_what_is_deleted_is_gone_with_all_of_it(store: Store) -> None:
     await store.create(record(lease=9), items("msg_1"), items("msg_2"))
     await store.append(key(), events(range(3)))

@@ -11,11 +11,11 @@ from msgspec.structs import replace
 
 from claude_relay.engine.claude.history import ended_by_user
 from claude_relay.engine.constraints import excludes_budget
-from claude_relay.engine.vocabulary import RunRequest, Thought, ToolChoice, Turn
+from claude_relay.engine.vocabulary import RunRequest, ThinkingBlock, ToolChoice, Turn
 from claude_relay.errors import RelayError
 
 Kind = Literal[
-    "thought",
+    "thinking_block",
     "prefill",
     "both",
     "top_k",
@@ -34,7 +34,7 @@ _SAMPLING: tuple[Kind, ...] = ("top_k", "top_p", "temperature")
 _DEFAULT = {"temperature": 1.0, "top_p": 1.0}
 """Values that ask for nothing."""
 _WORDS: Mapping[Kind, re.Pattern[str]] = {
-    "thought": re.compile(
+    "thinking_block": re.compile(
         r"signature|thinking` block|(?:each|any) thinking block|cannot (?:be|contain) `(?:redacted_)?thinking"
     ),
     "prefill": re.compile("prefill"),
@@ -57,7 +57,7 @@ class Refusable(Struct, frozen=True):
 
     Attributes:
         kind: What it is.
-        value: Which of its values, where a model takes others: an effort, or the digest of schemas or of a thought.
+        value: Which of its values, where a model takes others: an effort, or the digest of schemas or of a block.
     """
 
     kind: Kind
@@ -67,7 +67,7 @@ class Refusable(Struct, frozen=True):
 def refusables(request: RunRequest) -> Iterator[Refusable]:
     """Yield what a model may refuse of a request, in the order in which a refusal is attributed to it."""
     sampling = request.sampling
-    yield from (Refusable("thought", _digest(thought)) for thought in reversed(list(_thoughts(request))))
+    yield from (Refusable("thinking_block", _digest(block)) for block in reversed(list(_thinking_blocks(request))))
     if request.turns[-1].role == "assistant":
         yield Refusable("prefill")
     if sampling.temperature is not None and sampling.top_p is not None:
@@ -114,7 +114,7 @@ def without(request: RunRequest, refusable: Refusable) -> tuple[RunRequest, tupl
     """
     kind, sampling = refusable.kind, request.sampling
     match kind:
-        case "thought":
+        case "thinking_block":
             return _forgetting(request, refusable.value), ("thinking",)
         case "prefill":
             return replace(request, turns=ended_by_user(request.turns)), ()
@@ -137,23 +137,23 @@ def without(request: RunRequest, refusable: Refusable) -> tuple[RunRequest, tupl
             return replace(request, output=request.output and replace(request.output, format=None)), ()
 
 
-def _thoughts(request: RunRequest) -> Iterator[Thought]:
+def _thinking_blocks(request: RunRequest) -> Iterator[ThinkingBlock]:
     for turn in request.turns:
         if turn.role == "assistant":
-            yield from (piece for piece in turn.content if isinstance(piece, Thought))
+            yield from (piece for piece in turn.content if isinstance(piece, ThinkingBlock))
 
 
 def _forgetting(request: RunRequest, value: str) -> RunRequest:
-    """Return the request without a thought and those before it; which of them is refused is not always told."""
-    thoughts = list(_thoughts(request))
-    forgotten = set(thoughts[: [_digest(thought) for thought in thoughts].index(value) + 1])
+    """Return the request without a block and those before it; which of them is refused is not always told."""
+    blocks = list(_thinking_blocks(request))
+    forgotten = set(blocks[: [_digest(block) for block in blocks].index(value) + 1])
     return replace(request, turns=tuple(_turn_without(turn, forgotten) for turn in request.turns))
 
 
-def _turn_without(turn: Turn, thoughts: Collection[Thought]) -> Turn:
+def _turn_without(turn: Turn, blocks: Collection[ThinkingBlock]) -> Turn:
     if turn.role == "user":
         return turn
-    kept = tuple(piece for piece in turn.content if not (isinstance(piece, Thought) and piece in thoughts))
+    kept = tuple(piece for piece in turn.content if not (isinstance(piece, ThinkingBlock) and piece in blocks))
     return replace(turn, content=kept)
 
 

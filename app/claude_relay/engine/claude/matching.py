@@ -13,14 +13,14 @@ from claude_relay.engine.vocabulary import (
     Piece,
     RunRequest,
     Text,
-    Thought,
+    ThinkingBlock,
     Tool,
     ToolCall,
     Turn,
 )
 from claude_relay.settings import Personality
 
-_SAID_OR_THOUGHT = Text | Thought
+_TEXT_OR_THINKING = Text | ThinkingBlock
 
 
 class Binding(Struct, frozen=True):
@@ -117,6 +117,6 @@ def _whole(value: Any) -> Any:
 def _comparable(turn: Turn) -> tuple[Any, ...]:
     if turn.role == "assistant":
         text = "".join([piece.text for piece in turn.content if isinstance(piece, Text)]).strip()
-        others = [piece for piece in turn.content if not isinstance(piece, _SAID_OR_THOUGHT)]
+        others = [piece for piece in turn.content if not isinstance(piece, _TEXT_OR_THINKING)]
         return ("assistant", text, *map(_comparable_piece, others))
     return ("user", *[Text(piece.text.strip()) if isinstance(piece, Text) else piece for piece in turn.content])

@@ -14,7 +14,7 @@ from claude_relay.engine.vocabulary import (
     Sampling,
     Text,
     Thinking,
-    Thought,
+    ThinkingBlock,
     Tool,
     ToolChoice,
     Turn,
@@ -225,7 +225,7 @@ FIRST, SECOND, THIRD = Thinking("a", "U1"), RedactedThinking("U2"), Thinking("",
 BAD = "messages.1.content.0: Invalid `signature` in `thinking` block"
 
 
-def thoughtful(*thoughts: Thought, **fields: Any) -> RunRequest:
+def thoughtful(*thoughts: ThinkingBlock, **fields: Any) -> RunRequest:
     """Return a request with a turn for each thought."""
     turns = [turn for thought in thoughts for turn in (ASKED, Turn("assistant", (thought, Text("So."))))]
     return request(turns=(*turns, ASKED), **fields)

@@ -5,8 +5,8 @@ import base64
 import msgspec
 import pytest
 
-from claude_relay.engine.vocabulary import RedactedThinking, Thinking, Thought
-from claude_relay.responses.thoughts import packed, unpacked
+from claude_relay.engine.vocabulary import RedactedThinking, Thinking, ThinkingBlock
+from claude_relay.responses.signed_thinking import packed, unpacked
 
 PREFIX = "claude-relay-1:"
 
@@ -16,7 +16,7 @@ def as_text(content: bytes) -> str:
 
 
 @pytest.mark.parametrize(
-    "thought",
+    "block",
     [
         Thinking("Let me see.", "EqQBCkYI+/=="),
         Thinking("", "U1"),
@@ -24,9 +24,9 @@ def as_text(content: bytes) -> str:
         RedactedThinking("ZGF0YQ=="),
     ],
 )
-def test_a_thought_comes_back_as_it_was(thought: Thought) -> None:
-    assert unpacked(packed(thought)) == thought
-    assert packed(thought).isascii()
+def test_a_block_comes_back_as_it_was(block: ThinkingBlock) -> None:
+    assert unpacked(packed(block)) == block
+    assert packed(block).isascii()
 
 
 @pytest.mark.parametrize(
@@ -51,5 +51,5 @@ def test_a_thought_comes_back_as_it_was(thought: Thought) -> None:
     ],
     ids=range(16),
 )
-def test_what_is_not_ours_is_no_thought(given: object) -> None:
+def test_what_is_not_ours_is_no_block(given: object) -> None:
     assert unpacked(given) is None

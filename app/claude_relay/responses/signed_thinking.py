@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from claude_relay.engine.vocabulary import RedactedThinking, Thinking, Thought
+from claude_relay.engine.vocabulary import RedactedThinking, Thinking, ThinkingBlock
 
 _PREFIX = "claude-relay-1:"
 """Tells texts of ours from others, and of which version they are."""
@@ -23,9 +23,9 @@ class _Packed(Struct, frozen=True, omit_defaults=True):
     data: str = ""
 
 
-def packed(thought: Thought) -> str:
+def packed(block: ThinkingBlock) -> str:
     """Return a block as a text that carries all of it."""
-    match thought:
+    match block:
         case Thinking(text, signature):
             content = _Packed(thinking=text, signature=signature)
         case RedactedThinking(data):
@@ -33,7 +33,7 @@ def packed(thought: Thought) -> str:
     return _PREFIX + base64.b64encode(msgspec.json.encode(content)).decode()
 
 
-def unpacked(given: Any) -> Thought | None:
+def unpacked(given: Any) -> ThinkingBlock | None:
     """Return the block that a text carries, or None if it is not one of ours."""
     if not isinstance(given, str) or not given.startswith(_PREFIX):
         return None

@@ -1,0 +1,1 @@
+"""Conversations: items that are kept together, which requests for responses belong to."""
