@@ -14,6 +14,8 @@ from claude_relay.errors import RateLimitError, UnavailableError
 from claude_relay.settings import Settings
 from claude_relay.store import memory
 from claude_relay.store.protocol import Store
+from claude_relay.web import live_responses
+from claude_relay.web.disconnects import nothing
 from tests.api.conftest import Client
 from tests.callers import ELSEWHERE, calling
 from tests.unit.messages.bodies import HELLO, TOOL, events_of, recorded
@@ -169,6 +171,19 @@ def test_a_stranger_is_told_so_in_anthropics_shape(path: str, headers: dict[str,
         answer = client.post(path, json={"messages": [HELLO]}, headers=headers)
 
     assert error_of(answer) == (401, "authentication_error", None)
+
+
+def test_a_stream_that_waits_shows_signs_of_life_before_its_first_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        live_responses.LiveResponse.__init__, "__kwdefaults__", {"keep_alive": 0.05, "departed": nothing}
+    )
+    body = {"messages": [user("!echo delay=0.4\nhi")], "stream": True}
+    with calling(create_app(Settings(first_byte=0.01), EchoRunner())) as client:
+        events = events_of(client.post("/v1/messages", json=body).text)
+
+    assert events[0] == {"type": "ping"}
+    assert next(event["type"] for event in events if event["type"] != "ping") == "message_start"
+    assert events[-1] == {"type": "message_stop"}
 
 
 # --- threads ---------------------------------------------------------------------------------------------------------

@@ -70,12 +70,13 @@ class MessagesController(WireController):
     ) -> Response[answer.Message]:
         """Ask Claude Code. With `stream: true` the message comes as server-sent events."""
         question, settings = bodies.question_of(request), bodies.settings_of(request)
+        kept_in = archive.archive_of(request) if data.thread is not None else None
         options = outbound.RenderOptions(
             f"msg_{os.urandom(16).hex()}",
             data.model or settings.model,
             outbound.shown_thinking(data.thinking, reasoning=settings.reasoning),
+            is_kept=kept_in is not None,
         )
-        kept_in = archive.archive_of(request) if data.thread is not None else None
         told = _Told(outbound.MessageInProgress(options), options.id, question.known, kept_in)
         rendering = answering.Rendering(
             options.model,
@@ -144,7 +145,7 @@ class _Told(Struct, frozen=True):
 
     async def _keep(self) -> None:
         if self.kept_in is not None:
-            await self.kept_in.keep(self.id, self.known, self.message.blocks)
+            await self.kept_in.keep(self.id, self.known, self.message.kept)
 
 
 def _frame(event: StreamEvent) -> bytes:

@@ -1,6 +1,7 @@
 """Engine events -> a message, whole or as a stream. Pure."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 
 from msgspec import UNSET, Struct
 
@@ -20,6 +21,7 @@ _STOPS: Mapping[vocabulary.StopReason, answer.StopReason] = {
     "context_window": "model_context_window_exceeded",
 }
 _OMITTED = "omitted"
+_EVERYTHING = ShownThinking(blocks=True)
 
 
 class RenderOptions(Struct, frozen=True):
@@ -29,11 +31,13 @@ class RenderOptions(Struct, frozen=True):
         id: The message's id.
         model: The model's name, as the client wrote it.
         thinking: What is shown of the model's thinking.
+        is_kept: Whether the message is kept, with all that the model thought.
     """
 
     id: str
     model: str
     thinking: ShownThinking
+    is_kept: bool = False
 
 
 class MessageInProgress:
@@ -46,6 +50,7 @@ class MessageInProgress:
     def __init__(self, options: RenderOptions) -> None:
         self._options = options
         self._output = Output(options.thinking)
+        self._kept = Output(_EVERYTHING) if options.is_kept else None
 
     async def events(self, events: AsyncIterator[Indexed]) -> AsyncIterator[StreamEvent]:
         """Yield the events of a stream; from ``MessageDelta`` on the message is whole."""
@@ -55,7 +60,7 @@ class MessageInProgress:
                 has_begun = True
                 counted = event.usage if isinstance(event, PromptCounted) else vocabulary.Usage()
                 yield MessageStart(self._message(usage(counted)))
-            for told in self._output.feed(event):
+            for told in self._feed(event):
                 yield told
             if isinstance(event, RunEnd):
                 for told in self._last(event):
@@ -65,17 +70,21 @@ class MessageInProgress:
         """Return the whole message."""
         message = self._message(usage(vocabulary.Usage()))
         async for _, event in events:
-            for _ in self._output.feed(event):
-                pass
+            deque(self._feed(event), 0)
             if isinstance(event, RunEnd):
                 reason, sequence = _STOPS[event.stop], _sequence(event)
                 message = self._message(usage(event.usage, event.thinking_tokens), reason, sequence)
         return message
 
     @property
-    def blocks(self) -> list[answer.Block]:
-        """The blocks that are whole."""
-        return self._output.blocks
+    def kept(self) -> list[answer.Block]:
+        """The blocks that are to be kept; none if the message is not."""
+        return [] if self._kept is None else self._kept.blocks
+
+    def _feed(self, event: vocabulary.Event) -> Iterable[StreamEvent]:
+        if self._kept is not None:
+            deque(self._kept.feed(event), 0)
+        return self._output.feed(event)
 
     def _message(
         self, counts: answer.Usage, reason: answer.StopReason | None = None, sequence: str | None = None

@@ -42,6 +42,16 @@ CALLS: list[Event] = [
 THOUGHT: list[Event] = [ThinkingDelta("Let me "), ThinkingDelta("think."), ThinkingEnd("c2ln")]
 
 
+async def test_what_is_kept_has_all_thoughts_shown_or_not() -> None:
+    kept = MessageInProgress(RenderOptions("msg_1", "sonnet", ShownThinking(blocks=False), is_kept=True))
+
+    message = await kept.whole(indexed(*THOUGHT, *TEXT, END))
+
+    assert [type(block).__name__ for block in message.content] == ["TextBlock"]
+    assert [type(block).__name__ for block in kept.kept] == ["ThinkingBlock", "TextBlock"]
+    assert progress().kept == []
+
+
 def progress(thinking: ShownThinking = SHOWN) -> MessageInProgress:
     return MessageInProgress(RenderOptions("msg_1", "sonnet", thinking))
 
