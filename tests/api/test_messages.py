@@ -158,6 +158,17 @@ def test_a_stream_that_fails_ends_with_an_event_that_sdks_raise(client: Client) 
     assert last["request_id"] == answer.headers["request-id"]
 
 
+def test_a_relay_that_stops_says_so_in_anthropics_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    relay = create_app(Settings(), EchoRunner())
+    draining = next(plugin for plugin in relay.plugins.init if hasattr(plugin, "_draining"))._draining
+    with calling(relay) as client:
+        monkeypatch.setattr(draining, "_task", object())
+        answer = client.post("/v1/messages", json={"messages": [HELLO]})
+
+    assert error_of(answer) == (503, "api_error", None)
+    assert answer.headers["x-should-retry"] == "true"
+
+
 @pytest.mark.parametrize("headers", [ANN, BOB])
 def test_both_ways_to_send_a_key_are_taken(headers: dict[str, str]) -> None:
     with calling(create_app(KEYS, EchoRunner()), peer=ELSEWHERE) as client:
