@@ -4,14 +4,14 @@ import logging
 import time
 from typing import Any
 
+import msgspec
 from litestar import Request
 from msgspec import Struct
 
 from claude_relay.errors import UnavailableError
 from claude_relay.messages import answer, state
-from claude_relay.messages.inbound import Known
 from claude_relay.messages.schemas import ContinuedThread, MessagesRequest
-from claude_relay.store.protocol import Key, Record, Store
+from claude_relay.store.protocol import Item, Key, Record, Store
 from claude_relay.web.auth_middleware import require_caller
 from claude_relay.web.stored import store_of
 
@@ -45,19 +45,18 @@ class Archive(Struct, frozen=True):
             raise state.not_found(message_id)
         return state.Stored(record.body, tuple(item.body for item in history))
 
-    async def keep(self, message_id: str, known: Known, content: list[answer.Block]) -> None:
+    async def keep(self, message_id: str, kept: state.Kept, content: list[answer.Block]) -> None:
         """Keep a message with its request, so that it can be gone on from.
 
         Args:
             message_id: The message.
-            known: What is known of its request.
+            kept: What is kept of its request.
             content: What it says.
         """
-        made = {"role": "assistant", "content": content}
-        own = known.request.messages[known.earlier :]
-        record = Record(self._key(message_id), state.head(known.request), _expiry(), state.previous_id(known.request))
+        record = Record(self._key(message_id), kept.head, _expiry(), kept.previous)
+        made = msgspec.json.encode({"role": "assistant", "content": content})
         try:
-            await self.store.create(record, state.items(f"{message_id}_in", own), state.items(message_id, [made]))
+            await self.store.create(record, state.items(message_id, kept.messages), (Item(message_id, made),))
         except UnavailableError as error:
             # an answer is worth more than the possibility to go on from it: then all of it is sent again
             _log.warning("a thread was not kept. %s", error.message)

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from claude_relay.engine.fanout import Indexed
 from claude_relay.engine.runner import ClaudeRunner
-from claude_relay.messages import answer, archive, functions, inbound, limits, outbound, schemas
+from claude_relay.messages import answer, archive, functions, inbound, limits, outbound, schemas, state
 from claude_relay.messages.events import MessageDelta, Ping, StreamEvent
 from claude_relay.messages.failures import MessagesError, error_frame
 from claude_relay.messages.operation import MessagesOperation
@@ -121,13 +121,13 @@ class _Told(Struct, frozen=True):
     Attributes:
         message: The message.
         id: Its id.
-        known: What is known of its request.
+        of_request: What is kept of its request.
         kept_in: Where its thread is kept; None if it is none.
     """
 
     message: outbound.MessageInProgress
     id: str
-    known: inbound.Known
+    of_request: state.Kept
     kept_in: archive.Archive | None
 
     async def whole(self, events: AsyncIterator[Indexed]) -> answer.Message:
@@ -145,7 +145,7 @@ class _Told(Struct, frozen=True):
 
     async def _keep(self) -> None:
         if self.kept_in is not None:
-            await self.kept_in.keep(self.id, self.known, self.message.kept)
+            await self.kept_in.keep(self.id, self.of_request, self.message.kept)
 
 
 def _frame(event: StreamEvent) -> bytes:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from claude_relay.access.policy import Caller
@@ -40,18 +39,6 @@ _DROPPED = {
 """Options that the upstream has refused; the last one is what the model thought before."""
 _BUDGETS: tuple[tuple[int, Effort], ...] = ((4_096, "low"), (16_384, "medium"))
 """Budgets of thinking below which an effort stands for them."""
-
-
-class Known(Struct, frozen=True):
-    """What the answer has to know of its request.
-
-    Attributes:
-        request: The request, with the whole conversation.
-        earlier: How many of its messages came before the request's own.
-    """
-
-    request: schemas.MessagesRequest
-    earlier: int = 0
 
 
 def to_question(body: Body[schemas.MessagesRequest], settings: Settings, caller: Caller) -> Question:
@@ -96,7 +83,7 @@ def to_question(body: Body[schemas.MessagesRequest], settings: Settings, caller:
     )
     ignored = named(without_effect, strict=settings.strict)
     system = "\n\n".join((*system_prompt(request.system), *found.system)) or None
-    return Question(replace(run, system=system, turns=found.turns), ignored, Known(request, earlier))
+    return Question(replace(run, system=system, turns=found.turns), ignored, state.kept(request, earlier))
 
 
 def to_count(body: Body[schemas.MessagesRequest], settings: Settings, caller: Caller) -> Question:

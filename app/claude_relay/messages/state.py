@@ -28,6 +28,20 @@ class Head(Struct, frozen=True):
     tools: list[dict[str, Any]] | None = None
 
 
+class Kept(Struct, frozen=True):
+    """What is kept of a request, beside its answer.
+
+    Attributes:
+        previous: The id of the message that it goes on from.
+        head: The ``Head``, as JSON.
+        messages: Its own messages, as JSON; none if it is no thread.
+    """
+
+    previous: str | None = None
+    head: bytes = b"{}"
+    messages: tuple[bytes, ...] = ()
+
+
 class Stored(Struct, frozen=True):
     """What the store has of the thread that a request goes on with.
 
@@ -73,24 +87,31 @@ def expanded(request: MessagesRequest, stored: Stored | None) -> tuple[MessagesR
     return whole, len(earlier)
 
 
-def head(request: MessagesRequest) -> bytes:
-    """Return what is kept of a whole request beside its messages."""
-    return _json(Head(request.system, request.tools))
+def kept(request: MessagesRequest, earlier: int) -> Kept:
+    """Return what is kept of a request.
+
+    Args:
+        request: The request, with the whole conversation.
+        earlier: How many of its messages came before its own.
+
+    Raises:
+        InvalidRequestError: It cannot be kept, though it asks for a thread.
+    """
+    if request.thread is None:
+        return Kept()
+    previous = request.thread.previous_message_id if isinstance(request.thread, ContinuedThread) else None
+    own = tuple(map(_json, request.messages[earlier:]))
+    return Kept(previous, _json(Head(request.system, request.tools)), own)
 
 
-def items(message_id: str, messages: Sequence[Any]) -> tuple[Item, ...]:
-    """Return messages as they are kept.
+def items(message_id: str, messages: Sequence[bytes]) -> tuple[Item, ...]:
+    """Return the messages of a request as they are kept.
 
     Args:
         message_id: The id of the answer, which makes theirs unique.
-        messages: The messages.
+        messages: The messages, as JSON.
     """
-    return tuple(Item(f"{message_id}_{index}", _json(message)) for index, message in enumerate(messages))
-
-
-def previous_id(request: MessagesRequest) -> str | None:
-    """Return the id of the message that a request goes on from."""
-    return request.thread.previous_message_id if isinstance(request.thread, ContinuedThread) else None
+    return tuple(Item(f"{message_id}_{index}", message) for index, message in enumerate(messages))
 
 
 def is_id(given: str) -> bool:

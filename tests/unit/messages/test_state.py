@@ -1,10 +1,13 @@
 """A request that goes on with a thread is the whole conversation; what is kept of it is what the next one lacks."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
 from claude_relay.errors import RelayError
 from claude_relay.messages import limits, state
+from claude_relay.messages.schemas import MessagesRequest, NewThread
 from claude_relay.messages.state import Head, Stored
 from tests.unit.messages.bodies import HELLO, TOOL, asked, refusal, request
 
@@ -40,10 +43,23 @@ def test_what_is_kept_is_what_the_next_request_lacks() -> None:
     whole, earlier = state.expanded(request(thread=GO_ON), THREAD)
 
     assert earlier == 2
-    assert state.head(whole) == THREAD.head
-    assert state.previous_id(whole) == "msg_1"
-    assert state.previous_id(request(thread={"type": "create"})) is None
-    assert [item.id for item in state.items("msg_2", whole.messages)] == ["msg_2_0", "msg_2_1", "msg_2_2"]
+    kept = state.kept(whole, earlier)
+    assert (kept.head, kept.previous, kept.messages) == (THREAD.head, "msg_1", (msgspec.json.encode(HELLO),))
+    assert state.kept(request(thread={"type": "create"}), 0).previous is None
+    assert state.kept(request(), 0) == state.Kept()
+    assert [item.id for item in state.items("msg_2", kept.messages * 2)] == ["msg_2_0", "msg_2_1"]
+
+
+def test_what_is_nested_too_deeply_to_be_kept_is_refused_before_it_is_asked() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(5_000):
+        deep = {"a": deep}
+    sent = MessagesRequest(messages=[HELLO], tools=[{**TOOL, "input_schema": deep}], thread=NewThread())
+
+    with pytest.raises(RelayError) as raised:
+        state.kept(sent, 0)
+
+    assert raised.value.status == 400
 
 
 def test_where_nothing_is_kept_there_are_no_threads() -> None:
