@@ -1,5 +1,6 @@
 import gc
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,3 +57,10 @@ def home(tmp_path: Path) -> Path:
     """A HOME of one test."""
     (tmp_path / "home").mkdir()
     return tmp_path / "home"
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port

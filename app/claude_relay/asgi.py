@@ -16,6 +16,7 @@ from claude_relay.settings_loading import keyring, resolve
 from claude_relay.store.opening import Opener
 from claude_relay.web.family import PREFIXES, Family
 from claude_relay.web.plugin import WebPlugin
+from claude_relay.web.tracing import Tracing
 
 _log = logging.getLogger(__name__)
 
@@ -25,6 +26,7 @@ def create_app(
     runner: ClaudeRunner | None = None,
     families: Iterable[Family] = FAMILIES,
     open_store: Opener | None = None,
+    traces: Tracing | None = None,
 ) -> Litestar:
     """Build the application.
 
@@ -33,12 +35,15 @@ def create_app(
         runner: The engine; made from the settings when not given.
         families: The endpoints.
         open_store: Opens the store that responses are kept in; the one of the settings when not given.
+        traces: Traces requests; as the environment says when not given.
 
     Raises:
         SettingsError: A setting has a bad value.
     """
     settings, keys = _loaded() if settings is None else (settings, keyring(settings))
-    relay = RelayPlugin(settings, runner, families=families, prefixes=PREFIXES, keys=keys, open_store=open_store)
+    relay = RelayPlugin(
+        settings, runner, families=families, prefixes=PREFIXES, keys=keys, open_store=open_store, traces=traces
+    )
     return relay.protect(Litestar(plugins=[WebPlugin(), relay], on_startup=[_watch_loop]))
 
 

@@ -13,6 +13,7 @@ from typing import Any, NoReturn, TypeVar, cast
 import rich_click as click
 
 from claude_relay import __version__, settings_loading
+from claude_relay.commands import clients
 from claude_relay.errors import ListenError, RelayError, SettingsError
 from claude_relay.listening import Listening, listening
 from claude_relay.settings import Option, Settings, options
@@ -20,6 +21,9 @@ from claude_relay.settings import Option, Settings, options
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _APP = "claude_relay.asgi:served"
+_FILE = click.Path(path_type=Path)
+_INTERRUPTED = 130
+"""Exit code of what was interrupted, as shells have it."""
 _GRACE = 2
 """Seconds for what is left when ``claude_relay.web.draining`` has ended all answers: clients that read nothing."""
 
@@ -122,6 +126,76 @@ def litestar_command(arguments: tuple[str, ...]) -> None:
         click.echo(f"claude-relay: {found.refusal}", err=True)
     settings_loading.publish(settings_loading.export(found.settings))
     litestar_group(["--app", _APP, *arguments], prog_name="claude-relay litestar")
+
+
+@main.command("clients")
+@click.argument("name", required=False)
+@click.option("--url", metavar="URL", default=clients.SERVER, help="Where the relay is.", show_default=True)
+@click.option("--key", metavar="KEY", default=clients.KEY, help="One of its keys.", show_default=True)
+def clients_command(name: str | None, url: str, key: str) -> None:
+    """Print the settings for a client, such as 'codex' or 'open-webui'; without a name, list all clients."""
+    if name is None:
+        for client in clients.CLIENTS:
+            click.echo(f"{client.name:<16}  {client.title}")
+        return
+    found = clients.find(name)
+    if found is None:
+        _fail(f"There is no client {name!r} here. 'claude-relay clients' lists all.", 2)
+    notes = [f"# {line}" for line in (f"{found.title}: in {found.where}", *clients.notes_of(found))]
+    # only the settings go where output goes, so that they can be written to a file
+    click.echo("\n".join(notes), err=True)
+    click.echo(clients.settings_for(found, url.rstrip("/").removesuffix("/v1"), key))
+
+
+@main.command("doctor")
+@click.option("--live", is_flag=True, help="Ask the real API too, by some small requests: what does it take?")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@_setting_options
+def doctor_command(*, live: bool, as_json: bool, **flags: object) -> None:
+    """Check all that 'serve' needs with the same options; the exit code is 1 if anything keeps it from answering."""
+    from rich.console import Console
+
+    from claude_relay.commands import checklist, doctor
+
+    checks = doctor.run(flags, None if as_json else Console(), live=live)
+    if as_json:
+        click.echo(checklist.report(checks))
+    sys.exit(checklist.has_failed(checks))
+
+
+@main.command("ask")
+@click.argument("question", default="-")
+@click.option("--model", metavar="NAME", help="The model, such as opus or sonnet:chat.")
+@click.option("--image", "images", type=_FILE, multiple=True, help="An image that belongs to the question. Repeatable.")
+@click.option("--json-schema", type=_FILE, help="A file with the JSON schema that the answer must fit.")
+@click.option("--session", metavar="NAME", help="Go on with the conversation of this name, or begin it.")
+@click.option("--url", metavar="URL", envvar="CLAUDE_RELAY_URL", help="The relay to ask.  [env: CLAUDE_RELAY_URL]")
+@click.option("--key", metavar="KEY", envvar="CLAUDE_RELAY_KEY", help="One of its keys.  [env: CLAUDE_RELAY_KEY]")
+def ask_command(
+    *,
+    question: str,
+    model: str | None,
+    images: tuple[Path, ...],
+    json_schema: Path | None,
+    session: str | None,
+    url: str | None,
+    key: str | None,
+) -> None:
+    """Ask one question; '-', or none, reads it from the standard input.
+
+    A relay that runs on this machine answers, or the one that --url names; without any, this process does.
+    """
+    from claude_relay.commands import ask
+
+    text = sys.stdin.read() if question == "-" else question
+    try:
+        ask.run(ask.Arguments(text, model, images, json_schema, session, url, key))
+    except SettingsError as error:
+        _fail(error.message, 2)
+    except RelayError as error:
+        _fail(error.message, 1)
+    except asyncio.CancelledError:
+        sys.exit(_INTERRUPTED)
 
 
 def _open_standard_streams() -> None:

@@ -145,6 +145,15 @@ class RequestTimeoutError(RelayError):
     default_code = "request_timeout"
 
 
+class ConflictError(RelayError):
+    """Another request had the same idempotency key."""
+
+    status = 409
+    type = "invalid_request_error"
+    default_code = "idempotency_key_reused"
+    default_should_retry = False
+
+
 class RequestTooLargeError(RelayError):
     """The request's body is larger than the relay or its upstream takes."""
 

@@ -17,6 +17,7 @@ from claude_relay import cursor
 from claude_relay.access.keys import Key
 from claude_relay.access.policy import policy_of
 from claude_relay.chat.controller import ChatController
+from claude_relay.completions.controller import CompletionsController
 from claude_relay.engine.claude.runner import ClaudeCodeRunner
 from claude_relay.engine.echo import EchoRunner
 from claude_relay.engine.limits.limited import limited
@@ -43,8 +44,10 @@ from claude_relay.web import (
     disconnects,
     errors,
     head_requests,
+    idempotency,
     jobs,
     stored,
+    tracing,
 )
 from claude_relay.web.draining import Draining
 from claude_relay.web.family import PREFIXES, Family, paths
@@ -56,6 +59,7 @@ FAMILIES = (
     Family(ResponsesController, RESPONSES),
     Family(ConversationsController, RESPONSES),
     Family(MessagesController, MESSAGES),
+    Family(CompletionsController),
     Family(ModelsController),
     Family(HealthController, is_open=True),
     Family(MetricsController),
@@ -76,6 +80,7 @@ class RelayPlugin(InitPlugin):
         prefixes: What stands before their paths. Add an empty one if ``/models`` and ``/health`` are free too.
         keys: The keys that let callers in; read as the settings say when not given.
         open_store: Opens the store that responses are kept in; the one of the settings when not given.
+        traces: Traces requests; as the environment says when not given.
 
     Raises:
         SettingsError: A setting has a bad value.
@@ -90,6 +95,7 @@ class RelayPlugin(InitPlugin):
         prefixes: Iterable[str] = PREFIXES[:1],
         keys: Iterable[Key] | None = None,
         open_store: Opener | None = None,
+        traces: tracing.Tracing | None = None,
     ) -> None:
         self._settings = settings
         self._quotas = quotas(settings, MemoryCounters())
@@ -99,11 +105,12 @@ class RelayPlugin(InitPlugin):
         self._jobs = jobs.Jobs()
         self._draining = Draining(settings.drain_timeout, self._jobs)
         self._watchdog = Watchdog()
-        self._metrics = RequestMetrics(paths(self._families, self._prefixes))
+        self._metrics = RequestMetrics(self._names_of_families(), lambda: self._runner.models)
         open_paths = paths((family for family in self._families if family.is_open), self._prefixes)
         known = keyring(settings) if keys is None else tuple(keys)
         self._policy = policy_of(settings, known, socket.gethostname(), frozenset(open_paths))
         self._open_store = open_store or opener(settings, state_directory(settings, environment()))
+        self._traces = traces or tracing.tracing(environment())
         self._protected: Litestar | None = None
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
@@ -128,7 +135,8 @@ class RelayPlugin(InitPlugin):
         """Authenticate and log every request of an application, those for unknown paths included."""
         self._protected = app
         authenticated = auth_middleware.install(head_requests.install(app), self._policy)
-        return access_log.install(authenticated, self._metrics.observe)
+        logged = access_log.install(authenticated, self._metrics.observe)
+        return logged if self._traces is None else self._traces.install(logged, self._names_of_families())
 
     @asynccontextmanager
     async def _running(self, app: Litestar) -> AsyncIterator[None]:
@@ -146,6 +154,8 @@ class RelayPlugin(InitPlugin):
                 await self._jobs.stop()
                 await self._runner.stop()
                 await self._quotas.settle()
+                if self._traces is not None:
+                    await self._traces.stop()
 
     def _protect_own(self, app: Litestar) -> None:
         """Authenticate and log the requests for the relay's endpoints, unless all requests are."""
@@ -179,6 +189,10 @@ class RelayPlugin(InitPlugin):
 
         return respond
 
+    def _names_of_families(self) -> dict[str, str]:
+        """Return what figures call the family of each path."""
+        return {path: family.path.strip("/") for family in self._families for path in paths((family,), self._prefixes)}
+
     def _below(self) -> tuple[str, ...]:
         return tuple(f"{path}/" for path in paths(self._families, self._prefixes))
 
@@ -197,7 +211,7 @@ class RelayPlugin(InitPlugin):
             middleware=[
                 disconnects.middleware,
                 draining,
-                *([] if family.is_open else [auth_middleware.required]),
+                *([] if family.is_open else [auth_middleware.required, idempotency.middleware]),
             ],
             dependencies={
                 "runner": Provide(lambda: self._runner, sync_to_thread=False),

@@ -1,6 +1,7 @@
 """Responses in the background: polled, followed, cancelled, and found again when their relay was lost."""
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from tests.api.test_stored_responses import ANN, BOB, ask, callers, error_of
 from tests.callers import calling
 from tests.serving import serving
 from tests.unit.responses.bodies import events_of
+from tests.valkey_server import valkey_server
 
 __all__ = ["callers"]
 
@@ -62,11 +65,11 @@ def text_of(response: dict[str, Any]) -> str:
 
 
 @contextmanager
-def relay(file: Path, runner: ClaudeRunner | None = None, **choices: Any) -> Iterator[httpx.Client]:
-    """A client of a real server, whose store is a file that others may have open too."""
-    app = create_app(
-        Settings(**choices), runner or EchoRunner(), open_store=lambda: sqlite.open_store(file / "store.sqlite3")
-    )
+def relay(place: Path | str, runner: ClaudeRunner | None = None, **choices: Any) -> Iterator[httpx.Client]:
+    """A client of a real server, whose store is a file or a server that others may use too."""
+    opener = partial(sqlite.open_store, place / "store.sqlite3") if isinstance(place, Path) else None
+    settings = Settings(store_url=None if isinstance(place, Path) else place, **choices)
+    app = create_app(settings, runner or EchoRunner(), open_store=opener)
     config = uvicorn.Config(app, port=0, http=BoundedProtocol, log_config=None, timeout_graceful_shutdown=1)
     with serving(config) as (host, port), httpx.Client(base_url=f"http://{host}:{port}", timeout=20) as client:
         yield client
@@ -177,6 +180,29 @@ def test_what_is_cancelled_stops_and_stays_cancelled(client: Client) -> None:
     assert (last["type"], last["response"]) == ("response.incomplete", cancelled)
 
 
+def test_a_response_is_gone_on_from_when_it_is_complete_and_not_before(client: Client) -> None:
+    begun = started(client, ENDLESS)
+
+    early = client.post("/v1/responses", json={"input": "And?", "previous_response_id": begun["id"]})
+    client.post(f"/v1/responses/{begun['id']}/cancel")
+    later = client.post("/v1/responses", json={"input": "And?", "previous_response_id": begun["id"]})
+
+    assert error_of(early) == (400, "previous_response_incomplete", "previous_response_id")
+    assert later.status_code == 200
+
+
+def test_a_conversation_gets_the_items_of_a_response_in_the_background_when_it_is_complete(client: Client) -> None:
+    conversation = client.post("/v1/conversations", json={}).json()["id"]
+    whole = polled(client, started(client, "Hello", conversation=conversation)["id"], is_over)
+    cancelled = started(client, ENDLESS, conversation=conversation)
+    client.post(f"/v1/responses/{cancelled['id']}/cancel")
+
+    items = client.get(f"/v1/conversations/{conversation}/items").json()["data"]
+
+    assert whole["conversation"] == {"id": conversation}
+    assert [item["role"] for item in items] == ["assistant", "user"]
+
+
 def test_what_is_complete_in_the_background_stays_as_it_is_when_it_is_cancelled(client: Client) -> None:
     begun = started(client, "Hello")
     whole = polled(client, begun["id"], is_over)
@@ -240,23 +266,35 @@ def test_a_relay_that_stops_keeps_what_it_has_not_finished_as_failed(tmp_path: P
     assert text_of(found).startswith("again")
 
 
-def test_another_replica_polls_follows_and_cancels(tmp_path: Path) -> None:
-    with relay(tmp_path) as one, relay(tmp_path) as other:
+@pytest.fixture(params=["sqlite", pytest.param("valkey", marks=pytest.mark.slow)])
+def shared(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path | str]:
+    """Where relays that share a store keep it."""
+    if request.param == "sqlite":
+        yield tmp_path
+        return
+    with valkey_server(tmp_path) as (host, port):
+        yield f"valkey://{host}:{port}/0"
+
+
+def test_another_replica_polls_follows_and_cancels(shared: Path | str) -> None:
+    with relay(shared) as one, relay(shared) as other:
         first, second = started(one, SLOW + WORDS), started(one, ENDLESS)
         polled(other, first["id"], has_text)
 
         with other.stream("GET", f"/v1/responses/{first['id']}?stream=true&starting_after=2") as stream:
             told = read(stream, lambda event: event["type"] == "response.completed")
+        began = time.monotonic()
         cancelled = other.post(f"/v1/responses/{second['id']}/cancel").json()
 
+        assert time.monotonic() - began < 0.9
         assert "".join(event["delta"] for event in told if is_text(event)) == WORDS
         assert other.get(f"/v1/responses/{first['id']}").json() == told[-1]["response"]
         assert cancelled["status"] == "cancelled"
         assert one.get(f"/v1/responses/{second['id']}").json() == cancelled
 
 
-def test_a_stream_whose_client_was_lost_goes_on_and_is_resumed_elsewhere(tmp_path: Path) -> None:
-    with relay(tmp_path) as one, relay(tmp_path) as other:
+def test_a_stream_whose_client_was_lost_goes_on_and_is_resumed_elsewhere(shared: Path | str) -> None:
+    with relay(shared) as one, relay(shared) as other:
         body = {"input": SLOW + WORDS, "stream": True}
         with one.stream("POST", "/v1/responses", json=body) as stream:
             before = read(stream, is_text)
@@ -386,3 +424,34 @@ def is_up(client: httpx.Client) -> bool:
         return client.get("/health").status_code == 200
     except httpx.TransportError:
         return False
+
+
+# --- what is told of them --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_work_in_the_background_is_counted_and_logged_when_it_is_over(
+    client: Client, caplog: pytest.LogCaptureFixture, *, cancelled: bool
+) -> None:
+    caplog.set_level("INFO", "claude_relay.web.access_log")
+    response = started(client, ENDLESS if cancelled else "one two")
+    if cancelled:
+        client.post(f"/v1/responses/{response['id']}/cancel")
+    polled(client, response["id"], is_over)
+    deadline = time.monotonic() + 5
+    while not (lines := [record for record in caplog.records if record.getMessage() == "background"]):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+    fields = vars(lines[0])["fields"]
+    assert fields.get("error") == ("cancelled" if cancelled else None)
+    assert ("completion_tokens" in fields) is not cancelled
+    found = client.get("/metrics").text
+    outcome = "cancelled" if cancelled else "end"
+    assert re.search(
+        rf'^claude_relay_runs_total{{family="responses",.*outcome="{outcome}".*}} 1\.0$', found, re.MULTILINE
+    )
+    created = re.search(
+        r'^claude_relay_requests_total{error="",path="/v1/responses",.*status="200"} (\S+)$', found, re.MULTILINE
+    )
+    assert created is not None

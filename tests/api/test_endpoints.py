@@ -147,6 +147,7 @@ def test_the_document_shows_every_operation_once_under_openais_names(client: Cli
         ("/v1/responses/{response_id}/cancel", "post"): "cancelResponse",
         ("/v1/messages", "post"): "createMessage",
         ("/v1/messages/count_tokens", "post"): "countMessageTokens",
+        ("/v1/completions", "post"): "createCompletion",
         ("/v1/models", "get"): "listModels",
         ("/v1/models/{model}", "get"): "retrieveModel",
         ("/v1/health", "get"): "getHealth",

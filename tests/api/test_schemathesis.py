@@ -18,6 +18,7 @@ from schemathesis.specs.openapi.checks import (
 
 from claude_relay.asgi import create_app
 from claude_relay.chat.schemas import ChatCompletionChunk
+from claude_relay.completions.schemas import Completion
 from claude_relay.engine.echo import EchoRunner
 from claude_relay.messages.failures import MessagesError
 from claude_relay.responses.failures import OVERLOADED
@@ -56,7 +57,10 @@ def test_every_answer_is_as_documented(
     statuses[case.path][response.status_code] += 1
     case.validate_response(response, checks=CHECKS)
     if response.headers.get("content-type", "").startswith("text/event-stream"):
-        {"/v1/responses": assert_named_events, "/v1/messages": events_of}.get(case.path, assert_events)(response.text)
+        if case.path in {"/v1/responses", "/v1/messages"}:
+            (assert_named_events if case.path == "/v1/responses" else events_of)(response.text)
+        else:
+            assert_events(response.text, Completion if case.path == "/v1/completions" else ChatCompletionChunk)
     else:
         case.validate_response(response, checks=[response_schema_conformance])
     if response.is_error and case.path.startswith("/v1/messages"):
@@ -70,7 +74,7 @@ def test_every_answer_is_as_documented(
 
 def test_what_was_tried_was_both_served_and_refused(statuses: dict[str, Counter[int]]) -> None:
     assert set(statuses) == set(DOCUMENT["paths"])
-    for path in ("/v1/chat/completions", "/v1/responses"):
+    for path in ("/v1/chat/completions", "/v1/responses", "/v1/completions"):
         assert statuses[path][200] >= 10
         assert statuses[path][400] >= 10
     # what the document calls any object is hardly ever a message
@@ -78,13 +82,13 @@ def test_what_was_tried_was_both_served_and_refused(statuses: dict[str, Counter[
         assert statuses[path][400] >= 10
 
 
-def assert_events(text: str) -> None:
+def assert_events(text: str, kind: type[ChatCompletionChunk | Completion]) -> None:
     """The document says of a stream that it is text; what its events are, the code's own types say."""
     *events, end = text.removesuffix("\n\n").split("\n\n")
     if end != "data: [DONE]":
         msgspec.json.decode(end.removeprefix("data: "), type=ErrorResponse)
     for event in events:
-        msgspec.json.decode(event.removeprefix("data: "), type=ChatCompletionChunk)
+        msgspec.json.decode(event.removeprefix("data: "), type=kind)
 
 
 def assert_named_events(text: str) -> None:

@@ -39,6 +39,7 @@ WAYS = (
     Way("chat", "/v1/chat/completions", "messages", {}, b"data: [DONE]"),
     Way("responses, not kept", "/v1/responses", "input", {"store": False}, b"event: response.completed"),
     Way("responses, kept", "/v1/responses", "input", {}, b"event: response.completed"),
+    Way("completions", "/v1/completions", "prompt", {"max_tokens": 1_000}, b"data: [DONE]"),
 )
 _number = count()
 
@@ -71,7 +72,8 @@ def _round(server: Server, deltas: int) -> dict[str, float]:
 
 
 def _ask(server: Server, way: Way, deltas: int) -> None:
-    asked = [{"role": "user", "content": f"Question {next(_number)}: {deltas}"}]
+    question = f"Question {next(_number)}: {deltas}"
+    asked = question if way.text == "prompt" else [{"role": "user", "content": question}]
     answer = server.stream(path=way.path, model="sonnet", **{way.text: asked}, **way.fields)
     assert way.end in answer[-len(answer) // 2 :], answer[-1000:]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from claude_relay.commands import clients
 from tests.live.relay import clean_environment
 from tests.upstream import Reply, text
 
@@ -50,28 +51,21 @@ class Agent:
     shell: Callable[[str], Call]
 
 
+def _documented(name: str, base_url: str) -> dict[str, Any]:
+    """Return the settings that users are told to write."""
+    client = clients.find(name)
+    assert client is not None
+    found: dict[str, Any] = json.loads(clients.settings_for(client, base_url.removesuffix("/v1")))
+    return found
+
+
 def _opencode_settings(base_url: str) -> dict[str, Any]:
-    provider = {
-        "npm": "@ai-sdk/openai-compatible",
-        "name": "claude-relay",
-        "options": {"baseURL": base_url, "apiKey": "unused"},
-        "models": {MODEL: {"name": "Sonnet"}},
-    }
-    settings = {"provider": {"claude-relay": provider}, "model": f"claude-relay/{MODEL}", "autoupdate": False}
-    return {".config/opencode/opencode.json": {"$schema": "https://opencode.ai/config.json", **settings}}
+    return {".config/opencode/opencode.json": {**_documented("opencode", base_url), "autoupdate": False}}
 
 
 def _qwen_settings(base_url: str) -> dict[str, Any]:
-    model = {"id": MODEL, "name": "Sonnet", "baseUrl": base_url, "envKey": "RELAY_KEY"}
-    settings = {
-        "modelProviders": {"openai": [model]},
-        "env": {"RELAY_KEY": "unused"},
-        "security": {"auth": {"selectedType": "openai"}},
-        "model": {"name": MODEL},
-        "general": {"enableAutoUpdate": False},
-        "privacy": {"usageStatisticsEnabled": False},
-    }
-    return {".qwen/settings.json": settings}
+    quiet = {"general": {"enableAutoUpdate": False}, "privacy": {"usageStatisticsEnabled": False}}
+    return {".qwen/settings.json": {**_documented("qwen-code", base_url), **quiet}}
 
 
 def _cline_settings(base_url: str) -> dict[str, Any]:

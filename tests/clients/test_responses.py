@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,7 +32,7 @@ from tests.clients.upstream_side import (
     spoken,
     turns,
 )
-from tests.upstream import FakeUpstream, Message, Text, Thinking, ToolUse, error_after, text
+from tests.upstream import FakeUpstream, Message, Text, Thinking, ToolUse, error_after, stall_after, text
 
 
 class Weather(BaseModel):
@@ -56,6 +57,8 @@ CALLED = Message(
         ToolUse("toolu_2", "get_degrees", {"city": "Rome"}),
     )
 )
+WORDS = tuple(f"word{number} " for number in range(20))
+SLOW = text(chunks=WORDS, interval=0.1)
 DEGREES = {"Oslo": "-5", "Rome": "30"}
 
 
@@ -168,6 +171,58 @@ def test_a_stream_that_breaks_raises_with_its_message(client: OpenAI, upstream: 
         stream.until_done()
 
     assert "upstream" in raised.value.message
+
+
+def test_a_response_in_the_background_is_polled(client: OpenAI, upstream: FakeUpstream) -> None:
+    upstream.replies(SLOW)
+
+    begun = answer = client.responses.create(model="sonnet", input="?", background=True)
+    while answer.status in {"queued", "in_progress"}:
+        time.sleep(0.1)
+        answer = client.responses.retrieve(begun.id)
+
+    assert (begun.status, begun.background) == ("queued", True)
+    assert (answer.status, answer.output_text) == ("completed", "".join(WORDS))
+
+
+def test_a_stream_in_the_background_is_left_and_resumed(client: OpenAI, upstream: FakeUpstream) -> None:
+    upstream.replies(SLOW)
+    told: list[Any] = []
+
+    with client.responses.create(model="sonnet", input="?", background=True, stream=True) as stream:
+        for event in stream:
+            told.append(event)
+            if event.type == "response.output_text.delta":
+                break
+    response_id, last = told[0].response.id, told[-1].sequence_number
+    told += client.responses.retrieve(response_id, stream=True, starting_after=last)
+    with client.responses.stream(response_id=response_id) as again:
+        whole = again.get_final_response()
+
+    assert "".join(event.delta for event in told if event.type == "response.output_text.delta") == "".join(WORDS)
+    assert [event.sequence_number for event in told] == list(range(len(told)))
+    assert (told[-1].type, whole.output_text) == ("response.completed", "".join(WORDS))
+    assert len(upstream.messages_requests) == 1
+
+
+def test_a_response_in_the_background_is_cancelled(client: OpenAI, upstream: FakeUpstream) -> None:
+    upstream.replies(stall_after(2))
+    begun = client.responses.create(model="sonnet", input="?", background=True)
+    record = upstream.wait_for(1)[0]
+
+    cancelled = client.responses.cancel(begun.id)
+
+    assert cancelled.status == client.responses.cancel(begun.id).status == "cancelled"
+    assert record.disconnected.wait(1)
+
+
+def test_a_request_that_the_sdk_sends_again_with_its_key_is_asked_once(base_url: str, upstream: FakeUpstream) -> None:
+    upstream.replies(SLOW)
+    with OpenAI(base_url=base_url, api_key="unused", max_retries=3, timeout=1) as client:
+        answer = client.responses.create(model="sonnet", input="?", extra_headers={"Idempotency-Key": "once"})
+
+    assert answer.output_text == "".join(WORDS)
+    assert len(upstream.messages_requests) == 1
 
 
 # --- openai-agents ---------------------------------------------------------------------------------------------------

@@ -10,10 +10,15 @@ import pytest
 from tests.docs.pages import ROOT
 
 APP = ROOT / "app"
-FAMILIES = {f"claude_relay.{name}" for name in ("chat", "responses", "messages", "models", "health", "metrics")}
-# they import nothing that does I/O, and do it all the same: they await what does
+FAMILIES = {
+    f"claude_relay.{name}" for name in ("chat", "responses", "messages", "completions", "models", "health", "metrics")
+}
+# they import nothing that does I/O, and do it all the same: they await what does, or call a library that does
 EDGES = {
-    "claude_relay.engine.limits.limited",
+    "claude_relay.commands.live_checks",
+    "claude_relay.commands.checklist",
+    "claude_relay.commands.display",
+    "claude_relay.commands.relays",
     "claude_relay.engine.output_checks",
     "claude_relay.responses.telling",
 }

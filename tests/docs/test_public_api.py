@@ -59,7 +59,7 @@ def test_the_fields_of_a_log_line_are_listed(caplog: pytest.LogCaptureFixture) -
     written = {name for line in lines for name in line} | {"request_id"}
     assert len(lines) == 2
     assert written <= listed
-    assert listed - written <= {"cost_usd"}, "echo costs nothing"
+    assert listed - written <= {"cost_usd", "upstream_requests"}, "echo asks nobody and costs nothing"
 
 
 def test_the_names_of_the_package_are_listed() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from claude_relay.chat.parameters import PARAMETERS
+from claude_relay.completions.parameters import PARAMETERS as OF_COMPLETIONS
 from claude_relay.messages.parameters import PARAMETERS as OF_MESSAGES
 from claude_relay.responses.parameters import PARAMETERS as OF_RESPONSES
 from claude_relay.settings import options
@@ -75,7 +76,8 @@ def test_it_is_documented_which_settings_a_file_that_nobody_named_may_not_set() 
 
 
 @pytest.mark.parametrize(
-    ("page", "parameters"), [("api", PARAMETERS), ("responses", OF_RESPONSES), ("messages", OF_MESSAGES)]
+    ("page", "parameters"),
+    [("api", PARAMETERS), ("responses", OF_RESPONSES), ("messages", OF_MESSAGES), ("completions", OF_COMPLETIONS)],
 )
 def test_the_table_of_parameters_is_the_codes_own(page: str, parameters: tuple[Parameter, ...]) -> None:
     rows = [line for line in (ROOT / f"docs/{page}.md").read_text().splitlines() if line.startswith("| `")]

@@ -102,24 +102,32 @@ def proxy(kind: str, relay: Place, folder: Path, *further: Place) -> Iterator[Pl
     program, template, filling = KINDS[kind]
     with socket.create_server(("127.0.0.1", 0)) as probe:
         place: Place = probe.getsockname()[:2]
-    file = folder / "configuration"
     servers = " ".join(f"server 127.0.0.1:{port};" for _, port in (relay, *further))
-    file.write_text(template.format(folder=folder, port=place[1], relay=relay[1], servers=servers, **filling))
+    text = template.format(folder=folder, port=place[1], relay=relay[1], servers=servers, **filling)
+    with running(program, text, folder, place):
+        yield place
+
+
+@contextmanager
+def running(program: str, configuration: str, folder: Path, place: Place) -> Iterator[None]:
+    """Run a proxy with a configuration until the block ends, once it listens at a place."""
+    file = folder / "configuration"
+    file.write_text(configuration)
     arguments = [argument.format(folder=folder, file=file) for argument in _COMMANDS[program]]
     with (folder / "output").open("wb") as output:
-        running = subprocess.Popen(
+        process = subprocess.Popen(
             [installed(program), *arguments], env=_environment(folder), stdout=output, stderr=output
         )
         try:
             deadline = time.monotonic() + 20
             while not _listens(place):
-                assert running.poll() is None, (folder / "output").read_text()
+                assert process.poll() is None, (folder / "output").read_text()
                 assert time.monotonic() < deadline, (folder / "output").read_text()
                 time.sleep(0.05)
-            yield place
+            yield
         finally:
-            running.terminate()
-            running.wait(20)
+            process.terminate()
+            process.wait(20)
 
 
 def installed(program: str) -> str:

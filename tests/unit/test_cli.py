@@ -1,10 +1,12 @@
 """The command line: help, bad values, a busy port, and what the server is started with."""
 
+import json
 import os
 import pickle
 import socket
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_network
 from pathlib import Path
@@ -45,13 +47,6 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 def busy_port() -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
-
-
-@pytest.fixture
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-    return port
 
 
 def invoked(*arguments: object) -> Result:
@@ -477,3 +472,35 @@ def test_an_agent_that_may_do_anything_needs_a_key_or_a_loopback_address(started
     assert (result.exit_code, started) == (2, [])
     assert len(result.output.splitlines()) == 1
     assert "--api-key" in result.output
+
+
+# --- clients ---------------------------------------------------------------------------------------------------------
+
+
+def test_all_clients_are_listed_by_the_names_that_print_their_settings() -> None:
+    listed = invoked("clients").output.splitlines()
+
+    assert len(listed) >= 20
+    for line in listed:
+        assert invoked("clients", line.split()[0].upper()).exit_code == 0
+
+
+def test_settings_name_the_relay_and_the_key_of_the_user() -> None:
+    result = invoked("clients", "codex", "--url", "https://relay.example/v1/")
+
+    settings = tomllib.loads(result.stdout)
+    assert settings["model_providers"]["relay"]["base_url"] == "https://relay.example/v1"
+    assert "config.toml" in result.stderr
+    assert 'api_key="sEcReT"' in invoked("clients", "openai", "--key", "sEcReT").stdout
+
+
+@pytest.mark.parametrize("name", ["opencode", "qwen-code"])
+def test_settings_in_json_are_json(name: str) -> None:
+    assert "http://localhost:8082/v1" in str(json.loads(invoked("clients", name).stdout))
+
+
+def test_a_client_that_nobody_knows_is_told_in_one_line() -> None:
+    result = invoked("clients", "telnet")
+
+    assert result.exit_code == 2
+    assert len(result.output.splitlines()) == 1

@@ -1,7 +1,7 @@
 """The runs of one request: begun together, their events merged, closed together."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -14,7 +14,7 @@ Indexed = tuple[int, Event]
 
 
 class Answers:
-    """One or more runs of the same question.
+    """The runs of one request, one or more.
 
     Nobody waits for all of them to begin: where few may go on at once, the last begins when the first has ended.
 
@@ -90,14 +90,14 @@ class Answers:
         self._waiting[asyncio.ensure_future(_next(self._streams[index]))] = index
 
 
-async def opened(runner: ClaudeRunner, request: RunRequest, count: int) -> Answers:
-    """Ask a question a number of times at once, and wait until an answer has begun.
+async def opened(runner: ClaudeRunner, requests: Sequence[RunRequest]) -> Answers:
+    """Ask all that one request asks at once, and wait until an answer has begun. It is charged for together.
 
     Raises:
         RelayError: A run failed before its first event; the others are stopped.
     """
-    requests = [replace(request, charge=0 if index else count) for index in range(count)]
-    answers = Answers([asyncio.create_task(open_run(runner, each)) for each in requests])
+    charged = [replace(each, charge=0 if index else len(requests)) for index, each in enumerate(requests)]
+    answers = Answers([asyncio.create_task(open_run(runner, each)) for each in charged])
     try:
         await answers.begin()
     except BaseException:

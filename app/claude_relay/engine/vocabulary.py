@@ -218,6 +218,7 @@ class RunRequest(Struct, frozen=True):
         caller: Who asks; requests of different callers never share a process.
         account: Whose use this is; the operator's limits count by it. All requests of a caller have the same.
         charge: How many requests it counts as in those limits; several answers to one question are counted together.
+        traceparent: The span of a trace that it belongs to, as W3C's Trace Context writes it; empty if it has none.
     """
 
     model: str
@@ -232,6 +233,7 @@ class RunRequest(Struct, frozen=True):
     caller: str = ""
     account: str = ""
     charge: int = 1
+    traceparent: str = ""
 
     @property
     def answers_by_tool(self) -> bool:
@@ -324,10 +326,12 @@ class RunStarted(Struct, frozen=True):
     Attributes:
         origin: How it got what it runs on, in the runner's words, such as ``reused``.
         waited: Seconds that it waited in the queue.
+        prepared: Seconds from there until it had that.
     """
 
     origin: str
     waited: float = 0.0
+    prepared: float = 0.0
 
 
 class PromptCounted(Struct, frozen=True):
@@ -358,6 +362,7 @@ class RunEnd(Struct, frozen=True):
         usage: Its token counts.
         thinking_tokens: How many of the output tokens were thinking, if the CLI tells.
         cost: US dollars, by the CLI's own estimate from list prices, if it tells.
+        upstream_requests: How often the upstream was asked, as far as is known; without what subagents asked.
         stop_sequence: The stop sequence that ended it, if one did and it is known.
     """
 
@@ -365,6 +370,7 @@ class RunEnd(Struct, frozen=True):
     usage: Usage
     thinking_tokens: int | None = None
     cost: float | None = None
+    upstream_requests: int | None = None
     stop_sequence: str | None = None
 
 

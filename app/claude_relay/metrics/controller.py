@@ -37,7 +37,7 @@ class MetricsController(WireController):
         metrics: NamedDependency[RequestMetrics],
     ) -> Response[bytes]:
         """Tell what was counted since the start, and how many processes there are now, in this worker."""
-        present = _Present(list(figures(runner.health(), watchdog.health, logs.lost())))
+        present = _Present(list(figures(runner.name, runner.health(), watchdog.health, logs.lost())))
         text = generate_latest(metrics.registry) + generate_latest(present)
         return Response(text, media_type="text/plain; version=0.0.4")
 

@@ -11,7 +11,7 @@ from litestar import Request
 from msgspec import Struct
 from msgspec.structs import replace
 
-from claude_relay.errors import UnavailableError
+from claude_relay.errors import NotFoundError, UnavailableError
 from claude_relay.responses import answer, replay, state
 from claude_relay.responses.schemas import ResponsesRequest
 from claude_relay.store.protocol import Event, Item, Key, Lease, Page, Record, Store
@@ -24,8 +24,8 @@ LEASE = 20.0
 LOG_SECONDS = 3600.0
 """How long the events are kept of a response that is complete."""
 _KIND = "response"
-_NO_EVENT = 2**52
-"""A number behind those of all events."""
+_NO_EVENT = 2**40
+"""A number behind those of all events, and before what ends a log in Valkey, which is numbered by the time."""
 _log = logging.getLogger(__name__)
 
 
@@ -46,7 +46,7 @@ class Archive(Struct, frozen=True):
         """Return what a request refers to.
 
         Raises:
-            InvalidRequestError: It goes on from a response that is not there.
+            InvalidRequestError: It goes on from a response that is not there, or not complete.
             NotFoundError: It belongs to a conversation that is not there.
         """
         history: tuple[Item, ...] = ()
@@ -57,10 +57,7 @@ class Archive(Struct, frozen=True):
                 raise state.unknown_conversation(conversation)
             history = found
         if (previous := request.previous_response_id) is not None:
-            found = await self.store.history(self._key(previous), self._expiry()) if state.is_id(previous) else None
-            if found is None:
-                raise state.unknown_previous(previous)
-            history = found
+            history = await self._history(previous)
         found_items = await self.items(request.input)
         return state.Stored(os.urandom(16).hex(), tuple(item.body for item in history), found_items)
 
@@ -223,6 +220,19 @@ class Archive(Struct, frozen=True):
             raise state.unknown_response(response_id) if after is None else state.unknown_cursor(after)
         return page
 
+    async def _history(self, response_id: str) -> tuple[Item, ...]:
+        """Return the items of a response that is gone on from, and of those before it."""
+        try:
+            record = await self._settled(response_id)
+        except NotFoundError:
+            raise state.unknown_previous(response_id) from None
+        if record.lease_until is not None:
+            raise state.incomplete_previous(response_id)
+        found = await self.store.history(record.key, self._expiry())
+        if found is None:
+            raise state.unknown_previous(response_id)
+        return found
+
     async def _record(self, response_id: str) -> Record:
         record = await self.store.get(self._key(response_id)) if state.is_id(response_id) else None
         if record is None:
@@ -236,7 +246,10 @@ class Archive(Struct, frozen=True):
             return record
         response, events = replay.abandoned(await self._progress(record), state.abandoned())
         await self.store.append(record.key, events)
-        await self._complete(response_id, msgspec.json.encode(response), replay.items_of(response))
+        body, outputs = msgspec.json.encode(response), replay.items_of(response)
+        named = response.get("conversation")
+        copied_to = self._conversation_key(named and named["id"], response["status"])
+        await self._complete(response_id, body, outputs, copied_to)
         return await self._record(response_id)
 
     async def _complete(
@@ -254,9 +267,13 @@ class Archive(Struct, frozen=True):
         await self.store.count(_interest(response_id), 1, time.time() + LOG_SECONDS)
 
     def _conversation_of(self, response: answer.Response) -> Key | None:
-        if not response.conversation or response.status not in {"completed", "incomplete"}:
+        return self._conversation_key(response.conversation.id if response.conversation else None, response.status)
+
+    def _conversation_key(self, conversation_id: str | None, status: str) -> Key | None:
+        """Return where the conversation is that gets the items of a response, if any does."""
+        if not conversation_id or status not in {"completed", "incomplete"}:
             return None
-        return conversation_key(self.owner, response.conversation.id)
+        return conversation_key(self.owner, conversation_id)
 
     def _key(self, response_id: str) -> Key:
         return Key(self.owner, _KIND, response_id)

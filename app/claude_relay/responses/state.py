@@ -170,6 +170,15 @@ def unknown_previous(response_id: str, hint: str = "") -> InvalidRequestError:
     )
 
 
+def incomplete_previous(response_id: str) -> InvalidRequestError:
+    """Return the error for a response that cannot be gone on from yet."""
+    return InvalidRequestError(
+        f"Previous response with id {quoted(response_id)} is not complete. Wait for its end, or cancel it.",
+        param="previous_response_id",
+        code="previous_response_incomplete",
+    )
+
+
 def unknown_conversation(conversation_id: str, hint: str = "") -> NotFoundError:
     """Return the error for a conversation that is not there.
 

@@ -40,11 +40,14 @@ def run_fields(
     if begun:
         fields["origin"] = ",".join(one.origin for one in begun)
         fields["queue_ms"] = round(1000 * max(one.waited for one in begun))
+        fields["checkout_ms"] = round(1000 * max(one.prepared for one in begun))
     if ends:
         usage = sum((end.usage for end in ends), Usage())
         fields["prompt_tokens"] = usage.prompt_tokens
         fields["cached_tokens"] = usage.cache_read_tokens
         fields["completion_tokens"] = usage.output_tokens
+        if counts := [end.upstream_requests for end in ends if end.upstream_requests is not None]:
+            fields["upstream_requests"] = sum(counts)
         costs = [end.cost for end in ends if end.cost is not None]
         if len(costs) == len(ends):
             fields["cost_usd"] = sum(costs)
@@ -52,12 +55,16 @@ def run_fields(
     return fields
 
 
-def install(app: Litestar, observe: Callable[[Mapping[str, Any]], None] = lambda _: None) -> Litestar:
+Observe = Callable[[RequestContext, Mapping[str, Any]], None]
+"""Is told of a request that is over: what is known of it, and the fields of its line."""
+
+
+def install(app: Litestar, observe: Observe = lambda _context, _fields: None) -> Litestar:
     """Log the requests of an application and tell clients their ids, also where the auth middleware refuses.
 
     Args:
         app: The application.
-        observe: Is told the fields of each line.
+        observe: Is told of each.
     """
     inside = app.asgi_handler
 
@@ -67,6 +74,7 @@ def install(app: Litestar, observe: Callable[[Mapping[str, Any]], None] = lambda
             return
         context = begin(scope)
         context.fields.update(method=scope["method"], path=scope["path"][:_LONGEST])
+        context.log_end = lambda over: observe(over, _written(over, scope))
         is_complete = False
 
         async def seen(message: Message) -> None:
@@ -86,7 +94,7 @@ def install(app: Litestar, observe: Callable[[Mapping[str, Any]], None] = lambda
             if not is_complete:
                 # an answer that never ended, for no other reason, had a client that left
                 context.fields.setdefault("error", "client_disconnected")
-            observe(_written(context, scope))
+            context.log_end(context)
 
     app.asgi_handler = logged
     return app
@@ -97,5 +105,6 @@ def _written(context: RequestContext, scope: HTTPScope) -> Mapping[str, Any]:
     # the auth middleware may have found out meanwhile who calls through a proxy
     client = scope.get("client")
     fields = {**context.fields, **({"client": client[0]} if client else {}), "total_ms": context.elapsed_ms}
-    _log.log(logging.DEBUG if quiet else logging.INFO, "request", extra={"fields": fields})
+    what = "background" if context.is_background else "request"
+    _log.log(logging.DEBUG if quiet else logging.INFO, what, extra={"fields": fields})
     return fields

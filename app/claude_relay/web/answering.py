@@ -1,7 +1,9 @@
 """The way from a decoded request to its answer, for every family: ask, stream or collect, close, log."""
 
 import asyncio
+import logging
 import re
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
@@ -16,7 +18,7 @@ from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.engine.vocabulary import StopReason
 from claude_relay.errors import RelayError
 from claude_relay.web import access_log, bodies
-from claude_relay.web.context import RequestContext, context_of
+from claude_relay.web.context import Asked, RequestContext, context_of, in_background
 from claude_relay.web.dialect import dialect_of
 from claude_relay.web.disconnects import done_within, nothing
 from claude_relay.web.errors import to_relay_error
@@ -26,6 +28,7 @@ from claude_relay.web.parameters import Question
 ESTIMATED = "x-claude-relay-estimated"
 """The header that names counts which nobody has counted."""
 
+_log = logging.getLogger(__name__)
 _LONGEST_NAME = 64
 _MOST_NAMED = 30
 """Ignored parameters that a header names."""
@@ -43,7 +46,7 @@ class Rendering(Struct, frozen=True):
         body: Returns the whole answer.
         frames: Yields the events of a stream.
         finish: Returns the family's word for why an answer ended.
-        answers: How many answers there are.
+        answers: How many answers each question has.
         first: Yields the events that a stream begins with, before anything is known of the answer.
         form: What a stream consists of besides; as the family's dialect has it when not given.
         option: Returns the family's name of an option that the upstream has refused.
@@ -106,26 +109,35 @@ async def answer(
 
 
 async def unattended(context: RequestContext, runner: ClaudeRunner, question: Question, rendering: Rendering) -> None:
-    """Ask, and see a stream through to its end for nobody: its frames go nowhere.
+    """Ask, and see a stream through to its end for nobody: its frames go nowhere. The log tells how that ended.
 
     Args:
-        context: Takes down how the answers ended.
+        context: What is known of the request that began it.
         runner: The engine.
         question: What to ask.
         rendering: How answers are shown.
     """
-    pending = _pending(context, runner, question, rendering)
+    own = in_background(context)
+    own.fields.update(model=rendering.model[:_LONGEST_NAME], personality=question.run.personality)
+    pending = _pending(own, runner, question, rendering)
     try:
         async for _ in pending.frames():
             pass
     except RelayError as error:
-        context.fields["error"] = error.code
+        own.fields["error"] = error.code
+    except asyncio.CancelledError:
+        own.fields["error"] = "cancelled"
+        raise
     finally:
         await pending.close()
+        own.log_end(own)
 
 
 def _pending(context: RequestContext, runner: ClaudeRunner, question: Question, rendering: Rendering) -> "_Pending":
-    return _Pending(context, asyncio.create_task(fanout.opened(runner, question.run, rendering.answers)), rendering)
+    runs = [context.traced(run) for run in (question.run, *question.more) for _ in range(rendering.answers)]
+    context.asked = Asked(question.run.model, len(runs), time.perf_counter())
+    opening = asyncio.create_task(fanout.opened(runner, runs))
+    return _Pending(context, context.asked, opening, rendering)
 
 
 class _Pending:
@@ -133,12 +145,16 @@ class _Pending:
 
     Args:
         context: What is known of the request.
+        asked: What is asked, and will be known of it.
         opening: Begins the answers.
         rendering: How they are shown.
     """
 
-    def __init__(self, context: RequestContext, opening: asyncio.Task[Answers], rendering: Rendering) -> None:
+    def __init__(
+        self, context: RequestContext, asked: Asked, opening: asyncio.Task[Answers], rendering: Rendering
+    ) -> None:
         self.opening = opening
+        self._asked = asked
         self._context = context
         self._rendering = rendering
 
@@ -171,6 +187,7 @@ class _Pending:
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._is_open():
             answers = self.opening.result()
+            self._asked.begun, self._asked.ends = answers.begun, answers.ends
             self._context.fields.update(access_log.run_fields(answers.begun, answers.ends, self._rendering.finish))
             await answers.aclose()
         await self._rendering.closed()
@@ -181,7 +198,8 @@ class _Pending:
 
     async def _opened(self) -> Answers:
         answers = await self.opening
-        self._context.fields.setdefault("first_token_ms", self._context.elapsed_ms)
+        self._asked.seconds_to_first_event = time.perf_counter() - self._context.began
+        self._context.fields["first_token_ms"] = round(1000 * self._asked.seconds_to_first_event)
         return answers
 
 

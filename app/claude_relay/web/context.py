@@ -3,7 +3,7 @@
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from litestar.types import Scope
@@ -11,11 +11,32 @@ from msgspec import Struct
 
 from claude_relay import logs
 from claude_relay.access.policy import Caller
+from claude_relay.engine.vocabulary import RunEnd, RunRequest, RunStarted
 from claude_relay.errors import RelayError
 from claude_relay.web.parameters import Question
 
 _KEY = "claude_relay"
 _SANE = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+
+
+class Asked(Struct):
+    """What the engine was asked for a request, and what came of it.
+
+    Attributes:
+        model: The model, as the engine takes it.
+        answers: How many answers were asked for.
+        at: When, by ``time.perf_counter``.
+        begun: How each answer began, of those that have.
+        ends: How each answer ended, of those that have.
+        seconds_to_first_event: From the request's beginning to the first of an answer; None if there was none.
+    """
+
+    model: str
+    answers: int
+    at: float
+    begun: Sequence[RunStarted] = ()
+    ends: Sequence[RunEnd] = ()
+    seconds_to_first_event: float | None = None
 
 
 class RequestContext(Struct):
@@ -27,9 +48,13 @@ class RequestContext(Struct):
         caller: Who calls; None for a stranger, whom open paths answer too.
         request: What the client sent, once its body was read.
         question: What that asks.
+        asked: What the engine was asked, once it was.
+        traced: Returns a run that belongs to the trace of the request, if that has one.
         fields: What the access log tells of it.
         is_draining: Whether the server was about to stop when it came.
         is_answered: Whether its response has begun.
+        is_background: Whether it is not the request itself, but work that goes on after its response.
+        log_end: Writes the line in the access log when it is over.
         report_error: Returns what reports an error inside that response; None if it is complete and only being sent.
     """
 
@@ -38,9 +63,13 @@ class RequestContext(Struct):
     caller: Caller | None = None
     request: Any = None
     question: Question | None = None
+    asked: Asked | None = None
+    traced: Callable[[RunRequest], RunRequest] = lambda run: run
     fields: dict[str, Any] = {}
     is_draining: bool = False
     is_answered: bool = False
+    is_background: bool = False
+    log_end: Callable[["RequestContext"], None] = lambda _: None
     report_error: Callable[[RelayError], bytes] | None = None
 
     @property
@@ -60,6 +89,19 @@ def begin(scope: Scope) -> RequestContext:
         state[_KEY] = RequestContext(_id(scope), time.perf_counter())
         logs.request_id.set(state[_KEY].id)
     return context_of(scope)
+
+
+def in_background(context: RequestContext) -> RequestContext:
+    """Return the context of work that goes on after the response to a request."""
+    named = ("method", "path", "caller")
+    return RequestContext(
+        context.id,
+        time.perf_counter(),
+        context.caller,
+        fields={name: context.fields[name] for name in named if name in context.fields},
+        is_background=True,
+        log_end=context.log_end,
+    )
 
 
 def has_begun(scope: Scope) -> bool:

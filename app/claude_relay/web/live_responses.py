@@ -76,8 +76,8 @@ class LiveResponse(Stream):
         close: Callable[[], Awaitable[None]],
         headers: Mapping[str, str] | None = None,
         form: Form = EVENT_STREAM,
-        *,
         keep_alive: float = KEEP_ALIVE,
+        *,
         departed: Callable[[], Awaitable[None]] = nothing,
     ) -> None:
         super().__init__(parts, media_type=form.media_type, headers={**_HEADERS, **(headers or {})})

@@ -37,11 +37,13 @@ class Question(Struct, frozen=True):
         run: What to ask.
         ignored: What was given and has no effect.
         known: What else the family's rendering has to know of the request.
+        more: What else to ask at the same time, in the same personality.
     """
 
     run: RunRequest
     ignored: tuple[str, ...] = ()
     known: Any = None
+    more: tuple[RunRequest, ...] = ()
 
 
 def supported(name: str, meaning: str) -> Parameter:

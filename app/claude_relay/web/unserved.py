@@ -14,7 +14,6 @@ INSTEAD: Mapping[str, str] = {
     "audio": _NO_SOUND,
     "batches": "There are no batches: send each request as a chat completion of its own, several at once if you like.",
     "chatkit": _ELSEWHERE,
-    "completions": "Send the prompt as a user's message of a chat completion.",
     "containers": _ELSEWHERE,
     "conversations": _NOTHING_IS_KEPT,
     "embeddings": "The upstream has no embeddings: use another server for them, such as a local one.",

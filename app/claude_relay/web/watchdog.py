@@ -35,10 +35,12 @@ class LoopHealth(Struct, frozen=True):
     Attributes:
         stalls: How often it was late by more than a tenth of a second.
         longest_ms: The longest of these times, in milliseconds.
+        stalled_ms: All these times together.
     """
 
     stalls: int = 0
     longest_ms: int = 0
+    stalled_ms: int = 0
 
 
 class Watchdog(InitPlugin):
@@ -46,7 +48,7 @@ class Watchdog(InitPlugin):
 
     def __init__(self) -> None:
         self._stalls = 0
-        self._longest = 0.0
+        self._longest = self._stalled = 0.0
         self._told = -_QUIET
         self._due = self._cpu = 0.0
         self._where = ""
@@ -56,7 +58,7 @@ class Watchdog(InitPlugin):
     @property
     def health(self) -> LoopHealth:
         """How late the loop was."""
-        return LoopHealth(self._stalls, round(1000 * self._longest))
+        return LoopHealth(self._stalls, round(1000 * self._longest), round(1000 * self._stalled))
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Watch from the start of the application to its end."""
@@ -92,6 +94,7 @@ class Watchdog(InitPlugin):
     def _count(self, lag: float) -> None:
         self._stalls += 1
         self._longest = max(self._longest, lag)
+        self._stalled += lag
         now = time.monotonic()
         if now - self._told >= _QUIET:
             self._told = now

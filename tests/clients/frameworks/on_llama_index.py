@@ -32,6 +32,11 @@ def _messages(question: str) -> list[Any]:
     return [ChatMessage(role="system", content=INSTRUCTIONS), ChatMessage(role="user", content=question)]
 
 
+def defaults(base_url: str) -> Any:
+    """Return the model as who names only a server and a model gets it: it completes texts."""
+    return OpenAILike(model=MODEL, api_base=base_url, api_key="unused")
+
+
 def answer(base_url: str, question: str) -> str:
     return str(_model(base_url).chat(_messages(question)).message.content)
 

@@ -164,3 +164,16 @@ def test_llama_index_has_a_tool_called_where_it_does_not_know_of_structured_outp
     assert on_llama_index.called_pet(base_url, "Who is it?") == Pet(name="Tom", age=3)
     assert heard.only().body["tool_choice"] == "required"
     _assert_served(heard, frozenset({"temperature", "tool_choice"}))
+
+
+def test_llama_index_completes_texts_where_nobody_says_that_a_model_chats(
+    base_url: str, upstream: FakeUpstream, heard: Overhearing
+) -> None:
+    upstream.replies(text(chunks=("It is ", "Tom.")), text(chunks=("It is ", "Tom.")))
+    model = on_llama_index.defaults(base_url)
+
+    assert model.complete("Who is it?").text == "It is Tom."
+    assert [piece.delta for piece in model.stream_complete("Who is it?") if piece.delta] == ["It is ", "Tom."]
+    assert [(each.path, each.status, each.ignored) for each in heard.heard] == [
+        ("/v1/completions", 200, {"temperature"})
+    ] * 2

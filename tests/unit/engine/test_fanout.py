@@ -75,7 +75,7 @@ async def failing() -> AsyncGenerator[Event, None]:
 
 async def ask(runner: Scripted, count: int) -> Answers:
     async with asyncio.timeout(2):
-        return await opened(runner, RunRequestFactory.build(), count)
+        return await opened(runner, [RunRequestFactory.build()] * count)
 
 
 async def gather(answers: Answers) -> dict[int, list[Event]]:
@@ -182,7 +182,7 @@ async def test_answers_that_may_only_be_given_one_after_the_other_are_all_given(
     settings = Settings(max_concurrent=1)
     one_at_a_time = limited(runner, settings, quotas(settings, MemoryCounters()))
     async with asyncio.timeout(5):
-        answers = await opened(one_at_a_time, RunRequestFactory.build(), 3)
+        answers = await opened(one_at_a_time, [RunRequestFactory.build()] * 3)
         found = await gather(answers)
 
     assert found == {0: [TextDelta("a"), END], 1: [TextDelta("b"), END], 2: [TextDelta("c"), END]}

@@ -2,6 +2,7 @@
 
 from prometheus_client.metrics_core import Metric
 
+from claude_relay import __version__
 from claude_relay.engine.runner import RunnerHealth
 from claude_relay.metrics.figures import figures
 from claude_relay.web.watchdog import LoopHealth
@@ -27,11 +28,21 @@ def values(metrics: list[Metric]) -> dict[str, float]:
 
 
 def test_what_is_known_of_a_server_is_told() -> None:
-    health = RunnerHealth("ok", {"processes": PROCESSES, "waiting": 7})
-
-    assert values(list(figures(health, LoopHealth(2, 1500), 6))) == {
-        "ok": 1,
+    detail = {
+        "claude_version": "2.1.332",
+        "limits": {"answers": 8, "processes": 23, "reason": "2 cores"},
+        "processes": PROCESSES,
+        "running": 3,
         "waiting": 7,
+    }
+
+    assert values(list(figures("claude", RunnerHealth("ok", detail), LoopHealth(2, 1500, 1750), 6))) == {
+        "ok": 1,
+        f"info.{__version__}.claude.2.1.332": 1,
+        "running": 3,
+        "waiting": 7,
+        "answers_limit": 8,
+        "processes_limit": 23,
         "processes.starting": 0,
         "processes.spare": 1,
         "processes.idle": 2,
@@ -40,13 +51,14 @@ def test_what_is_known_of_a_server_is_told() -> None:
         "processes_ended_total.unresponsive": 4,
         "processes_ended_total.unsolicited": 5,
         "event_loop_stalls_total": 2,
+        "event_loop_stalled_seconds_total": 1.75,
         "event_loop_longest_stall_seconds": 1.5,
         "log_lines_lost_total": 6,
     }
 
 
 def test_an_engine_without_processes_has_fewer_figures() -> None:
-    found = values(list(figures(RunnerHealth("degraded"), LoopHealth(), 0)))
+    found = values(list(figures("echo", RunnerHealth("degraded"), LoopHealth(), 0)))
 
     assert found["ok"] == 0
-    assert not [name for name in found if name.startswith("processes")]
+    assert not [name for name in found if name.startswith(("processes", "answers"))]

@@ -145,19 +145,27 @@ FINISH = str.upper
 
 
 def test_the_beginning_tells_how_each_answer_got_its_process_and_the_longest_wait() -> None:
-    begun = [RunStarted("reused", 0.25), RunStarted("started", 1.5)]
+    begun = [RunStarted("reused", 0.25, 0.5), RunStarted("started", 1.5, 0.125)]
 
-    assert access_log.run_fields(begun, [], FINISH) == {"origin": "reused,started", "queue_ms": 1500}
+    assert access_log.run_fields(begun, [], FINISH) == {
+        "origin": "reused,started",
+        "queue_ms": 1500,
+        "checkout_ms": 500,
+    }
 
 
 def test_the_end_tells_the_sum_of_tokens_and_cost_and_why_each_answer_ended() -> None:
-    ends = [RunEnd("end", Usage(10, 5, 1, 3), cost=0.5), RunEnd("length", Usage(10, 0, 0, 2), cost=0.25)]
+    ends = [
+        RunEnd("end", Usage(10, 5, 1, 3), cost=0.5),
+        RunEnd("length", Usage(10, 0, 0, 2), cost=0.25, upstream_requests=3),
+    ]
 
     assert access_log.run_fields([], ends, FINISH) == {
         "prompt_tokens": 26,
         "cached_tokens": 5,
         "completion_tokens": 5,
         "cost_usd": 0.75,
+        "upstream_requests": 3,
         "finish": "END,LENGTH",
     }
 

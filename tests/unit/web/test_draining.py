@@ -388,3 +388,73 @@ async def test_a_terminal_that_is_closed_is_the_end_too_where_it_is_not_ignored(
         assert signal.getsignal(signal.SIGHUP) == way
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+async def test_work_without_a_request_gets_the_grace_period_too() -> None:
+    server, ended = Server(60), []
+
+    async def work() -> None:
+        await server.go_on.wait()
+        ended.append(True)
+
+    server.jobs.start(work())
+    await asyncio.sleep(0)
+    server.draining.begin()
+    await asyncio.sleep(0.02)
+    assert server.stopped == []
+    server.go_on.set()
+    await server.end()
+
+    assert ended == [True]
+
+
+async def test_work_without_a_request_that_takes_longer_is_cancelled_and_may_say_so() -> None:
+    server, ended = Server(0.02), []
+
+    async def work() -> None:
+        try:
+            await server.go_on.wait()
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.02)
+            ended.append(True)
+            raise
+
+    server.jobs.start(work())
+    await asyncio.sleep(0)
+    server.draining.begin()
+    await server.end()
+
+    assert ended == [True]
+    assert not len(server.jobs)
+
+
+async def test_the_server_waits_for_requests_and_other_work_alike() -> None:
+    server, go_on = Server(60), asyncio.Event()
+
+    async def work() -> None:
+        await go_on.wait()
+
+    client = server.ask("/plain")
+    await server.working.acquire()
+    server.jobs.start(work())
+    server.draining.begin()
+    server.go_on.set()
+    await client.task
+    await asyncio.sleep(0.02)
+    assert server.stopped == []
+    go_on.set()
+    await server.end()
+
+
+async def test_work_that_fails_is_reported_and_does_not_count_any_more() -> None:
+    jobs, told = Jobs(), []
+
+    async def work() -> None:
+        raise ConnectionError("unexpected")
+
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
+    jobs.start(work())
+    await asyncio.sleep(0.02)
+
+    assert [str(exception) for exception in told] == ["unexpected"]
+    assert not len(jobs)

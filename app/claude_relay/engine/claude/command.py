@@ -28,13 +28,13 @@ _SETTINGS: Mapping[Personality, Mapping[str, Any]] = {
     "chat": {**_PEERLESS, "includeCoAuthoredBy": False},
     "agent": _PEERLESS,
 }
-_SAFE_MODE_SINCE = (2, 1, 197)
-"""The oldest version on which ``--safe-mode`` was tried."""
+TRIED_SINCE = (2, 1, 197)
+"""The oldest version that was tried; it knows ``--safe-mode``."""
 
 CLIENT_COMPOSED_SINCE = (2, 1, 330)
 """The oldest version known to take ``client_composed`` lines, which keeps ``@path`` and ``/command`` plain text."""
 
-_TRIED_UNTIL = (2, 1, 332)
+TRIED_UNTIL = (2, 1, 332)
 """The newest version that was tried."""
 
 BASE_URL = "ANTHROPIC_BASE_URL"
@@ -47,6 +47,8 @@ _NOT_INHERITED = frozenset(
         "CLAUDE_CODE_SESSION_ID",
         "CLAUDE_CODE_SIMPLE",
         "CLAUDE_CODE_SSE_PORT",
+        "TRACEPARENT",
+        "TRACESTATE",
     }
 )
 """Variables of a surrounding Claude Code, or meant for one run of it, that would affect ours."""
@@ -136,9 +138,14 @@ def takes_client_composed(installation: Installation) -> bool:
     return installation.version >= CLIENT_COMPOSED_SINCE
 
 
+def traces(base: Mapping[str, str]) -> bool:
+    """Whether the CLI sends spans of its own, by the environment that the relay was started in."""
+    return bool(base.get("CLAUDE_CODE_ENABLE_TELEMETRY") and base.get("CLAUDE_CODE_ENHANCED_TELEMETRY_BETA"))
+
+
 def ties_turns(installation: Installation) -> bool:
     """Whether the CLI is known to name the lines of each turn; for newer versions the self-test finds out."""
-    return CLIENT_COMPOSED_SINCE <= installation.version <= _TRIED_UNTIL
+    return CLIENT_COMPOSED_SINCE <= installation.version <= TRIED_UNTIL
 
 
 def proves_reset(installation: Installation) -> bool:
@@ -151,7 +158,7 @@ def _chat_flags(installation: Installation) -> tuple[str, ...]:
     if takes_client_composed(installation):
         # commands are never wanted, and looking for them takes time; an older CLI needs them to say what is none
         return (*_CHAT, "--safe-mode", "--disable-slash-commands")
-    if installation.version >= _SAFE_MODE_SINCE:
+    if installation.version >= TRIED_SINCE:
         return (*_CHAT, "--safe-mode")
     return (*_CHAT, "--setting-sources", "")
 

@@ -58,6 +58,8 @@ def settings(request: RunRequest, plan: Plan) -> dict[str, Any]:
             "CLAUDE_CODE_MAX_OUTPUT_TOKENS": _UNSET if sampling.max_tokens is None else str(sampling.max_tokens),
             "CLAUDE_CODE_DISABLE_THINKING": "1" if request.effort == "none" else _UNSET,
             **_limit(request.personality),
+            # whoever traces requests traces all of them, so that none keeps the span of another
+            **({"TRACEPARENT": request.traceparent} if request.traceparent else {}),
         },
     }
 

@@ -132,14 +132,17 @@ class ClaudeCodeRunner:
         """Return what the CLI has told of a model; until it was asked once, what all of them have at least."""
         return self._models.context_window(model)
 
+    def takes(self, request: RunRequest) -> bool:
+        """Whether the request's model is not known to refuse anything of it."""
+        return self._refusals.without_known(request)[0] == request
+
     async def run(self, request: RunRequest) -> AsyncGenerator[Event, None]:
         """Answer a request; without the options that the upstream refuses, each of which is named.
 
         Raises:
             RelayError: No process can be had, or the run fails.
         """
-        if self._strategy(request.personality) is history.native:
-            request = replace(request, turns=history.ended_by_user(request.turns))
+        request = self._prepared(request)
         asked, missing = self._refusals.without_known(with_upstream_arguments(tools.without_clash(request)))
         left_out: list[Refusable] = []
         lost, has_begun = 0, False
@@ -149,7 +152,7 @@ class ClaudeCodeRunner:
             missing = ()
             session = await self._pool.checkout(asked, fresh=lost == _MOST_LOST)
             try:
-                async with aclosing(self._run_on(session, asked, request.tools)) as events:
+                async with aclosing(self._run_on(session, asked, request.tools, len(left_out))) as events:
                     async for event in events:
                         if not has_begun and not isinstance(event, RunStarted):
                             has_begun = True
@@ -170,6 +173,15 @@ class ClaudeCodeRunner:
             else:
                 return
 
+    def _prepared(self, request: RunRequest) -> RunRequest:
+        """Return a request as this runner takes it."""
+        if request.traceparent and not command.traces(self._environ):
+            # it would be a change of settings, and nobody would see it
+            request = replace(request, traceparent="")
+        if self._strategy(request.personality) is history.native:
+            request = replace(request, turns=history.ended_by_user(request.turns))
+        return request
+
     async def _require_unasked(self, session: Session, lost: ProcessGoneError) -> None:
         """Try again if the process was lost before it asked the upstream; what has asked is not asked a second time.
 
@@ -183,7 +195,7 @@ class ClaudeCodeRunner:
             await self._pool.probe()
 
     async def _run_on(
-        self, session: Session, request: RunRequest, client_tools: tuple[Tool, ...]
+        self, session: Session, request: RunRequest, client_tools: tuple[Tool, ...], refused_before: int
     ) -> AsyncGenerator[Event, None]:
         """Answer a request on a session, and give that back or end it, whatever happens."""
         names = [tool.name for tool in request.tools]
@@ -208,7 +220,8 @@ class ClaudeCodeRunner:
                             await checks.check(event)
                             await session.abort()
                             self._models.learn_context_window(request.model, translator.context_window)
-                            end = replace(event, cost=session.cost)
+                            upstream_requests = refused_before + translator.upstream_requests or None
+                            end = replace(event, cost=session.cost, upstream_requests=upstream_requests)
                             # before the client knows of the end: its next request may come at once
                             session.settle(answered(events, client_tools))
                             self._pool.release(session)

@@ -58,6 +58,9 @@ class Translator:
         output: Set when the CLI's tool takes the answer: what the agent says on the way is then not the answer.
         tools: Names of the client's tools: their calls are part of the answer, the agent's own are not.
         alone: Whether the client's tools are all there are: then a call of one that does not exist is the client's too.
+
+    Attributes:
+        upstream_requests: How often the upstream was asked, less those of subagents.
     """
 
     def __init__(self, output: JsonOutput | None = None, tools: Collection[str] = (), *, alone: bool = False) -> None:
@@ -74,6 +77,7 @@ class Translator:
         self._calling = False
         self._called = False
         self.context_window: int | None = None
+        self.upstream_requests = 0
         self._finished = Usage()
         self._current = Usage()
         self._heard = False
@@ -106,6 +110,7 @@ class Translator:
             case wire.RateLimitEvent(wire.RateLimitInfo("rejected", resets_at)):
                 self._resets_at = resets_at
             case wire.System("api_retry"):
+                self.upstream_requests += 1
                 _log.warning("upstream failed with status %s, Claude Code tries again", line.error_status)
             case wire.Result():
                 yield from self._end(line)
@@ -185,6 +190,7 @@ class Translator:
         if self._spoken_unfinished:
             raise _broken_off()
         self._heard = True
+        self.upstream_requests += 1
         self._current = _merge(Usage(), usage)
         self._separator = "\n\n" if self._last_text and not self._last_text.endswith("\n") else ""
 

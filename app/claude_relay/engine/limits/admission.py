@@ -59,6 +59,11 @@ class Admission:
         self._duration = _FIRST_GUESS
 
     @property
+    def running(self) -> int:
+        """How many go on."""
+        return self._running.total()
+
+    @property
     def waiting(self) -> int:
         """How many wait in the queue."""
         return sum(map(len, self._queues.values()))

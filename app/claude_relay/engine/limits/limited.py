@@ -1,5 +1,6 @@
 """A runner under the operator's limits: who may begin, how many at once, how often, for how much, and for how long."""
 
+import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
@@ -46,9 +47,10 @@ class LimitedRunner:
         await self._runner.stop()
 
     def health(self) -> RunnerHealth:
-        """Return the runner's health, and how many requests wait."""
+        """Return the runner's health, and how many requests are answered and wait."""
         found = self._runner.health()
-        return replace(found, detail={**found.detail, "waiting": self._admission.waiting})
+        admission = self._admission
+        return replace(found, detail={**found.detail, "running": admission.running, "waiting": admission.waiting})
 
     def context_window(self, model: str) -> int:
         """Return how many tokens a model takes."""
@@ -71,9 +73,13 @@ class LimitedRunner:
                 aclosing(self._runner.run(request)) as events,
                 aclosing(with_deadlines(events, self._deadlines)) as timely,
             ):
+                admitted_at = time.monotonic()
                 async for event in timely:
                     has_begun = True
-                    yield RunStarted(event.origin, waited) if isinstance(event, RunStarted) else event
+                    if isinstance(event, RunStarted):
+                        yield RunStarted(event.origin, waited, time.monotonic() - admitted_at)
+                    else:
+                        yield event
         finally:
             if not has_begun:
                 await self._quotas.refund(request.account, request.charge)

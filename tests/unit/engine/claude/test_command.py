@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from claude_relay.engine.claude.command import argv, environment, takes_client_composed
+from claude_relay.engine.claude.command import argv, environment, takes_client_composed, traces
 from claude_relay.settings import PermissionMode, Personality, Settings
 from tests.unit.factories import InstallationFactory
 
@@ -187,3 +187,15 @@ def test_the_environment_that_was_given_is_not_changed() -> None:
     environ(base)
 
     assert base == {"CLAUDECODE": "1", "ANTHROPIC_BASE_URL": "http://localhost:8082"}
+
+
+@pytest.mark.parametrize(
+    ("base", "expected"),
+    [
+        ({}, False),
+        ({"CLAUDE_CODE_ENABLE_TELEMETRY": "1"}, False),
+        ({"CLAUDE_CODE_ENABLE_TELEMETRY": "1", "CLAUDE_CODE_ENHANCED_TELEMETRY_BETA": "1"}, True),
+    ],
+)
+def test_the_cli_sends_spans_where_the_operator_has_switched_them_on(base: dict[str, str], *, expected: bool) -> None:
+    assert traces(base) is expected

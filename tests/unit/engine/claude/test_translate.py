@@ -326,6 +326,23 @@ def test_the_upstream_asked_again_after_half_an_answer_is_an_error_and_not_a_sec
     assert told(lines) == Told(said("half"), (502, "upstream_disconnected"))
 
 
+def test_each_time_that_the_upstream_was_asked_counts_but_for_subagents() -> None:
+    translator = Translator()
+    subagent = wire.StreamEvent(wire.MessageStart(wire.StartedMessage(wire.Tokens())), "toolu_1")
+    lines: list[wire.Line] = [
+        wire.System("api_retry"),
+        started(),
+        text("one"),
+        stopped("tool_use"),
+        subagent,
+        started(),
+    ]
+    for line in lines:
+        list(translator.feed(line))
+
+    assert translator.upstream_requests == 3
+
+
 def test_a_message_that_stops_without_a_reason_has_not_ended() -> None:
     lines: list[wire.Line] = [started(), text("half"), stopped(None), started()]
 

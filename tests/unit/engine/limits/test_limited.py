@@ -35,6 +35,7 @@ async def one_clock(anyio_backend: object, monkeypatch: pytest.MonkeyPatch) -> A
         monotonic = staticmethod(now)
 
     monkeypatch.setattr(admission, "time", Time)
+    monkeypatch.setattr("claude_relay.engine.limits.limited.time", Time)
     yield
     assert timers() == 0
 
@@ -110,9 +111,10 @@ async def test_a_run_tells_how_long_it_waited_in_line() -> None:
     assert (first[0], second[0]) == (RunStarted("echo", 0.0), RunStarted("echo", 7.0))
 
 
-async def test_every_beginning_of_a_run_tells_it() -> None:
+async def test_every_beginning_of_a_run_tells_it_and_how_long_it_took_to_get_a_process() -> None:
     class Twice(EchoRunner):
         async def run(self, request: RunRequest) -> AsyncGenerator[Event, None]:
+            await asyncio.sleep(2)
             yield RunStarted("reused")
             yield ParameterDropped("top_k")
             async for event in EchoRunner().run(request):
@@ -122,7 +124,7 @@ async def test_every_beginning_of_a_run_tells_it() -> None:
 
     answers = await asyncio.gather(asked(runner, "!echo delay=3\nhi"), asked(runner))
 
-    assert answers[1][:3] == [RunStarted("reused", 3.0), ParameterDropped("top_k"), RunStarted("echo", 3.0)]
+    assert answers[1][:3] == [RunStarted("reused", 5.0, 2.0), ParameterDropped("top_k"), RunStarted("echo", 5.0, 2.0)]
 
 
 async def test_no_more_run_at_once_than_the_operator_allows_and_health_tells_who_waits() -> None:
@@ -131,7 +133,7 @@ async def test_no_more_run_at_once_than_the_operator_allows_and_health_tells_who
     running = [asyncio.create_task(asked(runner, "!echo delay=1\nhi")) for _ in range(5)]
     await asyncio.sleep(0.5)
 
-    assert runner.health().detail == {**inner.health().detail, "waiting": 3}
+    assert runner.health().detail == {**inner.health().detail, "running": 2, "waiting": 3}
 
     await asyncio.gather(*running)
     assert (inner.most, inner.running, runner.health().detail["waiting"], now()) == (2, 0, 0, 3.0)
@@ -142,7 +144,9 @@ async def test_a_runner_that_is_degraded_is_so_under_limits_too() -> None:
         def health(self) -> RunnerHealth:
             return RunnerHealth("degraded", reason="no disk", remedy="a disk")
 
-    assert under(Ill(), Settings()).health() == RunnerHealth("degraded", {"waiting": 0}, "no disk", "a disk")
+    assert under(Ill(), Settings()).health() == RunnerHealth(
+        "degraded", {"running": 0, "waiting": 0}, "no disk", "a disk"
+    )
 
 
 async def test_a_full_line_is_told_to_the_client() -> None:
@@ -282,7 +286,7 @@ async def test_of_several_answers_to_one_question_that_are_too_many_none_is_coun
     runner = under(Watched(), Settings(max_per_minute=2))
 
     with pytest.raises(RateLimitError):
-        await opened(runner, asking("hi"), 3)
+        await opened(runner, [asking("hi")] * 3)
 
     assert [len(await asked(runner)) for _ in range(2)] == [4, 4]
 

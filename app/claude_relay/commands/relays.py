@@ -1,0 +1,58 @@
+"""Relays that run: where one is, whether it answers, and HTTP to it."""
+
+from contextlib import suppress
+
+import httpx
+from msgspec import Struct
+
+from claude_relay.access import addresses
+from claude_relay.settings import Settings
+
+_STATES = {"ok", "degraded", "draining"}
+_PROBE_TIMEOUT = 3.0
+"""Seconds that a relay has to say that it is there."""
+
+
+class Place(Struct, frozen=True):
+    """Where a relay is.
+
+    Attributes:
+        url: Its URL, without ``/v1``.
+        uds: Its Unix socket, if it listens on one.
+        key: One of its keys, if it needs one.
+    """
+
+    url: str
+    uds: str | None = None
+    key: str | None = None
+
+
+def own(settings: Settings) -> Place:
+    """Return where a relay with these settings listens, for programs of this machine."""
+    key = settings.api_keys[0].rpartition("=")[2].strip() if settings.api_keys else None
+    if settings.uds is not None:
+        return Place("http://localhost", settings.uds, key)
+    at = addresses.address(settings.host)
+    host = "localhost" if at is None or at.is_unspecified or at.is_loopback else str(at)
+    return Place(f"http://{f'[{host}]' if ':' in host else host}:{settings.port}", key=key)
+
+
+def client(place: Place) -> httpx.AsyncClient:
+    """Return a client of a relay. What it waits for may take as long as an agent works."""
+    transport = None if place.uds is None else httpx.AsyncHTTPTransport(uds=place.uds)
+    return httpx.AsyncClient(
+        base_url=place.url,
+        transport=transport,
+        headers={} if place.key is None else {"authorization": f"Bearer {place.key}"},
+        timeout=httpx.Timeout(_PROBE_TIMEOUT, read=None),
+        # a proxy does not know this machine as localhost
+        trust_env=not addresses.is_local(httpx.URL(place.url).host),
+    )
+
+
+async def answers(http: httpx.AsyncClient) -> bool:
+    """Whether a relay is there."""
+    with suppress(httpx.HTTPError, ValueError):
+        told = (await http.get("/health", timeout=_PROBE_TIMEOUT)).json()
+        return isinstance(told, dict) and told.get("status") in _STATES
+    return False
