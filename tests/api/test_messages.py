@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager
+from functools import partialmethod
 from typing import Any
 
 import pytest
@@ -15,7 +16,6 @@ from claude_relay.settings import Settings
 from claude_relay.store import memory
 from claude_relay.store.protocol import Store
 from claude_relay.web import live_responses
-from claude_relay.web.disconnects import nothing
 from tests.api.conftest import Client
 from tests.callers import ELSEWHERE, calling
 from tests.unit.messages.bodies import HELLO, TOOL, events_of, recorded
@@ -185,9 +185,8 @@ def test_a_stranger_is_told_so_in_anthropics_shape(path: str, headers: dict[str,
 
 
 def test_a_stream_that_waits_shows_signs_of_life_before_its_first_event(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        live_responses.LiveResponse.__init__, "__kwdefaults__", {"keep_alive": 0.05, "departed": nothing}
-    )
+    shown_soon = partialmethod(live_responses.LiveResponse.__init__, keep_alive=0.05)
+    monkeypatch.setattr(live_responses.LiveResponse, "__init__", shown_soon)
     body = {"messages": [user("!echo delay=0.4\nhi")], "stream": True}
     with calling(create_app(Settings(first_byte=0.01), EchoRunner())) as client:
         events = events_of(client.post("/v1/messages", json=body).text)
@@ -339,3 +338,14 @@ def test_models_are_listed_for_both_kinds_of_sdks(client: Client) -> None:
     model = client.get(f"/v1/models/{listed['first_id']}").json()
     assert model == listed["data"][0]
     assert {"object", "created", "owned_by", "type", "display_name", "created_at", "lifecycle"} <= set(model)
+
+
+def test_a_request_that_is_sent_twice_with_one_key_has_one_answer_and_another_one_is_refused(client: Client) -> None:
+    headers = {"idempotency-key": "one"}
+    body = {"messages": [HELLO], "max_tokens": 9}
+
+    first, again = (client.post("/v1/messages", json=body, headers=headers) for _ in range(2))
+    other = client.post("/v1/messages", json={**body, "max_tokens": 8}, headers=headers)
+
+    assert first.json() == again.json()
+    assert error_of(other) == (409, "invalid_request_error", None)

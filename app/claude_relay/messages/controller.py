@@ -53,6 +53,7 @@ class MessagesController(WireController):
             s401="The caller has no key, or Claude Code is not logged in.",
             s403="A web page calls that nobody allowed to, or the login may not do this.",
             s404="The model, or the thread, does not exist.",
+            s409="Another request had the same `Idempotency-Key`.",
             s413="The request is too large.",
             s415="A web page sent a body that is not called JSON.",
             s429="The caller, the relay or the upstream is at a limit; see `retry-after`.",
