@@ -102,6 +102,7 @@ class MessagesController(WireController):
             s401="The caller has no key.",
             s403="A web page calls that nobody allowed to.",
             s404="The thread does not exist.",
+            s409="Another request had the same `Idempotency-Key`.",
             s413="The request is too large.",
             s415="A web page sent a body that is not called JSON.",
         ),
