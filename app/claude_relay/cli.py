@@ -4,7 +4,7 @@ import asyncio
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -65,6 +65,7 @@ def serve(**flags: object) -> None:
     """
     try:
         found = settings_loading.resolve(flags)
+        profiles = _profiles(found)
     except SettingsError as error:
         _fail(error.message, 2)
     try:
@@ -72,7 +73,7 @@ def serve(**flags: object) -> None:
             _require_place(found.settings)
             # who cannot be greeted can be served all the same
             with suppress(OSError):
-                click.echo(_greeting(found, place), err=True)
+                click.echo(_greeting(found, place, profiles), err=True)
             settings_loading.publish(settings_loading.export(found.settings))
             _serve(found.settings, place)
     except ListenError as error:
@@ -107,6 +108,28 @@ def _serve(chosen: Settings, place: Listening) -> None:
     )
 
 
+@main.command("codex-config")
+@click.option("--url", help="The relay's base URL, with /v1.  [default: this machine, at the port of the settings]")
+@click.option("--model", help="The model that Codex asks.  [default: that of the settings]")
+@click.option("--catalog", is_flag=True, help="Print the model catalog that the configuration names.")
+def codex_config(url: str | None, model: str | None, *, catalog: bool) -> None:
+    """Print the configuration with which Codex CLI uses the relay.
+
+    It is a config.toml, and with --catalog the file of models that it names. Nothing is written.
+    """
+    from claude_relay.commands import codex
+
+    try:
+        chosen = settings_loading.resolve().settings
+    except SettingsError as error:
+        _fail(error.message, 2)
+    model = model or chosen.model
+    if catalog:
+        click.echo(codex.catalog((model, *codex.MODELS)))
+    else:
+        click.echo(codex.config(url or f"http://127.0.0.1:{chosen.port}/v1", model), nl=False)
+
+
 @main.command(
     "litestar",
     context_settings={"ignore_unknown_options": True, "help_option_names": []},
@@ -120,6 +143,7 @@ def litestar_command(arguments: tuple[str, ...]) -> None:
     # before Litestar, which reads a .env of its own choice into the environment
     try:
         found = settings_loading.resolve()
+        _profiles(found)
     except SettingsError as error:
         _fail(error.message, 2)
     if found.refusal is not None:
@@ -222,7 +246,14 @@ def _require_place(chosen: Settings) -> None:
         _fail(error.message, 1)
 
 
-def _greeting(found: settings_loading.Loaded, place: Listening) -> str:
+def _profiles(found: settings_loading.Loaded) -> list[str]:
+    """Return the names of the profiles; raises ``SettingsError`` as long as nothing is served yet."""
+    from claude_relay.engine.profile_files import load
+
+    return [profile.name for profile in load(found.settings, found.keys, settings_loading.environment())]
+
+
+def _greeting(found: settings_loading.Loaded, place: Listening, profiles: Sequence[str]) -> str:
     """Return the text that the server prints at its start: its addresses, and what answers."""
     chosen = found.settings
     return "\n".join(
@@ -231,6 +262,7 @@ def _greeting(found: settings_loading.Loaded, place: Listening) -> str:
             f"  base_url     {place.base_url}/v1",
             f"  engine       {_engine(chosen)}",
             f"  personality  {chosen.personality}",
+            *([f"  profiles     {', '.join(profiles)}"] if profiles else []),
             "  who may call without a key, only programs of this machine; with a key, anyone who has it, from anywhere",
             f"               {_keys(found)}",
             *_of_file(found),

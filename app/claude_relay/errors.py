@@ -17,6 +17,7 @@ RETRIES: Mapping[str, bool] = {
     "invalid_structured_output": False,
     "no_temporary_directory": False,
     "upstream_is_relay": False,
+    "no_worktree": False,
 }
 """Whether asking again can help, by an error's code, where its status would tell an SDK otherwise."""
 _LONGEST_QUOTED = 200

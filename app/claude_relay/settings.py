@@ -17,7 +17,9 @@ from claude_relay.errors import SettingsError
 PREFIX = "CLAUDE_RELAY_"
 
 Personality = Literal["agent", "chat"]
-PermissionMode = Literal["default", "acceptEdits", "auto", "dontAsk", "plan", "bypassPermissions"]
+PermissionMode = Literal["default", "acceptEdits", "auto", "dontAsk", "plan", "bypassPermissions", "ask"]
+ASK: PermissionMode = "ask"
+"""The permission mode in which callers are asked."""
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["text", "json"]
 
@@ -143,10 +145,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     permission_mode: Annotated[
         PermissionMode | None,
         Meta(
-            description="Claude Code's permission mode for 'agent'.  [default: what your Claude Code settings say]",
+            description="Claude Code's permission mode for 'agent'; with 'ask' the caller is asked before a tool that "
+            "needs permission.  [default: what your Claude Code settings say]",
             extra=RESTRICTED,
         ),
     ] = None
+    approval_timeout: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description="Seconds that a tool waits for the caller's permission with --permission-mode ask.",
+            extra=UNRESTRICTED,
+        ),
+    ] = 300.0
     history: Annotated[
         Literal["native", "verbatim"],
         Meta(
@@ -162,6 +173,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             extra=RESTRICTED,
         ),
     ] = ()
+    profile: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="A name that callers may ask for as a model, and what answers them, where, and what it may do: "
+            "docs=sonnet:agent,cwd=~/docs,tools=Read+Grep. Several: repeat the flag, or use semicolons.",
+            extra={**RESTRICTED, "separator": ";"},
+        ),
+    ] = ()
+    profiles: Annotated[
+        str | None,
+        Meta(description="A TOML file of further profiles, each a table of its own.", extra=RESTRICTED),
+    ] = None
     strict: Annotated[
         bool,
         Meta(
@@ -398,6 +421,7 @@ class Option(msgspec.Struct, frozen=True):
         choices: The values it takes, where there are few.
         switch: Whether it is on or off.
         many: Whether it takes several values.
+        separator: What stands between several values in one text.
         flag: The command line flag, such as ``--log-level``.
         secret: Whether its values are nobody's business, and never shown.
         restricted: Whether a ``.env`` file must have been named by the operator to set it.
@@ -409,6 +433,7 @@ class Option(msgspec.Struct, frozen=True):
     choices: tuple[str, ...]
     switch: bool
     many: bool
+    separator: str
     flag: str
     secret: bool
     restricted: bool
@@ -446,6 +471,7 @@ def _option(field: msgspec.structs.FieldInfo) -> Option:
         tuple(str(value) for literal in literals for value in literal.values),
         switch=isinstance(info.type, msgspec.inspect.BoolType),
         many=isinstance(info.type, msgspec.inspect.VarTupleType),
+        separator=extra.get("separator", ","),
         flag=extra.get("flag", "--" + field.name.replace("_", "-")),
         secret=extra.get("secret", False),
         restricted=extra["restricted"],

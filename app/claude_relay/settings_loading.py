@@ -13,7 +13,15 @@ from msgspec import Struct
 from claude_relay.access import addresses
 from claude_relay.access.keys import Entry, Key, parse_keys
 from claude_relay.errors import SettingsError
-from claude_relay.settings import PREFIX, Option, Settings, options, parse_alias, parse_personality
+from claude_relay.settings import (
+    PREFIX,
+    Option,
+    PermissionMode,
+    Settings,
+    options,
+    parse_alias,
+    parse_personality,
+)
 
 ENV_FILE = f"{PREFIX}ENV_FILE"
 _STORE_URL = re.compile("(valkeys?|rediss?|unix)://.")
@@ -99,7 +107,7 @@ def resolve(
                 value = written
         if option.many and value is not None:
             # of secrets an empty one is a mistake, such as a variable of the shell that is not set
-            value = [part for part in _listed(value) if part or option.secret]
+            value = [part for part in _listed(value, option.separator) if part or option.secret]
         if value is not None:
             chosen[option.name] = _converted(value, field.type, option.choices, name)
     settings = Settings(**chosen)
@@ -111,8 +119,8 @@ def resolve(
 
 def export(settings: Settings) -> dict[str, str]:
     """Return all settings as variables, so that whoever loads them again, such as a worker, needs no file."""
-    values = {option.variable: getattr(settings, option.name) for option in options()}
-    return {name: _written(value) for name, value in values.items()} | {ENV_FILE: os.devnull}
+    values = {option.variable: _written(getattr(settings, option.name), option.separator) for option in options()}
+    return values | {ENV_FILE: os.devnull}
 
 
 def keyring(settings: Settings) -> tuple[Key, ...]:
@@ -188,15 +196,15 @@ def _converted(value: object, type_: Any, choices: tuple[str, ...], name: str) -
         raise SettingsError(f"{name}: {expected[:1].lower()}{expected[1:]}; got {value!r}") from None
 
 
-def _listed(given: object) -> list[str]:
+def _listed(given: object, separator: str) -> list[str]:
     values = given if isinstance(given, list | tuple) else [given]
-    return [part.strip() for value in values for part in str(value).split(",")]
+    return [part.strip() for value in values for part in str(value).split(separator)]
 
 
-def _written(value: object) -> str:
+def _written(value: object, separator: str) -> str:
     if value is None:
         return ""
-    return ",".join(value) if isinstance(value, tuple) else str(value)
+    return separator.join(value) if isinstance(value, tuple) else str(value)
 
 
 def _of_file(path: str | None) -> list[Entry]:
@@ -237,7 +245,8 @@ def _check(settings: Settings, known: tuple[Key, ...], environ: Mapping[str, str
                 f"10.0.0.0/8, or {addresses.UNIX} for a proxy that connects to --uds; got {text!r}"
             )
     _require_url(settings.store_url)
-    _require_few(settings, known, environ)
+    mode_name = f"{PREFIX}PERMISSION_MODE (--permission-mode)"
+    require_permissible(settings.permission_mode, mode_name, settings, known, environ)
     if settings.cwd is not None and not Path(settings.cwd).is_dir():
         raise SettingsError(f"{PREFIX}CWD (--cwd): expected a directory; got {settings.cwd!r}")
     if path is not None and not (Path(path).is_file() and os.access(path, os.X_OK)):
@@ -253,11 +262,23 @@ def _require_url(url: str | None) -> None:
         )
 
 
-def _require_few(settings: Settings, known: tuple[Key, ...], environ: Mapping[str, str]) -> None:
-    """Allow bypassPermissions only with a key, a Unix socket or a loopback host, and for root only in a sandbox."""
-    if settings.permission_mode != "bypassPermissions":
+def require_permissible(
+    mode: PermissionMode | None, name: str, settings: Settings, known: tuple[Key, ...], environ: Mapping[str, str]
+) -> None:
+    """Allow bypassPermissions only with a key, a Unix socket or a loopback host, and for root only in a sandbox.
+
+    Args:
+        mode: The permission mode, if one was chosen.
+        name: What says so, for the error.
+        settings: The operator's choices.
+        known: The keys that let callers in.
+        environ: The environment of the relay.
+
+    Raises:
+        SettingsError: The mode is not allowed here.
+    """
+    if mode != "bypassPermissions":
         return
-    name = f"{PREFIX}PERMISSION_MODE (--permission-mode)"
     if not known and settings.uds is None and not addresses.is_local(settings.host):
         raise SettingsError(
             f"{name}: bypassPermissions lets every caller do anything; it needs an API key (--api-key), or "

@@ -314,7 +314,7 @@ def test_tokens_are_counted_without_a_run_and_without_being_limited(
     assert answer.status_code == 200
     assert set(answer.json()) == {"input_tokens"}
     assert 1 < answer.json()["input_tokens"] < 20
-    assert answer.headers["x-claude-relay-estimated"] == "input_tokens"
+    assert answer.headers["x-claude-relay-token-count"] == "estimate"
     assert runner.heard == []
 
 

@@ -306,6 +306,28 @@ def test_the_greeting_says_where_it_is_and_what_answers_there(free_port: int, st
     assert len(started) == 1
 
 
+def test_the_greeting_names_the_profiles_and_they_reach_the_workers(
+    free_port: int, started: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    (tmp_path / "profiles.toml").write_text('[pirate]\nmodel = "haiku:chat"\n')
+    chosen = ("--profile", f"docs=sonnet:agent,cwd={tmp_path}", "--profiles", str(tmp_path / "profiles.toml"))
+
+    result = invoked("serve", "--runner", "echo", "--port", free_port, *chosen)
+
+    assert "  profiles     docs, pirate\n" in result.output
+    assert len(started) == 1
+    assert (load().profile, load().profiles) == ((chosen[1],), chosen[3])
+
+
+def test_a_bad_profile_is_told_in_one_line_before_anything_is_served(started: list[dict[str, Any]]) -> None:
+    result = invoked("serve", "--profile", "docs=sonnet:agent,cwd=/no/such/directory")
+
+    assert (result.exit_code, started) == (2, [])
+    assert result.output.splitlines() == [
+        "claude-relay: CLAUDE_RELAY_PROFILE (--profile): 'docs': cwd: expected a directory; got '/no/such/directory'"
+    ]
+
+
 @pytest.mark.parametrize(
     ("body", "words"), [("echo 2.1.330", "Claude Code 2.1.330"), ("exit 1", "none yet. ")], ids=["works", "fails"]
 )
@@ -504,3 +526,26 @@ def test_a_client_that_nobody_knows_is_told_in_one_line() -> None:
 
     assert result.exit_code == 2
     assert len(result.output.splitlines()) == 1
+
+
+def test_what_codex_needs_follows_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLAUDE_RELAY_PORT", "9000")
+    monkeypatch.setenv("CLAUDE_RELAY_MODEL", "opus")
+
+    config, catalog = invoked("codex-config"), invoked("codex-config", "--catalog")
+    other = invoked("codex-config", "--url", "https://relay.example/v1", "--model", "haiku")
+
+    assert 'base_url = "http://127.0.0.1:9000/v1"' in config.stdout
+    assert 'model = "opus"' in config.stdout
+    assert json.loads(catalog.stdout)["models"][0]["slug"] == "opus"
+    assert 'base_url = "https://relay.example/v1"' in other.stdout
+    assert 'model = "haiku"' in other.stdout
+
+
+def test_what_codex_needs_is_not_printed_for_settings_that_are_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLAUDE_RELAY_PORT", "many")
+
+    result = invoked("codex-config")
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "CLAUDE_RELAY_PORT" in result.stderr

@@ -193,6 +193,8 @@ def every_setting(tmp_path: Path) -> dict[str, Any]:
         "state_dir": str(tmp_path / "state"),
         "store_url": "valkey://:secret@127.0.0.1/3",
         "alias": ("gpt-4o=sonnet", "gpt-4o-mini=haiku:chat"),
+        "profile": ("docs=sonnet:agent,cwd=~/docs,tools=Read+Grep", "pirate=haiku:chat"),
+        "profiles": str(tmp_path / "profiles.toml"),
         "log_level": "debug",
         "log_format": "json",
     }
@@ -275,6 +277,7 @@ def test_settings_that_take_few_values_name_them() -> None:
         "trusted_proxy",
         "personality_for",
         "alias",
+        "profile",
     ]
 
 
@@ -290,7 +293,7 @@ MAY_NOT = {
     # what is executed, and where
     *("claude_path", "cwd", "reload", "env_file"),
     # with which permissions: an alias may make an agent of what the operator calls a plain model
-    *("permission_mode", "alias", "personality_for"),
+    *("permission_mode", "alias", "personality_for", "profile", "profiles"),
     # where what callers say is kept
     *("state_dir", "store_url"),
     # whether what keeps callers apart is tried
@@ -507,6 +510,14 @@ def test_aliases_are_read_once_and_nobody_changes_them(dotenv: Path) -> None:
 def test_without_aliases_there_are_none(dotenv: Path) -> None:
     assert loaded(dotenv).aliases == {}
     assert loaded(dotenv, None, CLAUDE_RELAY_ALIAS=" , ").aliases == {}
+
+
+def test_profiles_have_semicolons_between_them(dotenv: Path) -> None:
+    lines = ("docs=sonnet:agent,cwd=~/docs", "pirate=haiku:chat,system=pirate.md")
+    text = " ; ".join(lines)
+
+    assert loaded(dotenv, None, CLAUDE_RELAY_PROFILE=text).profile == lines
+    assert loaded(dotenv, {"profile": (lines[0], f"{lines[1]};")}).profile == lines
 
 
 def test_an_alias_shows_no_default_in_the_help() -> None:

@@ -6,7 +6,7 @@ _AFFECTS = "In `agent` it would affect the model calls inside the agent's work."
 
 PARAMETERS = (
     supported("messages", "All roles, texts, images and files, in order."),
-    supported("model", "Any name; `:chat` and `:agent` choose the personality; the operator's aliases."),
+    supported("model", "Any name; `:chat` and `:agent` choose the personality; the operator's aliases and profiles."),
     supported("stream", "Server-sent events, each delta as it is written."),
     supported("stream_options", "`include_usage`: one chunk with the usage, at the end; null in the others."),
     supported("n", "1 to 8 answers, requested at the same time; the usage is their sum."),

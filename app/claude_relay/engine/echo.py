@@ -138,7 +138,7 @@ def texts_of(turn: Turn) -> list[str]:
 async def count_tokens(request: RunRequest) -> int:
     """Count the words of the whole prompt: the echo runner's tokens."""
     count = 0
-    for text in (request.system or "", *(text for turn in request.turns for text in texts_of(turn))):
+    for text in (request.instructions or "", *(text for turn in request.turns for text in texts_of(turn))):
         for start in range(0, len(text), _PORTION):
             count += len(text[start : start + _PORTION].split())
             if len(text) > _PORTION:

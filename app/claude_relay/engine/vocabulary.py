@@ -5,13 +5,14 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
+from claude_relay.engine.profiles import Profile
 from claude_relay.settings import Personality
 
 Role = Literal["user", "assistant"]
 
-StopReason = Literal["end", "stop_sequence", "length", "context_window", "refusal", "tool_calls"]
+StopReason = Literal["end", "stop_sequence", "length", "context_window", "refusal", "tool_calls", "approval"]
 """Why an answer ended: the model was done, met a stop sequence, a token limit or the end of its context window,
-declined, or waits for tools of the client."""
+declined, or waits for tools of the client, or for permission to use one of the agent's own."""
 
 
 Effort = Literal["none", "low", "medium", "high", "xhigh", "max"]
@@ -75,6 +76,24 @@ class ToolCall(Struct, frozen=True):
     arguments: dict[str, Any] | str
 
 
+class AgentToolUse(Struct, frozen=True):
+    """The assistant, an agent then, used a tool of its own.
+
+    Attributes:
+        id: The call's id, unique in the conversation.
+        name: The tool.
+        arguments: What it was called with.
+        output: What it returned, as text.
+        is_error: Whether it failed.
+    """
+
+    id: str
+    name: str
+    arguments: dict[str, Any]
+    output: str
+    is_error: bool = False
+
+
 class ToolResult(Struct, frozen=True):
     """What a tool of the client returned.
 
@@ -114,7 +133,7 @@ class RedactedThinking(Struct, frozen=True):
 ThinkingBlock = Thinking | RedactedThinking
 """A block of the model's reasoning in a past turn."""
 
-Piece = Text | Image | Document | ToolCall | ToolResult | ThinkingBlock
+Piece = Text | Image | Document | ToolCall | ToolResult | AgentToolUse | ThinkingBlock
 
 
 class Turn(Struct, frozen=True):
@@ -201,6 +220,20 @@ class ToolChoice(Struct, frozen=True):
     parallel: bool = True
 
 
+class Decision(Struct, frozen=True):
+    """Whether an agent may use a tool that waits for permission.
+
+    Attributes:
+        approval_id: What waits.
+        approve: Whether it may.
+        reason: Why, for the model; may be empty.
+    """
+
+    approval_id: str
+    approve: bool
+    reason: str = ""
+
+
 class RunRequest(Struct, frozen=True):
     """One question with everything that came before it.
 
@@ -219,6 +252,10 @@ class RunRequest(Struct, frozen=True):
         account: Whose use this is; the operator's limits count by it. All requests of a caller have the same.
         charge: How many requests it counts as in those limits; several answers to one question are counted together.
         traceparent: The span of a trace that it belongs to, as W3C's Trace Context writes it; empty if it has none.
+        profile: What the operator set for the name that was asked for; requests of different profiles never share a
+            process.
+        pauses: Whether the answer may end where a tool waits for permission, to go on with a request that decides.
+        decisions: What it decides about tools that wait: then it goes on with their answer, and asks nothing.
     """
 
     model: str
@@ -234,6 +271,15 @@ class RunRequest(Struct, frozen=True):
     account: str = ""
     charge: int = 1
     traceparent: str = ""
+    profile: Profile | None = None
+    pauses: bool = False
+    decisions: tuple[Decision, ...] = ()
+
+    @property
+    def instructions(self) -> str | None:
+        """The operator's instructions, if its profile has any, and then the caller's own."""
+        own = None if self.profile is None else self.profile.system
+        return f"{own}\n\n{self.system}" if own and self.system else own or self.system
 
     @property
     def answers_by_tool(self) -> bool:
@@ -270,6 +316,15 @@ class Usage(Struct, frozen=True):
             self.output_tokens + other.output_tokens,
         )
 
+    def __sub__(self, other: "Usage") -> "Usage":
+        """Return what was counted since, field by field."""
+        return Usage(
+            max(0, self.input_tokens - other.input_tokens),
+            max(0, self.cache_read_tokens - other.cache_read_tokens),
+            max(0, self.cache_creation_tokens - other.cache_creation_tokens),
+            max(0, self.output_tokens - other.output_tokens),
+        )
+
 
 class TextDelta(Struct, frozen=True):
     """The next piece of the answer."""
@@ -300,11 +355,55 @@ class ToolActivity(Struct, frozen=True):
         tool: The tool's name.
         summary: What it does, in one line; may be empty.
         arguments: What it is called with.
+        id: The call's id, unique in the run.
+        approval_id: What had to be decided first, if that was in an earlier answer.
     """
 
     tool: str
     summary: str = ""
     arguments: dict[str, Any] = {}
+    id: str = ""
+    approval_id: str | None = None
+
+
+class ToolOutcome(Struct, frozen=True):
+    """A tool of the agent's own has returned.
+
+    Attributes:
+        id: The ``ToolActivity`` it belongs to.
+        output: What it returned, as text, cut off where it is long.
+        is_error: Whether it failed, or was not permitted.
+    """
+
+    id: str
+    output: str
+    is_error: bool = False
+
+
+class ApprovalRequested(Struct, frozen=True):
+    """A tool of the agent's own waits for permission.
+
+    Attributes:
+        id: What a decision refers to.
+        call_id: The ``ToolActivity`` it belongs to; that of a subagent is not told.
+        tool: The tool's name.
+        arguments: What it is called with.
+    """
+
+    id: str
+    call_id: str
+    tool: str
+    arguments: dict[str, Any] = {}
+
+
+class RunPaused(Struct, frozen=True):
+    """Tools wait for permission, and the model has said all that it says before.
+
+    Attributes:
+        usage: Token counts so far.
+    """
+
+    usage: Usage
 
 
 class ToolCallStart(Struct, frozen=True):
@@ -382,6 +481,9 @@ Event = (
     | ToolCallStart
     | ToolCallDelta
     | ToolActivity
+    | ToolOutcome
+    | ApprovalRequested
+    | RunPaused
     | RunStarted
     | PromptCounted
     | ParameterDropped

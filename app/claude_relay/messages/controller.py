@@ -20,6 +20,7 @@ from claude_relay.web import answering, bodies
 from claude_relay.web.controller import WireController, failures
 from claude_relay.web.frames import frame
 from claude_relay.web.live_responses import EVENTS, Form
+from claude_relay.web.token_counts import ESTIMATED
 
 read = bodies.reader(schemas.MessagesRequest, KNOWN, limits.require_few)
 """Reads a request body."""
@@ -114,7 +115,7 @@ class MessagesController(WireController):
     ) -> Response[answer.TokenCount]:
         """Estimate how many tokens a request's prompt has, without asking the upstream."""
         count: int = bodies.question_of(request).known
-        return Response(answer.TokenCount(count), headers={answering.ESTIMATED: "input_tokens"})
+        return Response(answer.TokenCount(count), headers=ESTIMATED)
 
 
 class _Told(Struct, frozen=True):

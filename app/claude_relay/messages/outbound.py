@@ -19,6 +19,8 @@ _STOPS: Mapping[vocabulary.StopReason, answer.StopReason] = {
     "refusal": "refusal",
     "length": "max_tokens",
     "context_window": "model_context_window_exceeded",
+    # it waits while this is answered, so nobody meets this
+    "approval": "pause_turn",
 }
 _OMITTED = "omitted"
 _EVERYTHING = ShownThinking(blocks=True)

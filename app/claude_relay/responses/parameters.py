@@ -6,7 +6,7 @@ _AFFECTS = "In `agent` it would affect the model calls inside the agent's work."
 
 PARAMETERS = (
     supported("input", "A text, or the items of the conversation, in order."),
-    supported("model", "Any name; `:chat` and `:agent` choose the personality; the operator's aliases."),
+    supported("model", "Any name; `:chat` and `:agent` choose the personality; the operator's aliases and profiles."),
     supported("instructions", "The system prompt, before the system and developer messages that `input` begins with."),
     supported("stream", "Server-sent events, each delta as it is written."),
     supported("stream_options", "`include_obfuscation` is ignored."),

@@ -25,9 +25,6 @@ from claude_relay.web.errors import to_relay_error
 from claude_relay.web.live_responses import Form, LiveResponse, event_stream, json_document
 from claude_relay.web.parameters import Question
 
-ESTIMATED = "x-claude-relay-estimated"
-"""The header that names counts which nobody has counted."""
-
 _log = logging.getLogger(__name__)
 _LONGEST_NAME = 64
 _MOST_NAMED = 30

@@ -14,8 +14,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from claude_relay.access.policy import Caller
+from claude_relay.engine.profiles import Profile
 from claude_relay.errors import InvalidRequestError
 from claude_relay.settings import Settings
+from claude_relay.web import profiles
 from claude_relay.web.auth_middleware import require_caller
 from claude_relay.web.context import context_of
 from claude_relay.web.dto import WireDTO, decode
@@ -136,8 +138,9 @@ def reading_form(
         fetch: Returns what a request refers to that is not in its body.
     """
 
-    def convert(body: Body[T], settings: Settings, caller: Caller) -> tuple[T, Question]:
-        return body.request, to_question(body, settings, caller)
+    def convert(body: Body[T], settings: Settings, caller: Caller, found: Profile | None) -> tuple[T, Question]:
+        asked = replace(body, request=profiles.plain(body.request, found))
+        return body.request, profiles.under(to_question(asked, profiles.holding(settings, found), caller), found)
 
     async def before_request(request: Request[Any, Any, Any]) -> None:
         raw, context, app = await request.body(), context_of(request.scope), request.app.state
@@ -145,15 +148,17 @@ def reading_form(
             return
         offload: Offload = app[_OFFLOAD]
         settings, caller = app[_SETTINGS], require_caller(request.scope)
+        usable = profiles.of_caller(app, caller)
 
         is_large = len(raw) > LARGE
         body = await offload.run(lambda: read(raw)) if is_large else read(raw)
         if fetch is not None:
             body = replace(body, stored=await fetch(request, body.request))
+        profile = profiles.asked_for(body.request, usable)
         if is_large or takes_long(body):
-            found = await offload.run(lambda: convert(body, settings, caller))
+            found = await offload.run(lambda: convert(body, settings, caller, profile))
         else:
-            found = convert(body, settings, caller)
+            found = convert(body, settings, caller, profile)
         context.request, context.question = found
 
     return before_request

@@ -250,6 +250,7 @@ async def test_each_end_of_a_run_has_anthropics_word(stop: StopReason) -> None:
         "stop_sequence",
         "tool_use",
         "refusal",
+        "pause_turn",
         "model_context_window_exceeded",
     }
 

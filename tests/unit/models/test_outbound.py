@@ -9,6 +9,7 @@ from claude_relay.engine import model_names
 from claude_relay.engine.claude.runner import ClaudeCodeRunner
 from claude_relay.engine.echo import EchoRunner
 from claude_relay.engine.model_names import ModelName
+from claude_relay.engine.profiles import Profile
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.models.outbound import described, listed
 from claude_relay.settings import Settings
@@ -58,6 +59,14 @@ def test_aliases_are_listed_after_the_models_under_their_own_names() -> None:
     models = listed(CLAUDE, {"gpt-4o": "sonnet", "worker": "opus:agent"})
 
     assert [model.id for model in models.data][-3:] == ["haiku:agent", "gpt-4o", "worker"]
+
+
+def test_profiles_are_listed_last_with_what_their_models_take() -> None:
+    docs = Profile(name="docs", target="opus:agent", model="opus", personality="agent")
+    models = listed(Windows(), {"gpt-4o": "sonnet"}, {"docs": docs}).data
+
+    assert [model.id for model in models][-2:] == ["gpt-4o", "docs"]
+    assert models[-1].context_length == 1_000_000
 
 
 class Windows(EchoRunner):

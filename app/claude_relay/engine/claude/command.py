@@ -8,7 +8,8 @@ import msgspec
 
 from claude_relay.engine.claude import configuration, tools
 from claude_relay.engine.claude.discovery import Installation
-from claude_relay.settings import PREFIX, Personality, Settings
+from claude_relay.engine.profiles import Profile
+from claude_relay.settings import ASK, PREFIX, PermissionMode, Personality, Settings
 
 _STREAMING = (
     *("-p", "--verbose", "--include-partial-messages"),
@@ -30,6 +31,13 @@ _SETTINGS: Mapping[Personality, Mapping[str, Any]] = {
 }
 TRIED_SINCE = (2, 1, 197)
 """The oldest version that was tried; it knows ``--safe-mode``."""
+_ASKING = (
+    *("--permission-mode", "default"),
+    # the question what is permitted comes as a control request
+    *("--permission-prompt-tool", "stdio"),
+    # it would ask the user something else, which a permission does not answer
+    *("--disallowedTools", "AskUserQuestion"),
+)
 
 CLIENT_COMPOSED_SINCE = (2, 1, 330)
 """The oldest version known to take ``client_composed`` lines, which keeps ``@path`` and ``/command`` plain text."""
@@ -86,7 +94,9 @@ _BY_PERSONALITY: Mapping[Personality, Mapping[str, str]] = {
 }
 
 
-def argv(installation: Installation, personality: Personality, settings: Settings) -> tuple[str, ...]:
+def argv(
+    installation: Installation, personality: Personality, settings: Settings, profile: Profile | None = None
+) -> tuple[str, ...]:
     """Return the command line of a generic process.
 
     Args:
@@ -94,10 +104,12 @@ def argv(installation: Installation, personality: Personality, settings: Setting
         personality: What the process will be.
         settings: The operator's usual model, which a request for another changes over stdin; and for ``agent`` who
             answers Claude Code's permission questions, and how much it may do for one answer.
+        profile: What is otherwise for one name.
     """
-    flags = _chat_flags(installation) if personality == "chat" else _agent_flags(settings)
+    model = settings.model if profile is None else profile.model
+    flags = _chat_flags(installation) if personality == "chat" else _agent_flags(settings, profile)
     own = msgspec.json.encode(_SETTINGS[personality]).decode()
-    return (installation.path, *_STREAMING, "--model", settings.model, "--settings", own, *flags)
+    return (installation.path, *_STREAMING, "--model", model, "--settings", own, *flags)
 
 
 def environment(
@@ -163,10 +175,24 @@ def _chat_flags(installation: Installation) -> tuple[str, ...]:
     return (*_CHAT, "--setting-sources", "")
 
 
-def _agent_flags(settings: Settings) -> tuple[str, ...]:
+def permission_mode(settings: Settings, profile: Profile | None) -> PermissionMode | None:
+    """Return how an agent's tools are permitted; None if as the user's own settings of Claude Code say."""
+    return (profile and profile.permission) or settings.permission_mode
+
+
+def _agent_flags(settings: Settings, profile: Profile | None) -> tuple[str, ...]:
+    mode = permission_mode(settings, profile)
+    asks = mode == ASK
     flags = {
-        "--permission-mode": settings.permission_mode,
+        "--permission-mode": None if asks else mode,
         "--max-turns": str(settings.max_turns) if settings.max_turns else None,
         "--max-budget-usd": f"{settings.max_budget_usd:f}" if settings.max_budget_usd else None,
     }
-    return tuple(part for flag, value in flags.items() if value is not None for part in (flag, value))
+    given = tuple(part for flag, value in flags.items() if value is not None for part in (flag, value))
+    return (*(_ASKING if asks else ()), *given, *(() if profile is None else _profile_flags(profile)))
+
+
+def _profile_flags(profile: Profile) -> tuple[str, ...]:
+    tools = () if profile.tools is None else ("--tools", ",".join(profile.tools))
+    servers = () if profile.mcp is None else ("--mcp-config", profile.mcp, "--strict-mcp-config")
+    return (*tools, *servers)

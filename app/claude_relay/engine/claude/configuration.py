@@ -29,13 +29,13 @@ Options = tuple[str, Effort | None, Sampling, ToolChoice, JsonOutput | None]
 def initial(request: RunRequest) -> dict[str, Any]:
     """Return the fields of ``initialize``, of which only the first one in a process's life has an effect.
 
-    In ``chat`` the caller's words are the whole system prompt, in ``agent`` they follow Claude Code's own.
+    In ``chat`` the instructions are the whole system prompt, in ``agent`` they follow Claude Code's own.
     """
     fields: dict[str, Any] = {"title": TITLE}
     if request.personality == "chat":
-        fields["systemPrompt"] = [request.system or ""]
-    elif request.system:
-        fields["appendSystemPrompt"] = request.system
+        fields["systemPrompt"] = [request.instructions or ""]
+    elif request.instructions:
+        fields["appendSystemPrompt"] = request.instructions
     if request.output is not None and request.answers_by_tool:
         fields["jsonSchema"] = request.output.tool_schema
     return {**fields, **tools.registration()} if request.tools else fields

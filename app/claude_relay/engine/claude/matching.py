@@ -8,7 +8,9 @@ from msgspec import Struct
 
 from claude_relay.engine.custom_tools import arguments_of
 from claude_relay.engine.fold import fold
+from claude_relay.engine.profiles import Profile
 from claude_relay.engine.vocabulary import (
+    AgentToolUse,
     Event,
     Piece,
     RunRequest,
@@ -20,7 +22,28 @@ from claude_relay.engine.vocabulary import (
 )
 from claude_relay.settings import Personality
 
-_TEXT_OR_THINKING = Text | ThinkingBlock
+_TEXT_OR_OWN = Text | ThinkingBlock | AgentToolUse
+
+
+class Kind(Struct, frozen=True):
+    """What a process is started as, and can be nothing else.
+
+    Attributes:
+        personality: What answers.
+        profile: What the operator set for it, if it is not as all others of its personality.
+    """
+
+    personality: Personality
+    profile: Profile | None = None
+
+    @classmethod
+    def of(cls, request: RunRequest) -> "Kind":
+        """Return what a process must be started as if it is to answer a request."""
+        return cls(request.personality, request.profile)
+
+    def __str__(self) -> str:
+        """Return what the log calls it."""
+        return self.personality if self.profile is None else self.profile.name
 
 
 class Binding(Struct, frozen=True):
@@ -28,7 +51,7 @@ class Binding(Struct, frozen=True):
 
     Attributes:
         caller: Who it works for; nobody else ever gets it.
-        personality: What it is.
+        kind: What it was started as.
         system: The caller's instructions.
         tools: The client's tools it knows.
         tool_schema: The schema its tool for answers was given, as JSON.
@@ -36,7 +59,7 @@ class Binding(Struct, frozen=True):
     """
 
     caller: str
-    personality: Personality
+    kind: Kind
     system: str | None
     tools: tuple[Tool, ...]
     tool_schema: bytes | None
@@ -46,14 +69,15 @@ class Binding(Struct, frozen=True):
     def of(cls, request: RunRequest) -> "Binding":
         """Return what a process must be bound to if it is to answer a request."""
         schema = msgspec.json.encode(request.output.schema) if request.output and request.answers_by_tool else None
-        return cls(request.caller, request.personality, request.system, request.tools, schema, request.account)
+        return cls(request.caller, Kind.of(request), request.system, request.tools, schema, request.account)
 
 
 class Conversation(Struct, frozen=True):
     """A conversation in a form that can be compared.
 
     What clients change without meaning it does not count: white space around texts, how the assistant's text is cut
-    into pieces, how arguments are written. Nor does whether they send reasoning back: the process has its own.
+    into pieces, how arguments are written. Nor does whether they send reasoning back, or repeat what an agent did: the
+    process has its own.
 
     Attributes:
         turns: Its turns.
@@ -117,6 +141,6 @@ def _whole(value: Any) -> Any:
 def _comparable(turn: Turn) -> tuple[Any, ...]:
     if turn.role == "assistant":
         text = "".join([piece.text for piece in turn.content if isinstance(piece, Text)]).strip()
-        others = [piece for piece in turn.content if not isinstance(piece, _TEXT_OR_THINKING)]
+        others = [piece for piece in turn.content if not isinstance(piece, _TEXT_OR_OWN)]
         return ("assistant", text, *map(_comparable_piece, others))
     return ("user", *[Text(piece.text.strip()) if isinstance(piece, Text) else piece for piece in turn.content])

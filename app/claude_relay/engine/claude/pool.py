@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from claude_relay.engine.claude.capabilities import Current
 from claude_relay.engine.claude.control import ProcessGoneError
-from claude_relay.engine.claude.matching import Binding, Conversation
+from claude_relay.engine.claude.matching import Binding, Conversation, Kind
 from claude_relay.engine.claude.pace import Pace
 from claude_relay.engine.claude.session import (
     REPLY_TIMEOUT,
@@ -40,7 +40,7 @@ _PROBE_INTERVAL = 30.0
 _PROBE_TIMEOUT = 5.0
 """Seconds that they get for that, where nobody waits for one of them."""
 
-Open = Callable[[Personality], Awaitable[Session]]
+Open = Callable[[Kind], Awaitable[Session]]
 """Starts a process."""
 
 
@@ -48,7 +48,7 @@ class Limits(Struct, frozen=True):
     """How many processes there may be, and for how long.
 
     Attributes:
-        warm: Spares kept for each personality in use, or likely to be.
+        warm: Spares kept for each kind in use, or likely to be.
         processes: Processes in all; idle ones make room first.
         starts: Processes that are started at the same time for requests that wait.
         idle_seconds: How long a process waits for its next question.
@@ -121,6 +121,7 @@ class Pool:
             has_room=self._evict_if_full,
             hand_over=self._hand_over,
             find_idle=self._to_reset,
+            retire=self.retire,
             served_soon=self._served_soon,
         )
         self._idle: dict[Session, float] = {}
@@ -158,7 +159,7 @@ class Pool:
 
     def start(self, *likely: Personality) -> None:
         """Begin to keep spares: of the personalities that will likely be asked, in this order, and of all that are."""
-        self._spares.expect(likely)
+        self._spares.expect(map(Kind, likely))
         keepers = (self._reap_idle(), self._probe_idle())
         self._keepers = [asyncio.create_task(keeper) for keeper in keepers]
 
@@ -203,7 +204,7 @@ class Pool:
             return self._take(session, "reused")
         if session := self._to_reset(request):
             return self._take(session, "reset")
-        if session := self._spare(request.personality):
+        if session := self._spare(Kind.of(request)):
             return self._take(session, "prewarmed")
         return None
 
@@ -338,8 +339,8 @@ class Pool:
         """All processes, those included that are only just being started."""
         return len(self._alive) + len(self._starting)
 
-    def _spare(self, personality: Personality) -> Session | None:
-        while session := self._spares.take(personality):
+    def _spare(self, kind: Kind) -> Session | None:
+        while session := self._spares.take(kind):
             if session.alive and session in self._alive:
                 return session
             self.retire(session)
@@ -354,6 +355,8 @@ class Pool:
                 self.retire(session)
             while surplus := self._spares.surplus(too_old):
                 self.retire(surplus)
+            for unused in self._spares.of_unused(too_old):
+                self.retire(unused)
 
     async def _probe_idle(self) -> None:
         """Probe the waiting processes, so that those that hang are found before a request needs them."""
@@ -361,21 +364,21 @@ class Pool:
             await asyncio.sleep(_PROBE_INTERVAL)
             await self.probe(_PROBE_TIMEOUT)
 
-    def _start(self, personality: Personality) -> asyncio.Task[Session]:
+    def _start(self, kind: Kind) -> asyncio.Task[Session]:
         """Start a process in a task of its own, so that ``stop`` finds what is only just beginning."""
         if self._stopped:
             raise _stopping()
-        opening = asyncio.create_task(self._open(personality))
+        opening = asyncio.create_task(self._open(kind))
         self._opening.add(opening)
         self._starting.add(opening)
         opening.add_done_callback(self._opening.discard)
         opening.add_done_callback(self._starting.discard)
         return opening
 
-    async def _open(self, personality: Personality) -> Session:
+    async def _open(self, kind: Kind) -> Session:
         began = _now()
         try:
-            session = await self._ready(personality)
+            session = await self._ready(kind)
         except RelayError as error:
             self.failure = (isinstance(error, ProcessGoneError) and error.last_words) or error.message
             raise
@@ -383,8 +386,8 @@ class Pool:
         self._pace.start = _now() - began
         return session
 
-    async def _ready(self, personality: Personality) -> Session:
-        session = await self._open_session(personality)
+    async def _ready(self, kind: Kind) -> Session:
+        session = await self._open_session(kind)
         self._alive.add(session)
         self._starting.discard(asyncio.current_task())
         try:

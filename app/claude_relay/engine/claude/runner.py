@@ -5,26 +5,29 @@ import itertools
 import logging
 import resource
 import sys
-from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 
 import msgspec
 import psutil
 from msgspec.structs import replace
 
+from claude_relay.engine.approvals import Approvals
 from claude_relay.engine.claude import command, history, orphans, private, process, tools, wire
 from claude_relay.engine.claude.capabilities import Capabilities, by_self_test, by_version
 from claude_relay.engine.claude.control import ProcessGoneError
 from claude_relay.engine.claude.discovery import REMEDY, Finder, Installation
 from claude_relay.engine.claude.fallback import Refusable, refused, without
-from claude_relay.engine.claude.matching import answered
+from claude_relay.engine.claude.matching import Kind, answered
 from claude_relay.engine.claude.models import Models
+from claude_relay.engine.claude.permissions import Permissions
 from claude_relay.engine.claude.pool import Limits, Pool
 from claude_relay.engine.claude.refusals import Refusals
 from claude_relay.engine.claude.selftest import run_self_test
 from claude_relay.engine.claude.session import NotEmptyError, Session, UnresponsiveError
 from claude_relay.engine.claude.translate import Translator
+from claude_relay.engine.claude.worktrees import Worktrees
 from claude_relay.engine.limits.resources import find
 from claude_relay.engine.limits.sizing import Size, size
 from claude_relay.engine.output_checks import OutputChecks
@@ -41,7 +44,8 @@ from claude_relay.engine.vocabulary import (
     Usage,
 )
 from claude_relay.errors import InvalidRequestError, RelayError, UnavailableError
-from claude_relay.settings import Personality, Settings
+from claude_relay.settings import ASK, Personality, Settings
+from claude_relay.settings_loading import state_directory
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +58,13 @@ _MOST_LOST = 2
 _START_REMEDY = "Run `claude -p hello` as the user and with the environment of the relay; it should say what it lacks."
 
 
+class _Place(msgspec.Struct, frozen=True):
+    """Where a process works, and what removes what it leaves, by its id."""
+
+    directory: str
+    sweep: process.Sweep
+
+
 class ClaudeCodeRunner:
     """Answers with the user's own Claude Code.
 
@@ -61,12 +72,20 @@ class ClaudeCodeRunner:
         settings: The operator's choices.
         environ: The environment that the CLI inherits.
         spend: Is told what is spent.
+        approvals: Is told what waits for permission; nobody can give it when not given.
     """
 
     name = "claude"
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str], spend: Spend | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        environ: Mapping[str, str],
+        spend: Spend | None = None,
+        approvals: Approvals | None = None,
+    ) -> None:
         self._settings = settings
+        self._approvals = approvals or Approvals(settings.approval_timeout)
         self._environ = environ
         self._spend = spend
         self._finder = Finder(settings.claude_path, environ)
@@ -75,6 +94,7 @@ class ClaudeCodeRunner:
         self._capabilities = Capabilities()
         self._pool = Pool(self._open, limits(settings, self._size), _memory_of, self._current)
         self._private = private.PrivateDirectory(environ)
+        self._worktrees = Worktrees(state_directory(settings, environ) / "worktrees", environ)
         self._models = Models()
         self._refusals = Refusals(self._models.full_id)
         self._self_testing: asyncio.Task[None] | None = None
@@ -88,6 +108,7 @@ class ClaudeCodeRunner:
             _log.warning("%d processes were ended that a relay which is gone had left running", ended)
         if removed := await asyncio.to_thread(private.remove_left, self._environ):
             _log.info("what %d relays that are gone had left was removed", removed)
+        await asyncio.to_thread(self._worktrees.remove_left)
         try:
             await self._installed()
         except UnavailableError as error:
@@ -202,8 +223,9 @@ class ClaudeCodeRunner:
         by_tool = request.output if request.answers_by_tool else None
         translator = Translator(by_tool, names, alone=request.personality == "chat")
         checks = OutputChecks(request, client_tools, lambda: translator.usage)
+        permissions = Permissions(self._approvals, session, request)
         events: list[Event] = []
-        has_begun = returned = False
+        returned = False
         try:
             yield RunStarted(session.origin)
             await self._ask(session, request)
@@ -211,31 +233,30 @@ class ClaudeCodeRunner:
                 line = await session.receive()
                 if isinstance(line, wire.Result):
                     self._models.learn_used(line.modelUsage)
-                for translated in translator.feed(line):
-                    if not has_begun and translator.usage != Usage():
-                        has_begun = True
-                        yield PromptCounted(translator.usage)
-                    for event in checks.feed(translated):
-                        if isinstance(event, RunEnd):
-                            await checks.check(event)
-                            await session.abort()
-                            self._models.learn_context_window(request.model, translator.context_window)
-                            upstream_requests = refused_before + translator.upstream_requests or None
-                            end = replace(event, cost=session.cost, upstream_requests=upstream_requests)
-                            # before the client knows of the end: its next request may come at once
-                            session.settle(answered(events, client_tools))
-                            self._pool.release(session)
-                            returned = True
-                            yield end
-                            return
-                        events.append(event)
-                        yield event
+                for event in _checked(line, translator, checks, has_begun=bool(events)):
+                    if isinstance(event, RunEnd):
+                        await checks.check(event)
+                        await session.abort()
+                        self._models.learn_context_window(request.model, translator.context_window)
+                        upstream_requests = refused_before + translator.upstream_requests or None
+                        end = replace(event, cost=session.cost, upstream_requests=upstream_requests)
+                        # before the client knows of the end: its next request may come at once
+                        session.settle(answered(events, client_tools))
+                        self._pool.release(session)
+                        returned = True
+                        yield end
+                        return
+                    events.append(event)
+                    yield event
+                for asked in permissions.feed(line, translator):
+                    yield asked
         except RelayError as error:
             if events or translator.usage != Usage():
                 # it would be paid for once more, and an agent would do its work again
                 error.should_retry = False
             raise
         finally:
+            permissions.close()
             if not returned:
                 self._pool.retire(session)
 
@@ -296,37 +317,67 @@ class ClaudeCodeRunner:
                 while not self._pool.is_quiet:  # noqa: ASYNC110 - much has to be true at the same time
                     await asyncio.sleep(_SELF_TEST_PAUSE)
 
-    async def _open(self, personality: Personality) -> Session:
+    async def _open(self, kind: Kind) -> Session:
         installation = await self._installed()
-        settings = self._settings
-        environ = {**self._environ, private.TMPDIR: self._private.folder("tmp")}
-        child = await process.spawn(
-            command.argv(installation, personality, settings),
-            command.environment(environ, installation, personality, settings.port),
-            self._directory(personality),
-            alone=personality == "chat",
-            sweep=self._private.sweep,
-        )
+        personality, profile = kind.personality, kind.profile
+        async with self._place_of(kind) as place:
+            environ = {**self._environ, private.TMPDIR: self._private.folder("tmp")}
+            child = await process.spawn(
+                command.argv(installation, personality, self._settings, profile),
+                command.environment(environ, installation, personality, self._settings.port),
+                place.directory,
+                alone=personality == "chat",
+                sweep=place.sweep,
+            )
         self._private.record_child(child.pid)
         return Session(
             child,
             personality,
-            settings.model,
+            self._settings.model if profile is None else profile.model,
             self._current,
             self._spend,
             learn_models=self._models.learn_listed,
-            is_relay=lambda url: command.points_at_relay(url, settings.port),
+            is_relay=lambda url: command.points_at_relay(url, self._settings.port),
+            profile=profile,
+            asks=personality == "agent" and command.permission_mode(self._settings, profile) == ASK,
             full_id=self._models.full_id,
         )
 
     def _current(self) -> Capabilities:
         return self._capabilities
 
-    def _directory(self, personality: Personality) -> str:
+    @asynccontextmanager
+    async def _place_of(self, kind: Kind) -> AsyncIterator[_Place]:
+        """Yield where a process works; a worktree that was made for one which then does not start is removed."""
+        if kind.profile is None or not kind.profile.worktree:
+            yield _Place(self._directory(kind), self._private.sweep)
+            return
+        tree = await asyncio.to_thread(self._worktrees.make, kind.profile.name, self._directory(kind))
+
+        def sweep(pid: int) -> None:
+            self._private.sweep(pid)
+            self._worktrees.remove(tree)
+
+        try:
+            yield _Place(tree.directory, sweep)
+        except BaseException:
+            await asyncio.to_thread(self._worktrees.remove, tree)
+            raise
+
+    def _directory(self, kind: Kind) -> str:
         """Return where a process works: ``chat`` in an empty place that nobody else has."""
-        if personality == "agent":
-            return self._settings.cwd or str(Path.cwd())
+        if kind.personality == "agent":
+            return (kind.profile and kind.profile.cwd) or self._settings.cwd or str(Path.cwd())
         return self._private.folder("work")
+
+
+def _checked(line: wire.Line, translator: Translator, checks: OutputChecks, *, has_begun: bool) -> Iterator[Event]:
+    """Yield the events of a line; before the first one of an answer, what its prompt counts."""
+    for translated in translator.feed(line):
+        if not has_begun and translator.usage != Usage():
+            yield PromptCounted(translator.usage)
+        has_begun = True
+        yield from checks.feed(translated)
 
 
 def limits(settings: Settings, found: Size) -> Limits:

@@ -14,10 +14,11 @@ from claude_relay.engine.claude import command, configuration, history, tools, w
 from claude_relay.engine.claude.capabilities import Current
 from claude_relay.engine.claude.control import ControlChannel, ProcessGoneError
 from claude_relay.engine.claude.guard import SingleRequestGuard
-from claude_relay.engine.claude.matching import Binding, Conversation
+from claude_relay.engine.claude.matching import Binding, Conversation, Kind
 from claude_relay.engine.claude.process import ChildProcess
+from claude_relay.engine.profiles import Profile
 from claude_relay.engine.runner import Spend
-from claude_relay.engine.vocabulary import RunRequest, Turn
+from claude_relay.engine.vocabulary import Decision, RunRequest, Turn
 from claude_relay.errors import UnavailableError, UpstreamError
 from claude_relay.settings import Personality
 
@@ -71,9 +72,12 @@ class Session:
         spend: Is told what each turn has cost, as soon as that is known.
         learn_models: Is told which models there are, when the CLI tells.
         is_relay: Whether an upstream is the relay itself.
+        asks: Whether the process asks for permissions.
         full_id: Returns the full id of the model that a name stands for.
+        profile: The profile that it was started with.
 
     Attributes:
+        kind: What it was started as.
         binding: What it was configured for; None as long as it is a spare.
         history: The conversation it holds, if that is known exactly.
         in_turn: Whether it was asked and has not ended its turn.
@@ -96,10 +100,13 @@ class Session:
         *,
         learn_models: LearnModels = lambda _: None,
         is_relay: Callable[[str], bool] = lambda _: False,
+        asks: bool = False,
         full_id: Callable[[str], str] = str,
+        profile: Profile | None = None,
     ) -> None:
         self.process = process
         self.personality: Personality = personality
+        self.kind = Kind(personality, profile)
         self.binding: Binding | None = None
         self.history: Conversation | None = None
         self.in_turn = False
@@ -130,7 +137,7 @@ class Session:
         self._probe: str | None = None
         self._responded = asyncio.Event()
         self._guard = SingleRequestGuard()
-        self._channel = ControlChannel(process)
+        self._channel = ControlChannel(process, asks=asks)
 
     @property
     def alive(self) -> bool:
@@ -272,7 +279,7 @@ class Session:
         return self._options == configuration.options(request)
 
     async def receive(self) -> wire.Line:
-        """Return the next line of the CLI; what it asks of the relay is answered on the way.
+        """Return the next line of the CLI; what it asks of the relay is answered on the way, but for permissions.
 
         Raises:
             UpstreamError: The process ended, or refused its configuration.
@@ -306,6 +313,15 @@ class Session:
         if self._guard.should_engage(line):
             await self._engage_guard()
         return line
+
+    async def permit(self, asked: wire.ControlRequest, decision: Decision) -> None:
+        """Tell the CLI whether it may use a tool that it asked about.
+
+        Raises:
+            ProcessGoneError: It has ended.
+        """
+        reply = tools.permission_reply(decision, asked.request.input)
+        await self._channel.write(wire.answer(asked.request_id, reply))
 
     async def abort(self) -> None:
         """See to it that nothing more is asked upstream, where the answer ended before the CLI's own turn did."""
@@ -364,6 +380,10 @@ class Session:
 
     async def _next(self) -> wire.Line:
         line = self._early.popleft() if self._early else await self._channel.read()
+        while isinstance(line, wire.ControlRequest) and not self.in_turn:
+            # what an agent does in the background nobody has asked for, and nobody is there to be asked
+            await self.permit(line, Decision("", approve=False, reason="Nobody is there to be asked."))
+            line = await self._channel.read()
         if isinstance(line, wire.ControlResponse):
             self._learn_models(wire.listed_models(line.response.response))
         # whose a turn is stands in the lines at its beginning and its end, and never in what is said

@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterable
 
 from msgspec import Struct
 
-from claude_relay.engine.claude.matching import Binding
+from claude_relay.engine.claude.matching import Binding, Kind
 from claude_relay.engine.claude.session import Origin, Session
 from claude_relay.engine.vocabulary import RunRequest
 from claude_relay.errors import RelayError
-from claude_relay.settings import Personality
 
 _log = logging.getLogger(__name__)
 
@@ -47,13 +46,14 @@ class Spares:
     started for a request that has got another one becomes a spare.
 
     Args:
-        number: How many are kept of each personality.
+        number: How many are kept of each kind.
         at_once: How many are started at the same time, if requests wait for them. Spares are started one at a time:
             several at once would each take many times as long.
         start: Starts a process, in a task of its own that ends when the process is ready.
         has_room: Makes room for one more process if that can be done, and tells whether there is room.
         hand_over: Gives a process to a request.
         find_idle: Finds an idle process that can be reset for a request, and takes it.
+        retire: Ends a spare.
         served_soon: Tells how many requests that may have a used process of some binding will get one before another
             one could be started.
     """
@@ -63,10 +63,11 @@ class Spares:
         *,
         number: int,
         at_once: int,
-        start: Callable[[Personality], asyncio.Task[Session]],
+        start: Callable[[Kind], asyncio.Task[Session]],
         has_room: Callable[[], bool],
         hand_over: Callable[[Waiting, Session, Origin], None],
         find_idle: Callable[[RunRequest], Session | None],
+        retire: Callable[[Session], None],
         served_soon: Callable[[Binding], int],
     ) -> None:
         self._number = number
@@ -75,10 +76,12 @@ class Spares:
         self._has_room = has_room
         self._hand_over = hand_over
         self._find_idle = find_idle
+        self._retire = retire
         self._served_soon = served_soon
-        self._ready: defaultdict[Personality, dict[Session, float]] = defaultdict(dict)
+        self._ready: defaultdict[Kind, dict[Session, float]] = defaultdict(dict)
+        self._wanted_last: dict[Kind, float] = {}
         self._waiting: deque[Waiting] = deque()
-        self._starting: Counter[Personality] = Counter()
+        self._starting: Counter[Kind] = Counter()
         self._pauses = 0
         self._look_again: asyncio.TimerHandle | None = None
 
@@ -86,15 +89,15 @@ class Spares:
         """Return how many are ready."""
         return sum(map(len, self._ready.values()))
 
-    def expect(self, likely: Iterable[Personality]) -> None:
-        """Keep spares of the personalities that will likely be asked, in this order, and of all that are."""
-        for personality in likely:
-            self._ready[personality]
+    def expect(self, likely: Iterable[Kind]) -> None:
+        """Keep spares of the kinds that will likely be asked for, in this order, and of all that are."""
+        for kind in likely:
+            self._ready[kind]
         self._fill()
 
-    def take(self, personality: Personality) -> Session | None:
+    def take(self, kind: Kind) -> Session | None:
         """Return the spare that has been ready for longest, if there is one. Another is started after a while."""
-        ready = self._ready[personality]
+        ready = self._in_use(kind)
         self._fill_in(_REFILL_DELAY)
         if not ready:
             return None
@@ -106,7 +109,7 @@ class Spares:
         """Take note of a request that waits for a process, and start one unless enough are being started."""
         waiting = Waiting(request, binding, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
-        self._ready[request.personality]
+        self._in_use(Kind.of(request))
         self._serve_waiting()
         return waiting
 
@@ -121,15 +124,30 @@ class Spares:
 
     def forget(self, session: Session) -> None:
         """Count a process no more, and start another one in its place after a while."""
-        if self._ready[session.personality].pop(session, None) is not None:
+        if self._ready[session.kind].pop(session, None) is not None:
             self._fill_in(_RETRY_DELAY)
 
     def surplus(self, before: float = math.inf) -> Session | None:
         """Return, and count no more, a spare that is one too many, if it was ready before some time."""
-        for ready in self._ready.values():
+        for kind, ready in self._ready.items():
             session = next(iter(ready), None)
-            if session is not None and len(ready) > self._number and ready[session] < before:
+            if session is not None and len(ready) > self._number_of(kind) and ready[session] < before:
                 del ready[session]
+                return session
+        return None
+
+    def of_unused(self, before: float) -> list[Session]:
+        """Return, and count no more, the spares of profiles that nobody has asked for since some time."""
+        unused = [kind for kind, asked in self._wanted_last.items() if asked < before and not self._is_awaited(kind)]
+        for kind in unused:
+            del self._wanted_last[kind]
+        return [session for kind in unused for session in self._ready.pop(kind, ())]
+
+    def of_another(self, kind: Kind) -> Session | None:
+        """Return, and count no more, the spare of another profile that was asked for least recently."""
+        for other in sorted(self._wanted_last, key=self._wanted_last.__getitem__):
+            if other != kind and (session := next(iter(self._ready[other]), None)) is not None:
+                del self._ready[other][session]
                 return session
         return None
 
@@ -152,62 +170,80 @@ class Spares:
             if (session := self._find_idle(waiting.request)) is not None:
                 self._waiting.remove(waiting)
                 self._hand_over(waiting, session, "reset")
-        for personality, number in self._wanted().items():
-            while self._starting.total() < self._at_once and self._starting[personality] < number:
-                self._has_room()
-                self._begin(personality, is_spare=False)
+        for kind, number in self._wanted().items():
+            while self._starting.total() < self._at_once and self._starting[kind] < number:
+                self._make_room(kind)
+                self._begin(kind, is_spare=False)
         if self._look_again is not None:
             self._look_again.cancel()
         again = bool(self._waiting)
         self._look_again = asyncio.get_running_loop().call_later(_LOOK_AGAIN, self._serve_waiting) if again else None
 
-    def _wanted(self) -> Counter[Personality]:
+    def _wanted(self) -> Counter[Kind]:
         """Return how many processes are wanted for those who will not soon get a used one."""
         bindings: list[Binding] = []
-        wanted = Counter(one.request.personality for one in self._waiting)
+        wanted = Counter(Kind.of(one.request) for one in self._waiting)
         for waiting in self._waiting:
             binding = waiting.binding
             if binding is not None and binding not in bindings:
                 bindings.append(binding)
                 alike = sum(one.binding == binding for one in self._waiting)
-                wanted[waiting.request.personality] -= min(alike, self._served_soon(binding))
+                wanted[Kind.of(waiting.request)] -= min(alike, self._served_soon(binding))
         return wanted
 
     def _fill(self) -> None:
         """Start the next spare that is missing, if nothing else is being started."""
-        for personality, ready in self._ready.items():
-            lacks = len(ready) < self._number and not self._starting.total() and not self._pauses
+        for kind, ready in self._ready.items():
+            lacks = len(ready) < self._number_of(kind) and not self._starting.total() and not self._pauses
             if lacks and self._has_room():
-                self._begin(personality, is_spare=True)
+                self._begin(kind, is_spare=True)
 
-    def _begin(self, personality: Personality, *, is_spare: bool) -> None:
-        self._starting[personality] += 1
-        opening = self._start(personality)
-        opening.add_done_callback(lambda opened: self._opened(personality, opened, is_spare=is_spare))
+    def _begin(self, kind: Kind, *, is_spare: bool) -> None:
+        self._starting[kind] += 1
+        opening = self._start(kind)
+        opening.add_done_callback(lambda opened: self._opened(kind, opened, is_spare=is_spare))
 
-    def _opened(self, personality: Personality, opened: asyncio.Task[Session], *, is_spare: bool) -> None:
-        self._starting[personality] -= 1
+    def _opened(self, kind: Kind, opened: asyncio.Task[Session], *, is_spare: bool) -> None:
+        self._starting[kind] -= 1
         if opened.cancelled():
             return
         error = opened.exception()
         if error is None:
             self._keep(opened.result())
-        elif not is_spare and (waiting := self._first(lambda one: one.request.personality == personality)):
+        elif not is_spare and (waiting := self._first(lambda one: Kind.of(one.request) == kind)):
             waiting.session.set_exception(error)
         else:
-            _log.warning("no %s process could be kept ready: %s", personality, error)
+            _log.warning("no %s process could be kept ready: %s", kind, error)
             self._pause()
         self._serve_waiting()
         self._fill_in(_REFILL_DELAY)
 
     def _keep(self, session: Session) -> None:
-        if waiting := self._first(lambda one: one.request.personality == session.personality):
+        if waiting := self._first(lambda one: Kind.of(one.request) == session.kind):
             self._hand_over(waiting, session, "started")
         elif session.is_watched:
-            self._ready[session.personality][session] = time.monotonic()
+            self._ready[session.kind][session] = time.monotonic()
         else:
             # it has ended already
             self._pause()
+
+    def _in_use(self, kind: Kind) -> dict[Session, float]:
+        """Take note that a kind was asked for, and return what is ready of it."""
+        if kind.profile is not None:
+            self._wanted_last[kind] = time.monotonic()
+        return self._ready[kind]
+
+    def _number_of(self, kind: Kind) -> int:
+        """A worktree is made for a conversation, from what its repository holds then."""
+        return 0 if kind.profile is not None and kind.profile.worktree else self._number
+
+    def _is_awaited(self, kind: Kind) -> bool:
+        return self._starting[kind] > 0 or any(Kind.of(one.request) == kind for one in self._waiting)
+
+    def _make_room(self, kind: Kind) -> None:
+        """Make room for a process that a request waits for; spares of profiles are ended for it too."""
+        if not self._has_room() and (spare := self.of_another(kind)) is not None:
+            self._retire(spare)
 
     def _pause(self) -> None:
         """Start no spare for a while; what is waited for is started all the same."""

@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from claude_relay.engine.claude import process
 from claude_relay.engine.claude.capabilities import Capabilities
 from claude_relay.engine.claude.process import ChildProcess
 from claude_relay.engine.claude.session import Session
+from claude_relay.engine.profiles import Profile
 from claude_relay.settings import Personality
 
 CAPABLE = Capabilities(client_composed=True, tied_turns=True, reuse=True, reset=True)
@@ -51,11 +53,27 @@ class FakeCli:
         return child
 
     async def session(
-        self, mode: str = "", personality: Personality = "chat", capabilities: Capabilities = CAPABLE, **known: Any
+        self,
+        mode: str = "",
+        personality: Personality = "chat",
+        capabilities: Capabilities = CAPABLE,
+        profile: Profile | None = None,
+        *,
+        asks: bool = False,
+        is_relay: Callable[[str], bool] = lambda _: False,
     ) -> Session:
         """Start a stand-in as a session that was started for the model ``sonnet``."""
         child = await self.spawn(mode)
-        return Session(child, personality, "sonnet", lambda: capabilities, self.spend, **known)
+        return Session(
+            child,
+            personality,
+            "sonnet",
+            lambda: capabilities,
+            self.spend,
+            profile=profile,
+            asks=asks,
+            is_relay=is_relay,
+        )
 
     def spend(self, caller: str, usd: float) -> None:
         """Take note of a cost."""

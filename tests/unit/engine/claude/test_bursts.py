@@ -10,10 +10,10 @@ from msgspec.structs import replace
 from claude_relay.engine.claude import pool as pool_module
 from claude_relay.engine.claude import wire
 from claude_relay.engine.claude.history import native
+from claude_relay.engine.claude.matching import Kind
 from claude_relay.engine.claude.pool import Limits, Pool
 from claude_relay.engine.claude.session import Session
 from claude_relay.engine.vocabulary import Text, Turn
-from claude_relay.settings import Personality
 from tests.unit.engine.claude.composer import Composer
 from tests.unit.engine.claude.fakes import CAPABLE
 from tests.unit.engine.virtual import BACKEND, VirtualLoop, now
@@ -39,10 +39,10 @@ class Machine:
         self.pool = Pool(self._open, LIMITS, lambda _: 0, lambda: CAPABLE)
         self.started = 0
 
-    async def _open(self, personality: Personality) -> Session:
+    async def _open(self, kind: Kind) -> Session:
         self.started += 1
         await asyncio.sleep(START)
-        return Session(Composer(), personality, "sonnet", lambda: CAPABLE)
+        return Session(Composer(), kind.personality, "sonnet", lambda: CAPABLE)
 
     async def ask(self, seconds: float, caller: str = "ann") -> float:
         """Ask what takes some time to answer, and return how long a process was waited for."""

@@ -14,11 +14,12 @@ from claude_relay.engine.claude import spares as spares_module
 from claude_relay.engine.claude import wire
 from claude_relay.engine.claude.capabilities import Capabilities
 from claude_relay.engine.claude.history import native
+from claude_relay.engine.claude.matching import Kind
 from claude_relay.engine.claude.pool import Limits, Pool
 from claude_relay.engine.claude.session import REPLY_TIMEOUT, Session, UnresponsiveError
+from claude_relay.engine.profiles import Profile
 from claude_relay.engine.vocabulary import JsonOutput, RunRequest, Sampling, Text, Tool, ToolCall, ToolResult, Turn
 from claude_relay.errors import UnavailableError
-from claude_relay.settings import Personality
 from tests.unit.engine.claude.composer import Composer
 from tests.unit.engine.claude.fakes import CAPABLE, FakeCli, until_ended
 from tests.unit.factories import RunRequestFactory, conversation
@@ -51,11 +52,11 @@ async def make(cli: FakeCli, gate: asyncio.Event, failures: list[Exception]) -> 
     pools: list[Pool] = []
 
     def build(mode: str = "", memory: int = 0, capabilities: Capabilities = CAPABLE, **limits: Any) -> Pool:
-        async def open_session(personality: Personality) -> Session:
+        async def open_session(kind: Kind) -> Session:
             await gate.wait()
             if failures:
                 raise failures.pop(0)
-            return await cli.session(mode, personality)
+            return await cli.session(mode, kind.personality, profile=kind.profile)
 
         pools.append(Pool(open_session, replace(LIMITS, **limits), lambda _: memory, lambda: capabilities))
         return pools[-1]
@@ -63,6 +64,9 @@ async def make(cli: FakeCli, gate: asyncio.Event, failures: list[Exception]) -> 
     yield build
     for pool in pools:
         await pool.stop()
+
+
+DOCS = Profile(name="docs", target="sonnet:chat", model="sonnet", personality="chat", system="Be brief.")
 
 
 def asking(*texts: str, **fields: Any) -> RunRequest:
@@ -156,6 +160,7 @@ async def test_a_conversation_that_differs_anywhere_is_rebuilt_on_an_emptied_pro
         {"system": "Be brief."},
         {"tools": (WEATHER,)},
         {"personality": "agent"},
+        {"profile": DOCS},
         {"output": JsonOutput({"type": "object"})},
     ],
     ids=lambda other: next(iter(other)),
@@ -309,18 +314,18 @@ async def test_what_was_started_for_who_got_another_process_is_a_spare_for_a_whi
     await waiting
 
     gate.set()
-    await until(lambda: bool(pool._spares._ready["chat"]))
+    await until(lambda: bool(pool._spares._ready[Kind("chat")]))
     assert (await pool.checkout(asking("newer"))).origin == "prewarmed"
 
     (waiting,) = await waiting_for(pool, asking("newest", caller="somebody else"))
     waiting.cancel()
-    await until(lambda: bool(pool._spares._ready["chat"]))
+    await until(lambda: bool(pool._spares._ready[Kind("chat")]))
     await until(lambda: pool.counts.spare == 0)
 
 
 @pytest.mark.parametrize(
     "other",
-    [{"caller": "somebody else"}, {"system": "Be brief."}, {"personality": "agent"}],
+    [{"caller": "somebody else"}, {"system": "Be brief."}, {"personality": "agent"}, {"profile": DOCS}],
     ids=lambda other: next(iter(other)),
 )
 async def test_who_waits_for_something_else_does_not_get_what_is_given_back(
@@ -598,10 +603,10 @@ class Composers:
         self.all: list[Composer] = []
         self.pool = Pool(self._open, replace(LIMITS, **limits), lambda _: 0, lambda: capabilities)
 
-    async def _open(self, personality: Personality) -> Session:
+    async def _open(self, kind: Kind) -> Session:
         await asyncio.sleep(0)
         self.all.append(Composer())
-        return Session(self.all[-1], personality, "sonnet", lambda: CAPABLE)
+        return Session(self.all[-1], kind.personality, "sonnet", lambda: CAPABLE)
 
     async def idle(self, number: int, caller: str = "") -> list[Composer]:
         """Let some processes wait for their next question, the last one returned being the one used last."""

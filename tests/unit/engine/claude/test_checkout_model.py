@@ -20,7 +20,7 @@ from claude_relay.engine.claude import history
 from claude_relay.engine.claude import spares as spares_module
 from claude_relay.engine.claude.capabilities import Capabilities
 from claude_relay.engine.claude.control import ProcessGoneError
-from claude_relay.engine.claude.matching import answered
+from claude_relay.engine.claude.matching import Kind, answered
 from claude_relay.engine.claude.pace import Pace
 from claude_relay.engine.claude.pool import Limits, Pool
 from claude_relay.engine.claude.session import Session
@@ -228,10 +228,10 @@ class World:
         self._numbers = itertools.count()
         self._out: set[Session] = set()
 
-    async def _open(self, personality: Personality) -> Session:
+    async def _open(self, kind: Kind) -> Session:
         await asyncio.sleep(0)
-        self.processes.append(Bound(personality))
-        return Session(self.processes[-1], personality, "sonnet", lambda: self.capabilities)
+        self.processes.append(Bound(kind.personality))
+        return Session(self.processes[-1], kind.personality, "sonnet", lambda: self.capabilities)
 
     def word(self) -> str:
         return f"w{next(self._numbers)}"
@@ -362,7 +362,7 @@ class World:
         all_kept = all_kept and others and self.pool._total < self.limits.processes
         if request.personality == "chat" and self.capabilities.reset and own and not all_kept:
             return "reset"
-        spares = self.pool._spares._ready[request.personality]
+        spares = self.pool._spares._ready[Kind.of(request)]
         return "prewarmed" if any(spare.alive for spare in spares) else "started"
 
     def _check_out(self, session: Session, request: RunRequest, wanted: str | None) -> None:

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from claude_relay.engine.claude.command import argv, environment, takes_client_composed, traces
+from claude_relay.engine.profiles import Profile
 from claude_relay.settings import PermissionMode, Personality, Settings
 from tests.unit.factories import InstallationFactory
 
@@ -82,7 +83,17 @@ def test_a_permission_mode_is_for_agents_only() -> None:
     assert "--permission-mode" not in command(personality="chat", mode="plan")
 
 
-@pytest.mark.parametrize("mode", ["default", "acceptEdits", "auto", "dontAsk", "plan", None])
+def test_where_callers_are_asked_the_cli_asks_the_relay_and_no_other_questions() -> None:
+    agent = command(personality="agent", mode="ask", max_turns=3)
+
+    assert agent[-8:] == (
+        *("--permission-mode", "default", "--permission-prompt-tool", "stdio"),
+        *("--disallowedTools", "AskUserQuestion", "--max-turns", "3"),
+    )
+    assert command(mode="ask") == command()
+
+
+@pytest.mark.parametrize("mode", ["default", "acceptEdits", "auto", "dontAsk", "plan", "ask", None])
 def test_permissions_are_never_skipped_unless_the_operator_says_so(mode: PermissionMode | None) -> None:
     line = " ".join(command(personality="agent", mode=mode))
 
@@ -103,6 +114,35 @@ def test_permissions_are_never_skipped_unless_the_operator_says_so(mode: Permiss
 )
 def test_what_would_bend_a_run_or_is_the_relays_own_is_left_out(name: str) -> None:
     assert name not in environ({name: "x", "HOME": "/home/user"})
+
+
+def profiled(personality: Personality, **fields: Any) -> tuple[str, ...]:
+    """Return the command line of a process of a profile, where agents have the mode ``plan``."""
+    profile = Profile(name="docs", target="x", model="opus", personality=personality, **fields)
+    return argv(InstallationFactory.build(version=NEW), personality, Settings(permission_mode="plan"), profile)
+
+
+@pytest.mark.parametrize(
+    ("fields", "flags"),
+    [
+        ({}, ("--permission-mode", "plan")),
+        ({"permission": "acceptEdits"}, ("--permission-mode", "acceptEdits")),
+        ({"tools": ("Read", "Grep")}, ("--permission-mode", "plan", "--tools", "Read,Grep")),
+        ({"tools": ()}, ("--permission-mode", "plan", "--tools", "")),
+        ({"mcp": "/m.json"}, ("--permission-mode", "plan", "--mcp-config", "/m.json", "--strict-mcp-config")),
+    ],
+)
+def test_an_agent_of_a_profile_has_its_permissions_tools_and_servers(
+    fields: dict[str, Any], flags: tuple[str, ...]
+) -> None:
+    line = profiled("agent", **fields)
+
+    assert line[line.index("--settings") + 2 :] == flags
+    assert line[line.index("--model") + 1] == "opus"
+
+
+def test_a_chat_of_a_profile_is_like_any_other_but_for_its_model() -> None:
+    assert profiled("chat", system="Be brief.") == tuple("opus" if part == "sonnet" else part for part in command())
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 
 from claude_relay.engine.claude.configuration import defaults, initial, settings
 from claude_relay.engine.claude.history import Plan
+from claude_relay.engine.profiles import Profile
 from claude_relay.engine.vocabulary import Effort, JsonOutput, RunRequest, Sampling, Tool, ToolChoice
 from claude_relay.settings import Personality
 from tests.unit.factories import RunRequestFactory
@@ -45,6 +46,30 @@ def test_the_callers_words_are_the_whole_prompt_of_a_chat_and_follow_that_of_an_
     personality: Personality, system: str | None, expected: dict[str, Any]
 ) -> None:
     assert initial(request(personality=personality, system=system)) == {"title": "claude-relay", **expected}
+
+
+@pytest.mark.parametrize(
+    ("personality", "system", "expected"),
+    [
+        ("chat", "Be brief.", {"systemPrompt": ["Speak of documents.\n\nBe brief."]}),
+        ("chat", None, {"systemPrompt": ["Speak of documents."]}),
+        ("agent", "Be brief.", {"appendSystemPrompt": "Speak of documents.\n\nBe brief."}),
+        ("agent", None, {"appendSystemPrompt": "Speak of documents."}),
+    ],
+)
+def test_a_profiles_instructions_stand_before_the_callers_words(
+    personality: Personality, system: str | None, expected: dict[str, Any]
+) -> None:
+    docs = Profile(name="docs", target="x", model="x", personality=personality, system="Speak of documents.")
+    silent = Profile(name="silent", target="x", model="x", personality=personality)
+
+    assert initial(request(personality=personality, system=system, profile=docs)) == {
+        "title": "claude-relay",
+        **expected,
+    }
+    assert initial(request(personality=personality, system=system, profile=silent)) == initial(
+        request(personality=personality, system=system)
+    )
 
 
 def test_a_tool_takes_the_answer_only_where_the_upstream_does_not_constrain_it() -> None:

@@ -10,8 +10,10 @@ from claude_relay.engine.claude import pool as pool_module
 from claude_relay.engine.claude import spares as spares_module
 from claude_relay.engine.claude import wire
 from claude_relay.engine.claude.history import native
+from claude_relay.engine.claude.matching import Kind
 from claude_relay.engine.claude.pool import Limits, Pool
 from claude_relay.engine.claude.session import Session
+from claude_relay.engine.profiles import Profile
 from claude_relay.engine.vocabulary import RunRequest
 from claude_relay.errors import RelayError, UnavailableError, UpstreamError
 from claude_relay.settings import Personality
@@ -42,8 +44,8 @@ class Opener:
         self.at_once = 0
         self._now = 0
 
-    async def __call__(self, personality: Personality) -> Session:
-        self.started.append(personality)
+    async def __call__(self, kind: Kind) -> Session:
+        self.started.append(kind.personality)
         self._now += 1
         self.at_once = max(self.at_once, self._now)
         try:
@@ -51,7 +53,7 @@ class Opener:
             mode = self.modes.pop(0) if self.modes else ""
             if isinstance(mode, Exception):
                 raise mode
-            session = await self._cli.session(mode, personality)
+            session = await self._cli.session(mode, kind.personality, profile=kind.profile)
         finally:
             self._now -= 1
         self.sessions.append(session)
@@ -186,6 +188,72 @@ async def test_a_spare_of_one_personality_never_serves_the_other(make: Callable[
     assert session.personality == "chat"
     await until_spares_are_ready(pool, 2)  # a personality in use is kept warm too
     assert sorted(opener.started) == ["agent", "chat", "chat"]
+
+
+def profile(name: str, *, worktree: bool = False) -> Profile:
+    return Profile(name=name, target="sonnet:agent", model="sonnet", personality="agent", worktree=worktree)
+
+
+def wanting_profile(found: Profile | None) -> RunRequest:
+    return RunRequestFactory.build(personality="agent", profile=found)
+
+
+async def test_a_spare_of_one_profile_serves_no_other_and_no_request_without_one(
+    make: Callable[[int], Pool], opener: Opener
+) -> None:
+    pool = make(1)
+    pool.start("agent")
+    await until_spares_are_ready(pool, 1)
+    plain = opener.sessions[0]
+
+    for found, origin in ((profile("one"), "started"), (profile("two"), "started"), (profile("one"), "prewarmed")):
+        session = await pool.checkout(wanting_profile(found))
+        assert (session.kind.profile, session.origin) == (found, origin)
+        await until(lambda: all(len(ready) == 1 for ready in pool._spares._ready.values()))
+    assert await pool.checkout(wanting_profile(None)) is plain
+
+
+async def test_a_profile_that_nobody_asks_for_any_more_keeps_no_spare(opener: Opener) -> None:
+    pool = Pool(opener, replace(limits(1), idle_seconds=0.3), lambda _: 0, lambda: CAPABLE)
+    pool.start("agent")
+    await pool.checkout(wanting_profile(profile("one")))
+    await until_spares_are_ready(pool, 2)
+
+    await until(lambda: pool.counts.spare == 1)
+    await asyncio.sleep(0.05)
+
+    assert [kind.profile for kind, ready in pool._spares._ready.items() if ready] == [None]
+    await pool.stop()
+
+
+async def test_a_worktree_is_made_for_a_conversation_and_not_ahead(make: Callable[[int], Pool], opener: Opener) -> None:
+    pool = make(1)
+    pool.start("agent")
+    await until_spares_are_ready(pool, 1)
+
+    await pool.checkout(wanting_profile(profile("tree", worktree=True)))
+    await asyncio.sleep(0.05)
+
+    assert [session.kind.profile is not None for session in opener.sessions] == [False, True]
+
+
+async def test_a_request_that_waits_makes_the_spares_of_other_profiles_go_where_there_is_no_room(
+    opener: Opener,
+) -> None:
+    pool = Pool(opener, replace(limits(1), processes=3), lambda _: 0, lambda: CAPABLE)
+    pool.start()
+    for name in ("one", "two"):
+        pool.retire(await pool.checkout(wanting_profile(profile(name))))
+    await until_spares_are_ready(pool, 2)
+    busy = await pool.checkout(wanting_profile(None))
+    assert busy.origin == "started"
+    one = next(session for session in opener.sessions if session.alive and session.kind.profile == profile("one"))
+
+    assert (await pool.checkout(wanting_profile(profile("three")))).origin == "started"
+
+    assert one not in pool._alive
+    assert len(pool._alive) == 3
+    await pool.stop()
 
 
 async def test_a_checkout_waits_for_the_spare_that_is_starting(make: Callable[[int], Pool], opener: Opener) -> None:

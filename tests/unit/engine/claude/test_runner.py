@@ -2,14 +2,18 @@
 
 import asyncio
 import os
+import subprocess
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from claude_relay.engine.claude import process
 from claude_relay.engine.claude import spares as spares_module
 from claude_relay.engine.claude.runner import ClaudeCodeRunner
+from claude_relay.engine.profiles import Profile
 from claude_relay.engine.runner import ClaudeRunner, open_run
 from claude_relay.engine.vocabulary import (
     Event,
@@ -102,6 +106,79 @@ async def test_a_chat_works_in_an_empty_directory_and_an_agent_in_the_operators(
     by_personality = {"--safe-mode" in start["argv"]: start for start in cli.told("start")}
     assert by_personality[True]["files"] == []
     assert by_personality[False]["files"] == ["notes.txt"]
+
+
+async def test_an_agent_of_a_profile_works_in_the_directory_of_its_profile(
+    make: Make, cli: FakeCli, tmp_path: Path
+) -> None:
+    (tmp_path / "docs").mkdir()
+    runner = make()
+    docs = Profile(name="docs", target="x", model="sonnet", personality="agent", cwd=str(tmp_path / "docs"))
+
+    for profile in (docs, replace(docs, name="elsewhere", cwd=None)):
+        async for _ in runner.run(RunRequestFactory.build(personality="agent", profile=profile)):
+            pass
+
+    started = [start["cwd"] for start in cli.told("start") if "--safe-mode" not in start["argv"]]
+    assert started[:2] == [str(tmp_path / "docs"), str(tmp_path / "project")]
+
+
+def git(directory: Path, *arguments: str) -> str:
+    """Return what a command of git writes."""
+    author = ("-c", "user.name=x", "-c", "user.email=x@x.example")
+    command = ("git", "-C", str(directory), *author, *arguments)
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+async def tree(make: Make, cli: FakeCli, tmp_path: Path) -> Profile:  # noqa: ARG001 - it makes the directory
+    """A profile whose agents get worktrees, which are kept in the test's own directory."""
+    git(tmp_path / "project", "init", "--quiet")
+    git(tmp_path / "project", "commit", "--quiet", "--allow-empty", "--message=first")
+    cli.environ["XDG_STATE_HOME"] = str(tmp_path / "state")
+    return Profile(name="tree", target="x", model="sonnet", personality="agent", worktree=True)
+
+
+async def test_an_agent_of_a_profile_with_worktrees_has_one_until_it_ends(
+    make: Make, cli: FakeCli, tmp_path: Path, tree: Profile
+) -> None:
+    runner = make()
+    worktrees = tmp_path / "state" / "claude-relay" / "worktrees"
+
+    async for _ in runner.run(RunRequestFactory.build(personality="agent", profile=tree)):
+        pass
+    (started,) = [start["cwd"] for start in cli.told("start") if "--safe-mode" not in start["argv"]]
+    await runner.stop()
+
+    assert started.startswith(f"{worktrees}/tree-")
+    assert list(worktrees.iterdir()) == []
+
+
+async def test_a_worktree_whose_process_does_not_start_is_removed(
+    make: Make, tmp_path: Path, tree: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner, places = make(), []
+
+    async def spawn(argv: tuple[str, ...], environ: dict[str, str], cwd: str, **_: Any) -> None:
+        places.append(cwd)
+        raise UnavailableError(f"{argv[0]} cannot be started", code=environ["PATH"])
+
+    monkeypatch.setattr(process, "spawn", spawn)
+    with pytest.raises(UnavailableError, match="cannot be started"):
+        async for _ in runner.run(RunRequestFactory.build(personality="agent", profile=tree)):
+            pass
+
+    assert [Path(place).parent for place in places] == [tmp_path / "state" / "claude-relay" / "worktrees"]
+    assert git(tmp_path / "project", "worktree", "list").count("\n") == 1
+
+
+async def test_where_no_worktree_can_be_made_the_client_is_told(make: Make) -> None:
+    runner = make()
+    tree = Profile(name="tree", target="x", model="sonnet", personality="agent", worktree=True)
+
+    with pytest.raises(UnavailableError, match="No git worktree"):
+        async for _ in runner.run(RunRequestFactory.build(personality="agent", profile=tree)):
+            pass
 
 
 async def test_the_private_directory_of_chats_is_gone_after_the_stop(make: Make, cli: FakeCli) -> None:
