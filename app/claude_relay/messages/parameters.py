@@ -6,7 +6,7 @@ _AFFECTS = "In `agent` it would affect the model calls inside the agent's work."
 
 PARAMETERS = (
     supported("messages", "All roles, `system` included, in order; [content](#content) is what can be inside."),
-    supported("model", "Any name; `:chat` and `:agent` choose the personality; the operator's aliases."),
+    supported("model", "Any name; `:chat` and `:agent` choose the personality; the operator's aliases and profiles."),
     supported("system", "A text, or a list of text blocks: the system prompt."),
     sampling("max_tokens", f"Most tokens of the answer; `stop_reason` is then `max_tokens`. {_AFFECTS}", 0),
     supported("stream", "Server-sent events, each delta as it is written."),
