@@ -344,7 +344,7 @@ async def test_texts_that_are_apart_stay_as_they_are(first: str, second: str) ->
 async def test_each_end_of_a_run_has_a_word_and_a_status(stop: StopReason) -> None:
     assert finish(stop) in {"completed", "refusal", "max_output_tokens", "approval"}
     answer = await whole(*TEXT, RunEnd(stop, Usage()))
-    assert answer["status"] == ("incomplete" if stop == "length" else "completed")
+    assert answer["status"] == ("incomplete" if stop in {"length", "context_window"} else "completed")
 
 
 async def test_thinking_is_hidden_where_the_operator_wants_it() -> None:
