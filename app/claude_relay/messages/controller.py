@@ -17,7 +17,7 @@ from claude_relay.messages.failures import MessagesError, error_frame
 from claude_relay.messages.operation import MessagesOperation
 from claude_relay.messages.parameters import KNOWN
 from claude_relay.web import answering, bodies
-from claude_relay.web.controller import WireController, failures
+from claude_relay.web.controller import WireController, failures, failures_of_question
 from claude_relay.web.frames import frame
 from claude_relay.web.live_responses import EVENTS, Form
 from claude_relay.web.token_counts import ESTIMATED
@@ -48,16 +48,9 @@ class MessagesController(WireController):
         operation_class=MessagesOperation,
         summary="Create a message",
         response_description="The message: whole, or as it is written.",
-        responses=failures(
+        responses=failures_of_question(
             MessagesError,
-            s400="The request cannot be served as it stands; the message names what to change.",
-            s401="The caller has no key, or Claude Code is not logged in.",
-            s403="A web page calls that nobody allowed to, or the login may not do this.",
             s404="The model, or the thread, does not exist.",
-            s409="Another request had the same `Idempotency-Key`.",
-            s413="The request is too large.",
-            s415="A web page sent a body that is not called JSON.",
-            s429="The caller, the relay or the upstream is at a limit; see `retry-after`.",
             s502="Claude Code or its upstream failed.",
             s503="There is no Claude Code, or the relay is stopping.",
             s504="The answer took longer than the operator allows.",
