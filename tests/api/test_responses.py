@@ -173,7 +173,7 @@ def test_each_event_is_a_write_of_its_own() -> None:
 
 def _chunks(body: bytes) -> list[bytes]:
     """Return the pieces of a body that is sent in chunks."""
-    found = []
+    found: list[bytes] = []
     while True:
         length, _, body = body.partition(b"\r\n")
         if not (size := int(length, 16)):
