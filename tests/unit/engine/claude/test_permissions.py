@@ -80,7 +80,7 @@ async def test_a_run_is_paused_when_the_model_has_written_its_message(make: Make
                 for waiting in approvals.of("ann"):
                     await approvals.decide("ann", Decision(waiting.id, approve=False))
 
-    assert kinds[1:5] == ["ApprovalRequested", "TextDelta", "ApprovalRequested", "RunPaused"]
+    assert kinds[1:6] == ["ApprovalRequested", "PromptCounted", "TextDelta", "ApprovalRequested", "RunPaused"]
     assert kinds[-1] == "RunEnd"
     assert kinds.count("RunPaused") == 1
 
