@@ -187,6 +187,68 @@ def doctor_command(*, live: bool, as_json: bool, **flags: object) -> None:
     sys.exit(checklist.has_failed(checks))
 
 
+@main.group("service")
+def service_group() -> None:
+    """Keep the relay running as a service of your user: systemd on Linux, launchd on macOS."""
+
+
+@service_group.command("install")
+@_setting_options
+def service_install(**flags: object) -> None:
+    """Make the service, with the options, variables and .env of 'serve', and start it; again, to change it.
+
+    It works in the current directory.
+    """
+    from claude_relay.commands import service
+
+    environ = settings_loading.environment()
+    try:
+        chosen = settings_loading.resolve(flags)
+        _profiles(chosen)
+        click.echo("\n".join(service.install(chosen.settings, environ, service.manager(environ))), err=True)
+    except SettingsError as error:
+        _fail(error.message, 2)
+    except RelayError as error:
+        _fail(error.message, 1)
+
+
+@service_group.command("status")
+def service_status() -> None:
+    """Show whether the service runs; the exit code is that of systemctl or launchctl."""
+    from claude_relay.commands import service
+
+    try:
+        sys.exit(service.show(service.manager(settings_loading.environment()).status()))
+    except RelayError as error:
+        _fail(error.message, 1)
+
+
+@service_group.command("logs")
+@click.option("--lines", type=click.IntRange(min=0), default=100, help="How many lines at most.", show_default=True)
+@click.option("--follow", is_flag=True, help="Go on with the lines to come.")
+def service_logs(*, lines: int, follow: bool) -> None:
+    """Show what the service has logged."""
+    from claude_relay.commands import service
+
+    try:
+        sys.exit(service.show(service.manager(settings_loading.environment()).logs(lines, follow=follow)))
+    except RelayError as error:
+        _fail(error.message, 1)
+
+
+@service_group.command("uninstall")
+def service_uninstall() -> None:
+    """Stop the service, and remove what 'install' has written."""
+    from claude_relay.commands import service
+
+    environ = settings_loading.environment()
+    try:
+        removed = service.uninstall(environ, service.manager(environ))
+    except RelayError as error:
+        _fail(error.message, 1)
+    click.echo("\n".join(f"removed {path}" for path in removed) or "There was no service.", err=True)
+
+
 @main.command("ask")
 @click.argument("question", default="-")
 @click.option("--model", metavar="NAME", help="The model, such as opus or sonnet:chat.")

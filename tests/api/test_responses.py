@@ -15,7 +15,7 @@ from claude_relay.engine.echo import EchoRunner
 from claude_relay.settings import Settings
 from claude_relay.web import live_responses
 from tests.api.conftest import Client
-from tests.api.sockets import listening
+from tests.api.sockets import connected, head, listening
 from tests.callers import ELSEWHERE, calling
 from tests.unit.responses.bodies import events_of
 
@@ -156,6 +156,36 @@ def test_an_answer_that_fails_after_its_stream_began_fails_in_the_stream() -> No
         "error",
         "response.failed",
     ]
+
+
+def test_each_event_is_a_write_of_its_own() -> None:
+    body = b'{"input": "!echo interval=0.02\\none two three", "stream": true}'
+    top = head("/v1/responses", content_type="application/json", content_length=str(len(body)), connection="close")
+    with listening(create_app(Settings(), EchoRunner())) as place, connected(place) as connection:
+        connection.sendall(top + body)
+        received = b"".join(iter(lambda: connection.recv(65536), b""))
+
+    chunks = _chunks(received.partition(b"\r\n\r\n")[2])
+    assert len(chunks) > 10
+    for chunk in chunks:
+        assert chunk.startswith(b"event: response.")
+        assert chunk.endswith(b"\n\n")
+        assert chunk.count(b"event: ") == 1
+
+
+def _chunks(body: bytes) -> list[bytes]:
+    """Return the pieces of a body that is sent in chunks."""
+    found: list[bytes] = []
+    while True:
+        length, _, body = body.partition(b"\r\n")
+        if not (size := int(length, 16)):
+            return found
+        found.append(body[:size])
+        body = body[size + 2 :]
+
+
+def test_signs_of_life_come_often_enough_for_clients_that_wait_a_quarter_of_a_minute() -> None:
+    assert live_responses.KEEP_ALIVE <= 15
 
 
 async def _upgrade(place: tuple[str, int], path: str) -> tuple[bytes, Any]:

@@ -86,6 +86,20 @@ def test_a_response_says_that_it_is_kept_and_is_found_again_as_it_was(client: Cl
     assert found.headers["content-type"] == "application/json"
 
 
+def test_what_sdks_put_into_the_query_of_a_response_changes_nothing(client: Client) -> None:
+    response = ask(client, "Hello")
+    query = "include[]=reasoning.encrypted_content&include_obfuscation=false&stream=false"
+
+    assert client.get(f"/v1/responses/{response['id']}?{query}").json() == response
+
+
+def test_answers_that_are_not_kept_have_ids_of_their_own(client: Client) -> None:
+    first, second = (ask(client, "Hello", store=False) for _ in range(2))
+
+    assert first["id"] != second["id"]
+    assert first["output"][0]["id"] != second["output"][0]["id"]
+
+
 def test_a_streamed_response_is_kept_before_its_last_event_is_sent(client: Client) -> None:
     with client.stream("POST", "/v1/responses", json={"input": "Hello", "stream": True}) as stream:
         told = events_of(stream.read().decode())

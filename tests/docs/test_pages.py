@@ -101,7 +101,7 @@ def test_command_lines_that_are_none_are_refused(wrong: str) -> None:
 @pytest.mark.parametrize("path", WITH_COMMANDS, ids=_relative)
 def test_every_variable_of_ours_exists(path: Path) -> None:
     named = set(re.findall(rf"{PREFIX}[A-Z_]*[A-Z]", path.read_text()))
-    others = {"CLAUDE_RELAY_TEST_CLI", "CLAUDE_RELAY_URL", "CLAUDE_RELAY_KEY"}
+    others = {"CLAUDE_RELAY_TEST_CLI", "CLAUDE_RELAY_URL", "CLAUDE_RELAY_KEY", "CLAUDE_RELAY_COMPLETE"}
     assert named - others <= {option.variable for option in options()}
 
 

@@ -148,7 +148,7 @@ class ResponseInProgress:
             self.begun,
             status="completed" if is_whole else "incomplete",
             incomplete_details=None if is_whole else answer.IncompleteDetails("max_output_tokens"),
-            completed_at=self._now(),
+            completed_at=self._now() if is_whole else None,
             output=self._output.items,
             usage=usage(end),
         )

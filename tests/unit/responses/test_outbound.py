@@ -120,6 +120,9 @@ def lacking(recorded: Any, ours: Any) -> Any:
 )
 async def test_a_stream_has_all_events_and_fields_that_every_client_takes(name: str, told: tuple[Event, ...]) -> None:
     recorded, ours = events(name), await streamed(*told)
+    if name == "incomplete":
+        # OpenAI tells it of complete responses only
+        recorded[-1]["response"]["completed_at"] = None
 
     assert [event["type"] for event in ours] == [event["type"] for event in recorded]
     for expected, found in zip(recorded, ours, strict=True):
