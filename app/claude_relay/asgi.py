@@ -10,6 +10,7 @@ from litestar import Litestar
 from claude_relay import logs
 from claude_relay.access.keys import Key
 from claude_relay.console import page
+from claude_relay.engine.approvals import Approvals
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.plugin import FAMILIES, RelayPlugin
 from claude_relay.settings import Settings
@@ -26,8 +27,10 @@ def create_app(
     settings: Settings | None = None,
     runner: ClaudeRunner | None = None,
     families: Iterable[Family] = FAMILIES,
+    *,
     open_store: Opener | None = None,
     traces: Tracing | None = None,
+    approvals: Approvals | None = None,
 ) -> Litestar:
     """Build the application.
 
@@ -37,13 +40,21 @@ def create_app(
         families: The endpoints.
         open_store: Opens the store that responses are kept in; the one of the settings when not given.
         traces: Traces requests; as the environment says when not given.
+        approvals: What waits for permission, if the engine is given.
 
     Raises:
         SettingsError: A setting has a bad value.
     """
     settings, keys = _loaded() if settings is None else (settings, keyring(settings))
     relay = RelayPlugin(
-        settings, runner, families=families, prefixes=PREFIXES, keys=keys, open_store=open_store, traces=traces
+        settings,
+        runner,
+        families=families,
+        prefixes=PREFIXES,
+        keys=keys,
+        open_store=open_store,
+        approvals=approvals,
+        traces=traces,
     )
     console = [page.router(needs_key=bool(keys))] if settings.console else []
     app = Litestar(console, plugins=[WebPlugin(), relay], on_startup=[_watch_loop])

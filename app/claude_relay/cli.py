@@ -108,6 +108,28 @@ def _serve(chosen: Settings, place: Listening) -> None:
     )
 
 
+@main.command("codex-config")
+@click.option("--url", help="The relay's base URL, with /v1.  [default: this machine, at the port of the settings]")
+@click.option("--model", help="The model that Codex asks.  [default: that of the settings]")
+@click.option("--catalog", is_flag=True, help="Print the model catalog that the configuration names.")
+def codex_config(url: str | None, model: str | None, *, catalog: bool) -> None:
+    """Print the configuration with which Codex CLI uses the relay.
+
+    It is a config.toml, and with --catalog the file of models that it names. Nothing is written.
+    """
+    from claude_relay.commands import codex
+
+    try:
+        chosen = settings_loading.resolve().settings
+    except SettingsError as error:
+        _fail(error.message, 2)
+    model = model or chosen.model
+    if catalog:
+        click.echo(codex.catalog((model, *codex.MODELS)))
+    else:
+        click.echo(codex.config(url or f"http://127.0.0.1:{chosen.port}/v1", model), nl=False)
+
+
 @main.command(
     "litestar",
     context_settings={"ignore_unknown_options": True, "help_option_names": []},

@@ -47,12 +47,13 @@ def read(body: bytes) -> bodies.Body[schemas.ResponsesRequest]:
 
 
 def to_question(body: bodies.Body[schemas.ResponsesRequest], settings: Settings, caller: Caller) -> Question:
-    """Return the neutral request, and which of the client's options it leaves out.
+    """Return the neutral request, and which of the client's options it leaves out. A chat does not end to be gone on.
 
     Raises:
         RelayError: The request asks for what the relay cannot do.
     """
-    return replace(inbound.to_question(body, settings, caller), known=None)
+    question = inbound.to_question(body, settings, caller)
+    return replace(question, run=replace(question.run, pauses=False), known=None)
 
 
 def as_chat(request: schemas.ResponsesRequest) -> chat.ChatCompletionRequest:

@@ -18,22 +18,27 @@ from msgspec.structs import replace
 from claude_relay import cursor
 from claude_relay.access.keys import Key
 from claude_relay.access.policy import policy_of
+from claude_relay.approvals.controller import ApprovalsController
 from claude_relay.chat.controller import ChatController
 from claude_relay.completions.controller import CompletionsController
 from claude_relay.console.activity import Activity
 from claude_relay.console.controller import ConsoleController
+from claude_relay.engine.approvals import Approvals
 from claude_relay.engine.claude.runner import ClaudeCodeRunner
 from claude_relay.engine.echo import EchoRunner
 from claude_relay.engine.limits.limited import limited
 from claude_relay.engine.limits.quotas import Quotas, quotas
+from claude_relay.engine.pausing import PausingRunner
 from claude_relay.engine.profile_files import load as load_profiles
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.health.controller import HealthController
 from claude_relay.metrics.controller import MetricsController
 from claude_relay.models.controller import ModelsController
+from claude_relay.responses.compact_controller import CompactController
 from claude_relay.responses.controller import ResponsesController
 from claude_relay.responses.conversations.controller import ConversationsController
 from claude_relay.responses.failures import DIALECT as RESPONSES
+from claude_relay.responses.input_tokens_controller import InputTokensController
 from claude_relay.settings import Settings
 from claude_relay.settings_loading import environment, keyring, state_directory
 from claude_relay.store.counters import MemoryCounters
@@ -61,9 +66,10 @@ from claude_relay.web.watchdog import Watchdog
 
 FAMILIES = (
     Family(ChatController, other_form=cursor.FORM),
-    Family(ResponsesController, RESPONSES),
+    Family(ResponsesController, RESPONSES, parts=(InputTokensController, CompactController)),
     Family(ConversationsController, RESPONSES),
     Family(CompletionsController),
+    Family(ApprovalsController),
     Family(ModelsController),
     Family(HealthController, is_open=True),
     Family(MetricsController),
@@ -86,6 +92,7 @@ class RelayPlugin(InitPlugin):
         keys: The keys that let callers in; read as the settings say when not given.
         open_store: Opens the store that responses are kept in; the one of the settings when not given.
         traces: Traces requests; as the environment says when not given.
+        approvals: What waits for permission, if the engine is given.
 
     Raises:
         SettingsError: A setting has a bad value.
@@ -101,10 +108,12 @@ class RelayPlugin(InitPlugin):
         keys: Iterable[Key] | None = None,
         open_store: Opener | None = None,
         traces: tracing.Tracing | None = None,
+        approvals: Approvals | None = None,
     ) -> None:
         self._settings = settings
+        self._approvals = approvals or Approvals(settings.approval_timeout)
         self._quotas = quotas(settings, MemoryCounters())
-        self._runner = runner or create_runner(settings, self._quotas)
+        self._runner = runner or create_runner(settings, self._quotas, self._approvals)
         self._families = tuple(one for one in families if settings.console or one.controller is not ConsoleController)
         self._prefixes = tuple(prefixes)
         self._jobs = jobs.Jobs()
@@ -224,7 +233,7 @@ class RelayPlugin(InitPlugin):
 
         return Router(
             prefix or "/",
-            route_handlers=[family.controller],
+            route_handlers=[family.controller, *family.parts],
             include_in_schema=prefix == self._prefixes[0],
             opt=family.other_form.opt if family.other_form else None,
             request_max_body_size=self._settings.max_body_size * _MEGABYTE,
@@ -236,6 +245,7 @@ class RelayPlugin(InitPlugin):
             ],
             dependencies={
                 "runner": Provide(lambda: self._runner, sync_to_thread=False),
+                "approvals": Provide(lambda: self._approvals, sync_to_thread=False),
                 "settings": Provide(lambda: self._settings, sync_to_thread=False),
                 "watchdog": Provide(lambda: self._watchdog, sync_to_thread=False),
                 "metrics": Provide(lambda: self._metrics, sync_to_thread=False),
@@ -245,13 +255,16 @@ class RelayPlugin(InitPlugin):
         )
 
 
-def create_runner(settings: Settings, used: Quotas) -> ClaudeRunner:
+def create_runner(settings: Settings, used: Quotas, approvals: Approvals) -> ClaudeRunner:
     """Return the engine that the operator chose, under the limits that the operator set.
 
     Args:
         settings: The operator's choices.
         used: Counts what callers use.
+        approvals: Is told what waits for permission.
     """
     claude = settings.runner == "claude"
-    runner: ClaudeRunner = ClaudeCodeRunner(settings, environment(), used.charge_cost) if claude else EchoRunner()
-    return limited(runner, settings, used)
+    runner: ClaudeRunner = (
+        ClaudeCodeRunner(settings, environment(), used.charge_cost, approvals) if claude else EchoRunner()
+    )
+    return PausingRunner(limited(runner, settings, used), approvals)

@@ -17,7 +17,9 @@ from claude_relay.errors import SettingsError
 PREFIX = "CLAUDE_RELAY_"
 
 Personality = Literal["agent", "chat"]
-PermissionMode = Literal["default", "acceptEdits", "auto", "dontAsk", "plan", "bypassPermissions"]
+PermissionMode = Literal["default", "acceptEdits", "auto", "dontAsk", "plan", "bypassPermissions", "ask"]
+ASK: PermissionMode = "ask"
+"""The permission mode in which callers are asked."""
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["text", "json"]
 
@@ -143,10 +145,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     permission_mode: Annotated[
         PermissionMode | None,
         Meta(
-            description="Claude Code's permission mode for 'agent'.  [default: what your Claude Code settings say]",
+            description="Claude Code's permission mode for 'agent'; with 'ask' the caller is asked before a tool that "
+            "needs permission.  [default: what your Claude Code settings say]",
             extra=RESTRICTED,
         ),
     ] = None
+    approval_timeout: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description="Seconds that a tool waits for the caller's permission with --permission-mode ask.",
+            extra=UNRESTRICTED,
+        ),
+    ] = 300.0
     history: Annotated[
         Literal["native", "verbatim"],
         Meta(

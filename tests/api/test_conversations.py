@@ -1,5 +1,6 @@
 """Conversations: what is in them, which requests go on with them, and who finds them."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -146,6 +147,19 @@ def test_a_streamed_response_is_in_its_conversation_before_its_last_event_is_sen
 
     assert told[0]["response"]["conversation"] == told[-1]["response"]["conversation"] == {"id": conversation}
     assert texts(client, conversation) == ["Hello", "Hello"]
+
+
+def test_a_response_in_the_background_is_in_its_conversation_when_it_is_complete(client: Client) -> None:
+    conversation = create(client)
+    asked = ask(client, "!echo delay=0.3\nHello", conversation=conversation, background=True)
+    before = texts(client, conversation)
+
+    path, deadline = f"/v1/responses/{asked['id']}", time.monotonic() + 20
+    while client.get(path).json()["status"] != "completed" and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+    assert (asked["conversation"], before) == ({"id": conversation}, [])
+    assert texts(client, conversation)[1] == "Hello"
 
 
 def test_a_response_without_a_conversation_names_none(client: Client) -> None:

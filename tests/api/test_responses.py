@@ -131,7 +131,8 @@ def test_what_is_not_there_cannot_be_asked_for(client: Client, method: str, path
 
 
 def test_a_stream_begins_and_shows_signs_of_life_before_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live_responses.LiveResponse.__init__, "__defaults__", (None, live_responses.EVENT_STREAM, 0.05))
+    defaults = {**(live_responses.LiveResponse.__init__.__kwdefaults__ or {}), "keep_alive": 0.05}
+    monkeypatch.setattr(live_responses.LiveResponse.__init__, "__kwdefaults__", defaults)
     body = {"input": "!echo delay=0.4\nhi", "stream": True}
     with calling(create_app(Settings(first_byte=0.01), EchoRunner())) as client:
         told = events_of(client.post("/v1/responses", json=body).text)

@@ -45,8 +45,8 @@ def shared_relay(
     overhearing: Overhearing,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Relay]:
-    def overheard(*arguments: object) -> App:
-        return overhearing.around(create_app(*arguments))  # type: ignore[arg-type] # passed on as they came
+    def overheard(*arguments: object, **named: object) -> App:
+        return overhearing.around(create_app(*arguments, **named))  # type: ignore[arg-type] # passed on as they came
 
     home = tmp_path_factory.mktemp("chat")
     environ = clean_environment(home, shared_upstream)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import agents as openai_agents  # type: ignore[import-not-found, unused-ignore]
@@ -12,7 +13,7 @@ import pytest
 from langchain_core.messages import AIMessageChunk  # type: ignore[import-not-found, unused-ignore]
 from langchain_core.tools import StructuredTool  # type: ignore[import-not-found, unused-ignore]
 from langchain_openai import ChatOpenAI  # type: ignore[import-not-found, unused-ignore]
-from openai import APIError, AsyncOpenAI, BadRequestError, OpenAI, pydantic_function_tool
+from openai import APIError, AsyncOpenAI, BadRequestError, NotFoundError, OpenAI, pydantic_function_tool
 from pydantic import BaseModel, SecretStr
 from pydantic_ai import Agent as PydanticAgent  # type: ignore[import-not-found, unused-ignore]
 from pydantic_ai.models.openai import OpenAIResponsesModel  # type: ignore[import-not-found, unused-ignore]
@@ -32,6 +33,7 @@ from tests.clients.upstream_side import (
     spoken,
     turns,
 )
+from tests.live.relay import Relay, clean_environment, relay
 from tests.upstream import FakeUpstream, Message, Text, Thinking, ToolUse, error_after, stall_after, text
 
 
@@ -75,6 +77,13 @@ def results(upstream: FakeUpstream) -> dict[str, str]:
     blocks = [block for turn in body["messages"] if turn["role"] == "user" for block in turn["content"]]
     found = [block for block in blocks if isinstance(block, dict) and block["type"] == "tool_result"]
     return {block["tool_use_id"]: str(block["content"]) for block in found}
+
+
+def last_conversation(upstream: FakeUpstream) -> str:
+    """Return what the last request said, as JSON."""
+    body = upstream.messages_requests[-1].body
+    assert body is not None
+    return json.dumps(body["messages"])
 
 
 # --- openai ----------------------------------------------------------------------------------------------------------
@@ -162,6 +171,58 @@ def test_an_id_that_is_not_found_is_an_error_with_its_code(client: OpenAI) -> No
         client.responses.create(model="sonnet", input="?", previous_response_id="resp_1")
 
     assert (raised.value.code, raised.value.param) == ("previous_response_not_found", "previous_response_id")
+
+
+def test_a_conversation_is_gone_on_with_and_read(client: OpenAI, upstream: FakeUpstream) -> None:
+    upstream.replies(text("Hello Ada."), text("Ada."))
+    conversation = client.conversations.create(
+        metadata={"topic": "names"}, items=[{"role": "user", "content": "My name is Ada."}]
+    )
+
+    client.responses.create(model="sonnet", input="Greet me.", conversation=conversation.id)
+    answer = client.responses.create(
+        model="sonnet", input=[{"role": "user", "content": "Who am I?"}], conversation={"id": conversation.id}
+    )
+
+    assert answer.output_text == "Ada."
+    assert answer.conversation is not None
+    assert answer.conversation.id == conversation.id
+    told = last_conversation(upstream)
+    assert told.index("My name is Ada.") < told.index("Hello Ada.") < told.index("Who am I?")
+    items: list[Any] = list(client.conversations.items.list(conversation.id, order="asc", limit=2))
+    assert [item.content[0].text for item in items] == [
+        "My name is Ada.",
+        "Greet me.",
+        "Hello Ada.",
+        "Who am I?",
+        "Ada.",
+    ]
+    assert client.conversations.items.retrieve(items[0].id, conversation_id=conversation.id).id == items[0].id
+    client.conversations.items.delete(items[0].id, conversation_id=conversation.id)
+    assert client.conversations.update(conversation.id, metadata={}).metadata == {}
+    assert client.conversations.delete(conversation.id).deleted
+    with pytest.raises(NotFoundError):
+        client.conversations.retrieve(conversation.id)
+
+
+def test_a_conversation_with_calls_is_made_shorter_and_goes_on(client: OpenAI, upstream: FakeUpstream) -> None:
+    upstream.replies(text("Oslo has -5 degrees."), text("Oslo."))
+    call = {"type": "function_call", "call_id": "c", "name": "get_degrees", "arguments": '{"city": "Oslo"}'}
+    output = {"type": "function_call_output", "call_id": "c", "output": "-5"}
+    said: list[Any] = [{"role": "user", "content": "Is it cold?"}, call, output]
+
+    counted = client.responses.input_tokens.count(model="sonnet", input=said, tools=[TOOL])
+    shorter = client.responses.compact(model="sonnet", input=said)
+    items: list[Any] = shorter.model_dump(exclude_none=True, warnings=False)["output"]
+    answer = client.responses.create(model="sonnet", input=[*items, {"role": "user", "content": "Where?"}])
+
+    assert counted.input_tokens > 350
+    assert [item["type"] for item in items] == ["message", "compaction"]
+    assert shorter.usage.output_tokens > 0
+    assert answer.output_text == "Oslo."
+    told = last_conversation(upstream)
+    assert told.index("Is it cold?") < told.index("Oslo has -5 degrees.") < told.index("Where?")
+    assert len(upstream.messages_requests) == 2
 
 
 def test_a_stream_that_breaks_raises_with_its_message(client: OpenAI, upstream: FakeUpstream) -> None:
@@ -256,6 +317,23 @@ async def _agent_answers(base_url: str, *, streamed: bool) -> tuple[Any, Any]:
     return found[0], found[1]
 
 
+def test_openai_agents_keep_a_conversation(base_url: str, upstream: FakeUpstream) -> None:
+    upstream.replies(text("Hello Ada."), text("Ada."))
+
+    async def talk() -> str:
+        async with AsyncOpenAI(base_url=base_url, api_key="unused", max_retries=0) as client:
+            openai_agents.set_default_openai_client(client, use_for_tracing=False)
+            agent = openai_agents.Agent(name="Friend", model="sonnet")
+            session = openai_agents.OpenAIConversationsSession(openai_client=client)
+            await openai_agents.Runner.run(agent, "I am Ada.", session=session)
+            return str((await openai_agents.Runner.run(agent, "Who am I?", session=session)).final_output)
+
+    assert asyncio.run(talk()) == "Ada."
+
+    told = last_conversation(upstream)
+    assert told.index("I am Ada.") < told.index("Hello Ada.") < told.index("Who am I?")
+
+
 @pytest.mark.parametrize("streamed", [False, True])
 def test_an_agent_of_openai_agents_answers_with_its_default_model(
     base_url: str, upstream: FakeUpstream, heard: Overhearing, streamed: bool
@@ -283,6 +361,70 @@ def test_what_claude_code_does_itself_is_no_call_for_openai_agents(base_url: str
 
     assert result.final_output == "It says hi."
     assert len(upstream.messages_requests) == 2
+
+
+# --- permissions -----------------------------------------------------------------------------------------------------
+
+TOUCH = Message(blocks=(Text("I make it."), ToolUse("toolu_1", "Bash", {"command": "touch made; echo yes"})))
+
+
+@pytest.fixture
+def asking(home: Path, upstream: FakeUpstream, claude_path: str) -> Iterator[Relay]:
+    """A relay whose agents ask for permission."""
+    environ = clean_environment(home, upstream)
+    with relay(home, environ, personality="agent", permission_mode="ask", claude_path=claude_path) as running:
+        yield running
+
+
+def test_the_sdk_shows_what_an_agent_did_and_permits_more(asking: Relay, home: Path, upstream: FakeUpstream) -> None:
+    work = Message(blocks=(Text("I look."), ToolUse("toolu_0", "Bash", {"command": "echo hi"})))
+    upstream.replies(work, TOUCH, text("It is made."), text("You are welcome."))
+    client: Any = asking.openai.responses
+
+    with client.stream(model="sonnet", input="Make it.") as stream:
+        first = stream.until_done().get_final_response()
+    (asked,) = [item for item in first.output if item.type == "mcp_approval_request"]
+    assert not (home / "made").exists()
+    second = client.create(
+        model="sonnet",
+        previous_response_id=first.id,
+        input=[{"type": "mcp_approval_response", "approval_request_id": asked.id, "approve": True}],
+    )
+    third = client.create(model="sonnet", previous_response_id=second.id, input="Thanks.")
+
+    assert [(item.output, item.status) for item in first.output if item.type == "mcp_call"] == [("hi", "completed")]
+    (call,) = [item for item in second.output if item.type == "mcp_call"]
+    assert (call.output, call.approval_request_id) == ("yes", asked.id)
+    assert (home / "made").exists()
+    assert (second.output_text, third.output_text) == ("It is made.", "You are welcome.")
+
+
+def test_openai_agents_permits_and_goes_on(asking: Relay, home: Path, upstream: FakeUpstream) -> None:
+    upstream.replies(TOUCH, text("It is made."))
+    # only a hosted server of that name has calls that openai-agents asks about
+    server = {
+        "type": "mcp",
+        "server_label": "claude_code",
+        "server_url": "https://localhost/",
+        "require_approval": "always",
+    }
+
+    async def run() -> Any:
+        openai_agents.set_tracing_disabled(disabled=True)
+        async with AsyncOpenAI(base_url=f"{asking.url}/v1", api_key="unused", max_retries=0) as client:
+            openai_agents.set_default_openai_client(client, use_for_tracing=False)
+            tools = [openai_agents.HostedMCPTool(tool_config=server)]
+            agent = openai_agents.Agent(name="A", model="sonnet:agent", tools=tools)
+            result = await openai_agents.Runner.run(agent, "Make it.")
+            state = result.to_state()
+            for asked in result.interruptions:
+                state.approve(asked)
+            return await openai_agents.Runner.run(agent, state)
+
+    result = asyncio.run(run())
+
+    assert result.final_output == "It is made."
+    assert (home / "made").exists()
 
 
 # --- others ----------------------------------------------------------------------------------------------------------

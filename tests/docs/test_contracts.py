@@ -10,7 +10,9 @@ import pytest
 from tests.docs.pages import ROOT
 
 APP = ROOT / "app"
-FAMILIES = {f"claude_relay.{name}" for name in ("chat", "responses", "completions", "models", "health", "metrics")}
+FAMILIES = {
+    f"claude_relay.{name}" for name in ("chat", "responses", "completions", "approvals", "models", "health", "metrics")
+}
 # they import nothing that does I/O, and do it all the same: they await what does, or call a library that does
 EDGES = {
     "claude_relay.commands.live_checks",

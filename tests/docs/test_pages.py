@@ -61,7 +61,7 @@ def _commands(text: str) -> Iterator[list[str]]:
     lines = [line for block in fenced for line in block.splitlines()] + re.findall(r"`([^`\n]+)`", text)
     for line in lines:
         # before it stand variables, and what runs it; docker and git only have things of that name
-        if match := re.match(r"(?!docker|git|cd)(?:[\w.=/,:-]+ )*?claude-relay ([^|]+)$", line):
+        if match := re.match(r"(?!docker|git|cd)(?:[\w.=/,:-]+ )*?claude-relay ([^|>]+)(?:> \S+)?$", line):
             yield shlex.split(match[1], comments=True)
 
 

@@ -16,9 +16,11 @@ import uvicorn
 from openai import OpenAI
 
 from claude_relay.asgi import create_app
+from claude_relay.engine.approvals import Approvals
 from claude_relay.engine.claude.runner import ClaudeCodeRunner
 from claude_relay.engine.limits.limited import limited
 from claude_relay.engine.limits.quotas import quotas
+from claude_relay.engine.pausing import PausingRunner
 from claude_relay.settings import Settings
 from claude_relay.store.counters import MemoryCounters
 from claude_relay.web.protocol import BoundedProtocol
@@ -104,7 +106,9 @@ def relay(home: Path, environ: Mapping[str, str], **choices: Any) -> Iterator[Re
         **{"host": "127.0.0.1", "cwd": str(home), "state_dir": str(home / "state"), "self_test": False, **choices}
     )
     used = quotas(settings, MemoryCounters())
-    app = create_app(settings, limited(ClaudeCodeRunner(settings, environ, used.charge_cost), settings, used))
+    approvals = Approvals(settings.approval_timeout)
+    runner = limited(ClaudeCodeRunner(settings, environ, used.charge_cost, approvals), settings, used)
+    app = create_app(settings, PausingRunner(runner, approvals), approvals=approvals)
     config = uvicorn.Config(
         app,
         host=settings.host,

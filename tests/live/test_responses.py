@@ -220,6 +220,7 @@ def test_what_an_agent_does_is_seen_while_it_does_it(agent: Relay, upstream: Fak
     call = output[1]
     assert (call["server_label"], call["name"], call["status"]) == ("claude_code", "Bash", "completed")
     assert json.loads(call["arguments"])["command"] == "echo hi"
+    assert (call["output"], call["error"]) == ("hi", None)
     assert [event["type"] for event in events if event.get("item_id") == call["id"]] == [
         "response.mcp_call.in_progress",
         "response.mcp_call_arguments.delta",
@@ -232,6 +233,25 @@ def test_what_an_agent_does_is_seen_while_it_does_it(agent: Relay, upstream: Fak
     assert again.status_code == 200
     assert agent.processes()["reused"] == reused + 1
     assert [role for role, _ in conversation(sent(upstream))][-1] == "user"
+
+
+def test_what_an_agent_did_is_told_to_a_process_that_does_not_know_it(
+    home: Path, upstream: FakeUpstream, claude_path: str
+) -> None:
+    work = Message(blocks=(Text("I look."), ToolUse("toolu_1", "Bash", {"command": "echo hi"})))
+    upstream.replies(work, text("It says hi."), text("You are welcome."))
+    with relay(home, clean_environment(home, upstream), claude_path=claude_path, reuse=False) as running:
+        first = ask(running, "Run it.", model="sonnet:agent").json()
+        ask(running, "Thanks.", model="sonnet:agent", previous_response_id=first["id"])
+
+    used, result = [
+        block
+        for message in sent(upstream)["messages"]
+        for block in message["content"]
+        if isinstance(block, dict) and block["type"] in {"tool_use", "tool_result"}
+    ]
+    assert (used["name"], used["input"]["command"], result["tool_use_id"]) == ("Bash", "echo hi", used["id"])
+    assert "hi" in str(result["content"])
 
 
 def test_a_limit_makes_a_response_incomplete(chat: Relay, upstream: FakeUpstream) -> None:

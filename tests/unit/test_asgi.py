@@ -10,10 +10,12 @@ import pytest
 from litestar.openapi.config import OpenAPIConfig
 
 from claude_relay.asgi import create_app, served
+from claude_relay.engine.approvals import Approvals
 from claude_relay.engine.claude.runner import ClaudeCodeRunner
 from claude_relay.engine.echo import EchoRunner
 from claude_relay.engine.limits.limited import LimitedRunner
 from claude_relay.engine.limits.quotas import quotas
+from claude_relay.engine.pausing import PausingRunner
 from claude_relay.plugin import create_runner
 from claude_relay.settings import Settings
 from claude_relay.store.counters import MemoryCounters
@@ -35,10 +37,11 @@ class Counted(EchoRunner):
 
 @pytest.mark.parametrize(("name", "kind"), [("echo", EchoRunner), ("claude", ClaudeCodeRunner)])
 def test_the_operator_chooses_the_engine_and_it_is_governed(name: Any, kind: type) -> None:
-    runner = create_runner(settings := Settings(runner=name), quotas(settings, MemoryCounters()))
+    runner = create_runner(settings := Settings(runner=name), quotas(settings, MemoryCounters()), Approvals(1))
 
-    assert isinstance(runner, LimitedRunner)
-    assert isinstance(runner._runner, kind)
+    assert isinstance(runner, PausingRunner)
+    assert isinstance(runner._runner, LimitedRunner)
+    assert isinstance(runner._runner._runner, kind)
 
 
 def test_the_engine_starts_and_stops_with_the_server() -> None:

@@ -526,3 +526,26 @@ def test_a_client_that_nobody_knows_is_told_in_one_line() -> None:
 
     assert result.exit_code == 2
     assert len(result.output.splitlines()) == 1
+
+
+def test_what_codex_needs_follows_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLAUDE_RELAY_PORT", "9000")
+    monkeypatch.setenv("CLAUDE_RELAY_MODEL", "opus")
+
+    config, catalog = invoked("codex-config"), invoked("codex-config", "--catalog")
+    other = invoked("codex-config", "--url", "https://relay.example/v1", "--model", "haiku")
+
+    assert 'base_url = "http://127.0.0.1:9000/v1"' in config.stdout
+    assert 'model = "opus"' in config.stdout
+    assert json.loads(catalog.stdout)["models"][0]["slug"] == "opus"
+    assert 'base_url = "https://relay.example/v1"' in other.stdout
+    assert 'model = "haiku"' in other.stdout
+
+
+def test_what_codex_needs_is_not_printed_for_settings_that_are_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLAUDE_RELAY_PORT", "many")
+
+    result = invoked("codex-config")
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "CLAUDE_RELAY_PORT" in result.stderr

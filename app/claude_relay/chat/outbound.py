@@ -10,6 +10,7 @@ from claude_relay.engine.fanout import Indexed
 from claude_relay.engine.fold import fold as fold_events
 from claude_relay.engine.structured_output import JsonStart
 from claude_relay.engine.vocabulary import (
+    ApprovalRequested,
     Event,
     RunEnd,
     StopReason,
@@ -25,6 +26,8 @@ _FINISH: dict[StopReason, schemas.FinishReason] = {
     "length": "length",
     "refusal": "content_filter",
     "tool_calls": "tool_calls",
+    # no answer of a chat ends there
+    "approval": "stop",
 }
 _DECLINED = "The model declined to answer."
 
@@ -61,6 +64,8 @@ class RenderOptions(Struct, frozen=True):
         match event:
             case ThinkingDelta(text) if self.reasoning:
                 return text
+            case ApprovalRequested(approval_id, _, tool) if self.activity:
+                return f"{tool} waits for permission: {approval_id}\n"
             case ToolActivity(tool, summary) if self.activity:
                 return f"{tool}: {summary}\n" if summary else f"{tool}\n"
         return ""

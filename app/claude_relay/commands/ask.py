@@ -21,6 +21,7 @@ from claude_relay.commands import relays
 from claude_relay.commands.display import display
 from claude_relay.commands.questions import Question, continued, events_of, refusal, request_body
 from claude_relay.commands.sessions import Session
+from claude_relay.engine.approvals import Approvals
 from claude_relay.engine.limits.quotas import quotas
 from claude_relay.engine.vocabulary import Event, RunEnd, StopReason, TextDelta
 from claude_relay.errors import NotFoundError, SettingsError, UpstreamError
@@ -149,7 +150,7 @@ async def _in_process(question: Question, settings: Settings) -> AsyncGenerator[
     settings = replace(settings, warm=0, self_test=False)
     body = controller.read(msgspec.json.encode(request_body(question)))
     asked = inbound.to_question(body, settings, Caller("local", "local", "local"))
-    runner = create_runner(settings, quotas(settings, MemoryCounters()))
+    runner = create_runner(settings, quotas(settings, MemoryCounters()), Approvals(settings.approval_timeout))
     await runner.start()
     try:
         async with aclosing(runner.run(asked.run)) as events:

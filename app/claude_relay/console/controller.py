@@ -5,14 +5,17 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-from litestar import Request, Response, get
+from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, SkipValidation
+from litestar.params import FromPath, JSONBody, SkipValidation
+from msgspec import Struct
 
 from claude_relay import __version__
 from claude_relay.access.policy import Caller
 from claude_relay.console import outbound, schemas
 from claude_relay.console.activity import Activity
+from claude_relay.engine import vocabulary
+from claude_relay.engine.approvals import Approvals
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.errors import NotFoundError, quoted
 from claude_relay.settings import Settings
@@ -45,9 +48,11 @@ class ConsoleController(WireController):
     async def events(
         self,
         request: Request[Any, Any, Any],
+        *,
         runner: NamedDependency[SkipValidation[ClaudeRunner]],
         settings: NamedDependency[SkipValidation[Settings]],
         activity: NamedDependency[SkipValidation[Activity]],
+        approvals: NamedDependency[SkipValidation[Approvals]],
         draining: NamedDependency[SkipValidation[Draining]],
     ) -> Response[Any]:
         """Tell what goes on, as it changes, until the viewer leaves or the server is about to stop."""
@@ -60,7 +65,23 @@ class ConsoleController(WireController):
             paths=list(registered(request.app)),
             keeps_responses=store_of(request) is not None,
         )
-        return LiveResponse(_frames(served, caller.account, runner, activity, draining), nothing)
+        return LiveResponse(_frames(served, _View(caller, runner, activity, approvals), draining), nothing)
+
+    @post("/approvals/{approval_id:str}", status_code=204)
+    async def decide(
+        self,
+        request: Request[Any, Any, Any],
+        approval_id: FromPath[str],
+        data: JSONBody[schemas.Decision],
+        activity: NamedDependency[SkipValidation[Activity]],
+        approvals: NamedDependency[SkipValidation[Approvals]],
+    ) -> None:
+        """Permit or deny what waits for the viewer's permission."""
+        caller = require_caller(request.scope)
+        waits = (
+            one for one in _identities(caller, activity) if any(approval_id == found.id for found in approvals.of(one))
+        )
+        await approvals.decide(next(waits, caller.identity), vocabulary.Decision(approval_id, data.approve))
 
     @get("/responses")
     async def list_responses(
@@ -88,16 +109,42 @@ class ConsoleController(WireController):
         raise NotFoundError(f"Response {quoted(response_id)} not found.")
 
 
-async def _frames(
-    served: schemas.Served, account: str, runner: ClaudeRunner, activity: Activity, draining: Draining
-) -> AsyncIterator[bytes]:
+class _View(Struct, frozen=True):
+    """What a viewer sees.
+
+    Attributes:
+        caller: The viewer.
+        runner: The engine.
+        activity: What goes on.
+        approvals: What waits for permission.
+    """
+
+    caller: Caller
+    runner: ClaudeRunner
+    activity: Activity
+    approvals: Approvals
+
+    @property
+    def state(self) -> schemas.State:
+        """What is true now."""
+        waiting = [
+            outbound.waiting(approval, is_held=self.approvals.is_held(identity, approval.id))
+            for identity in _identities(self.caller, self.activity)
+            for approval in self.approvals.of(identity)
+        ]
+        waiting.sort(key=lambda one: one.created_at)
+        return outbound.state(self.runner.health(), self.activity.running(self.caller.account), waiting)
+
+
+async def _frames(served: schemas.Served, view: _View, draining: Draining) -> AsyncIterator[bytes]:
+    account, activity = view.caller.account, view.activity
     yield frame(served, "served")
     now = time.time()
     minutes, quarters = activity.minutes(account, now), activity.quarters(account, now)
     yield frame(schemas.Usage(now=now, minutes=minutes, quarters=quarters), "usage")
     told, number = b"", 0
     while not draining.has_begun:
-        state = frame(outbound.state(runner.health(), activity.running(account)), "state")
+        state = frame(view.state, "state")
         if state != told:
             told = state
             yield state

@@ -7,7 +7,8 @@ import msgspec
 from msgspec import Raw
 
 from claude_relay.console.activity import Running
-from claude_relay.console.schemas import State, StoredResponse, WholeResponse
+from claude_relay.console.schemas import State, StoredResponse, Waiting, WholeResponse
+from claude_relay.engine.approvals import Approval
 from claude_relay.engine.runner import RunnerHealth
 from claude_relay.store.protocol import Page, Record
 
@@ -33,12 +34,13 @@ class _Body(msgspec.Struct):
     output: list[_Item] = []
 
 
-def state(health: RunnerHealth, running: list[Running]) -> State:
+def state(health: RunnerHealth, running: list[Running], approvals: list[Waiting]) -> State:
     """Return what is true now.
 
     Args:
         health: How the engine is.
         running: The viewer's requests that are being answered.
+        approvals: What waits for the viewer's permission.
     """
     detail = health.detail
     processes: dict[str, Any] | None = detail.get("processes")
@@ -51,6 +53,24 @@ def state(health: RunnerHealth, running: list[Running]) -> State:
         processes=processes and {name: processes[name] for name in _STATES},
         limits=detail.get("limits"),
         running=running,
+        approvals=approvals,
+    )
+
+
+def waiting(approval: Approval, *, is_held: bool) -> Waiting:
+    """Return a tool that waits for permission.
+
+    Args:
+        approval: What waits.
+        is_held: Whether only its client can decide.
+    """
+    return Waiting(
+        id=approval.id,
+        name=approval.tool,
+        arguments=approval.arguments,
+        model=approval.model,
+        created_at=approval.created_at,
+        is_held=is_held,
     )
 
 

@@ -43,6 +43,32 @@ class Served(Struct, frozen=True, kw_only=True):
     keeps_responses: bool
 
 
+class Waiting(Struct, frozen=True, kw_only=True):
+    """A tool that waits for the viewer's permission.
+
+    Attributes:
+        id: Its id.
+        name: The tool.
+        arguments: What it is called with.
+        model: The model that calls it.
+        created_at: Since when it waits, in seconds since the epoch.
+        is_held: Whether only its client can decide, since the response it belongs to has ended.
+    """
+
+    id: str
+    name: str
+    arguments: dict[str, Any]
+    model: str
+    created_at: int
+    is_held: bool
+
+
+class Decision(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether a tool may be used."""
+
+    approve: bool
+
+
 class State(Struct, frozen=True, kw_only=True):
     """What is true now.
 
@@ -55,6 +81,7 @@ class State(Struct, frozen=True, kw_only=True):
         processes: Processes by what they do.
         limits: How many answers at once, and how many processes, there may be.
         running: The viewer's requests that are being answered.
+        approvals: What waits for the viewer's permission, the oldest first.
     """
 
     status: str
@@ -65,6 +92,7 @@ class State(Struct, frozen=True, kw_only=True):
     processes: dict[str, int] | None
     limits: dict[str, Any] | None
     running: list[Running]
+    approvals: list[Waiting]
 
 
 class Usage(Struct, frozen=True, kw_only=True):

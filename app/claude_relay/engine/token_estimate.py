@@ -14,6 +14,7 @@ import msgspec
 
 from claude_relay.engine.image_headers import header
 from claude_relay.engine.vocabulary import (
+    AgentToolUse,
     Base64,
     Document,
     Image,
@@ -126,6 +127,8 @@ def _of_piece(piece: Piece) -> float:
             return len(data) * _OF_REDACTED
         case Image(source):
             return _of_image(source)
+        case AgentToolUse(_, name, arguments, output):
+            return 2 * _OF_BLOCK + _tokens(name) + _of_json(arguments) + _tokens(output)
         case Document(source, name):
             return _tokens(name or "") + _of_document(source)
         case ToolCall():

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from claude_relay.engine.vocabulary import Piece, Role, Text, ThinkingBlock, ToolCall, Turn
+from claude_relay.engine.vocabulary import AgentToolUse, Piece, Role, Text, ThinkingBlock, ToolCall, Turn
 from claude_relay.errors import quoted
 
 _LEGAL_ID = re.compile(r"[a-zA-Z0-9_-]+")
@@ -94,7 +94,7 @@ class Turns:
 
     def add(self, role: Role, content: Iterable[Piece]) -> None:
         """Add what a message says, if anything. Calls in it wait for their results from here on."""
-        content = [self._called(piece) if isinstance(piece, ToolCall) else piece for piece in content]
+        content = list(map(self._with_legal_id, content))
         if content:
             content = self._led_to(role, content)
         if self._joined and self._joined[-1][0] == role:
@@ -135,14 +135,23 @@ class Turns:
         self._thinking = content[end:]
         return content[:end]
 
-    def _called(self, call: ToolCall) -> ToolCall:
-        """Return a call with the id that the upstream gets."""
-        made = call.id
+    def _with_legal_id(self, piece: Piece) -> Piece:
+        """Return a piece with the id that the upstream gets, if it is a call."""
+        match piece:
+            case ToolCall():
+                made = self._legal(piece.id)
+                self._waiting[made] = piece
+                self._by_client[piece.id].append(made)
+                return replace(piece, id=made)
+            case AgentToolUse():
+                return replace(piece, id=self._legal(piece.id))
+        return piece
+
+    def _legal(self, call_id: str) -> str:
+        made = call_id
         if made in self._ids or not _LEGAL_ID.fullmatch(made):
             made = f"call_{len(self._ids)}"
             while made in self._ids:
                 made += "_"
         self._ids.add(made)
-        self._waiting[made] = call
-        self._by_client[call.id].append(made)
-        return call if made == call.id else replace(call, id=made)
+        return made

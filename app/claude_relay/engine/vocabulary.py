@@ -10,9 +10,9 @@ from claude_relay.settings import Personality
 
 Role = Literal["user", "assistant"]
 
-StopReason = Literal["end", "stop_sequence", "length", "refusal", "tool_calls"]
+StopReason = Literal["end", "stop_sequence", "length", "refusal", "tool_calls", "approval"]
 """Why an answer ended: the model was done, met a stop sequence or a token limit, declined, or waits for tools of the
-client."""
+client, or for permission to use one of the agent's own."""
 
 
 Effort = Literal["none", "low", "medium", "high", "xhigh", "max"]
@@ -76,6 +76,24 @@ class ToolCall(Struct, frozen=True):
     arguments: dict[str, Any] | str
 
 
+class AgentToolUse(Struct, frozen=True):
+    """The assistant, an agent then, used a tool of its own.
+
+    Attributes:
+        id: The call's id, unique in the conversation.
+        name: The tool.
+        arguments: What it was called with.
+        output: What it returned, as text.
+        is_error: Whether it failed.
+    """
+
+    id: str
+    name: str
+    arguments: dict[str, Any]
+    output: str
+    is_error: bool = False
+
+
 class ToolResult(Struct, frozen=True):
     """What a tool of the client returned.
 
@@ -113,7 +131,7 @@ class RedactedThinking(Struct, frozen=True):
 ThinkingBlock = Thinking | RedactedThinking
 """A block of the model's reasoning in a past turn."""
 
-Piece = Text | Image | Document | ToolCall | ToolResult | ThinkingBlock
+Piece = Text | Image | Document | ToolCall | ToolResult | AgentToolUse | ThinkingBlock
 
 
 class Turn(Struct, frozen=True):
@@ -200,6 +218,20 @@ class ToolChoice(Struct, frozen=True):
     parallel: bool = True
 
 
+class Decision(Struct, frozen=True):
+    """Whether an agent may use a tool that waits for permission.
+
+    Attributes:
+        approval_id: What waits.
+        approve: Whether it may.
+        reason: Why, for the model; may be empty.
+    """
+
+    approval_id: str
+    approve: bool
+    reason: str = ""
+
+
 class RunRequest(Struct, frozen=True):
     """One question with everything that came before it.
 
@@ -220,6 +252,8 @@ class RunRequest(Struct, frozen=True):
         traceparent: The span of a trace that it belongs to, as W3C's Trace Context writes it; empty if it has none.
         profile: What the operator set for the name that was asked for; requests of different profiles never share a
             process.
+        pauses: Whether the answer may end where a tool waits for permission, to go on with a request that decides.
+        decisions: What it decides about tools that wait: then it goes on with their answer, and asks nothing.
     """
 
     model: str
@@ -236,6 +270,8 @@ class RunRequest(Struct, frozen=True):
     charge: int = 1
     traceparent: str = ""
     profile: Profile | None = None
+    pauses: bool = False
+    decisions: tuple[Decision, ...] = ()
 
     @property
     def instructions(self) -> str | None:
@@ -278,6 +314,15 @@ class Usage(Struct, frozen=True):
             self.output_tokens + other.output_tokens,
         )
 
+    def __sub__(self, other: "Usage") -> "Usage":
+        """Return what was counted since, field by field."""
+        return Usage(
+            max(0, self.input_tokens - other.input_tokens),
+            max(0, self.cache_read_tokens - other.cache_read_tokens),
+            max(0, self.cache_creation_tokens - other.cache_creation_tokens),
+            max(0, self.output_tokens - other.output_tokens),
+        )
+
 
 class TextDelta(Struct, frozen=True):
     """The next piece of the answer."""
@@ -308,11 +353,55 @@ class ToolActivity(Struct, frozen=True):
         tool: The tool's name.
         summary: What it does, in one line; may be empty.
         arguments: What it is called with.
+        id: The call's id, unique in the run.
+        approval_id: What had to be decided first, if that was in an earlier answer.
     """
 
     tool: str
     summary: str = ""
     arguments: dict[str, Any] = {}
+    id: str = ""
+    approval_id: str | None = None
+
+
+class ToolOutcome(Struct, frozen=True):
+    """A tool of the agent's own has returned.
+
+    Attributes:
+        id: The ``ToolActivity`` it belongs to.
+        output: What it returned, as text, cut off where it is long.
+        is_error: Whether it failed, or was not permitted.
+    """
+
+    id: str
+    output: str
+    is_error: bool = False
+
+
+class ApprovalRequested(Struct, frozen=True):
+    """A tool of the agent's own waits for permission.
+
+    Attributes:
+        id: What a decision refers to.
+        call_id: The ``ToolActivity`` it belongs to; that of a subagent is not told.
+        tool: The tool's name.
+        arguments: What it is called with.
+    """
+
+    id: str
+    call_id: str
+    tool: str
+    arguments: dict[str, Any] = {}
+
+
+class RunPaused(Struct, frozen=True):
+    """Tools wait for permission, and the model has said all that it says before.
+
+    Attributes:
+        usage: Token counts so far.
+    """
+
+    usage: Usage
 
 
 class ToolCallStart(Struct, frozen=True):
@@ -378,6 +467,9 @@ Event = (
     | ToolCallStart
     | ToolCallDelta
     | ToolActivity
+    | ToolOutcome
+    | ApprovalRequested
+    | RunPaused
     | RunStarted
     | ParameterDropped
     | RunEnd

@@ -6,6 +6,8 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from msgspec.structs import replace
 
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
+WorkStatus = Literal["in_progress", "completed", "incomplete", "failed"]
+SearchStatus = Literal["in_progress", "searching", "completed", "failed"]
 Phase = Literal["commentary", "final_answer"]
 Status = Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
 
@@ -95,7 +97,12 @@ class ToolSearchCallItem(Struct, frozen=True, kw_only=True, tag_field="type", ta
 
 
 class McpCallItem(Struct, frozen=True, kw_only=True, tag_field="type", tag="mcp_call"):
-    """Claude Code has used a tool of its own; nothing is left for the client to do."""
+    """Claude Code uses a tool of its own; nothing is left for the client to do.
+
+    Attributes:
+        output: What the tool returned, as text; None if it failed, or has not returned.
+        error: What it returned if it failed, or was not permitted.
+    """
 
     id: str
     server_label: Literal["claude_code"] = "claude_code"
@@ -104,10 +111,43 @@ class McpCallItem(Struct, frozen=True, kw_only=True, tag_field="type", tag="mcp_
     output: str | None = None
     error: str | None = None
     approval_request_id: str | None = None
-    status: ItemStatus
+    status: WorkStatus
 
 
-OutputItem = OutputMessage | ReasoningItem | FunctionCallItem | CustomToolCallItem | ToolSearchCallItem | McpCallItem
+class McpApprovalRequestItem(Struct, frozen=True, kw_only=True, tag_field="type", tag="mcp_approval_request"):
+    """Claude Code waits for permission to use a tool of its own."""
+
+    id: str
+    server_label: Literal["claude_code"] = "claude_code"
+    name: str
+    arguments: str
+
+
+class SearchAction(Struct, frozen=True, tag_field="type", tag="search"):
+    """What is searched for."""
+
+    query: str
+    queries: list[str]
+
+
+class WebSearchCallItem(Struct, frozen=True, kw_only=True, tag_field="type", tag="web_search_call"):
+    """Claude Code searches the web."""
+
+    id: str
+    status: SearchStatus
+    action: SearchAction
+
+
+OutputItem = (
+    OutputMessage
+    | ReasoningItem
+    | FunctionCallItem
+    | CustomToolCallItem
+    | ToolSearchCallItem
+    | McpCallItem
+    | McpApprovalRequestItem
+    | WebSearchCallItem
+)
 
 
 def unsigned(item: OutputItem) -> OutputItem:
@@ -173,6 +213,30 @@ class DeletedResponse(Struct, frozen=True):
     id: str
     object: Literal["response"] = "response"
     deleted: bool = True
+
+
+class InputTokens(Struct, frozen=True):
+    """How many tokens the prompt of a request would have."""
+
+    input_tokens: int
+    object: Literal["response.input_tokens"] = "response.input_tokens"
+
+
+class CompactionItem(Struct, frozen=True, tag_field="type", tag="compaction"):
+    """What a conversation came to, in a form that only the relay reads."""
+
+    id: str
+    encrypted_content: str
+
+
+class CompactedResponse(Struct, frozen=True, kw_only=True):
+    """A conversation that was made shorter: what the user said, and a compaction item for everything else."""
+
+    id: str
+    object: Literal["response.compaction"] = "response.compaction"
+    created_at: int
+    output: list[Raw]
+    usage: ResponseUsage
 
 
 class ItemList(Struct, frozen=True, kw_only=True):

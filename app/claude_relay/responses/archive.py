@@ -26,6 +26,8 @@ LOG_SECONDS = 3600.0
 _KIND = "response"
 _NO_EVENT = 2**40
 """A number behind those of all events, and before what ends a log in Valkey, which is numbered by the time."""
+_ANSWERED = frozenset(("completed", "incomplete"))
+"""The status of responses that their conversations get."""
 _log = logging.getLogger(__name__)
 
 
@@ -83,7 +85,8 @@ class Archive(Struct, frozen=True):
             self._key(response.id), msgspec.json.encode(response), self._expiry(), response.previous_response_id
         )
         try:
-            await self.store.create(record, inputs, state.outputs(outputs), copied_to=self._conversation_of(response))
+            conversation = self._conversation_of(response.status, _conversation(response))
+            await self.store.create(record, inputs, state.outputs(outputs), copied_to=conversation)
         except UnavailableError as error:
             # an answer is worth more than the possibility to refer to it
             _log.warning("a response was not kept. %s", error.message)
@@ -121,8 +124,8 @@ class Archive(Struct, frozen=True):
             response: The response, which is complete.
             outputs: The items of its output, with more than the response may tell.
         """
-        body, copied_to = msgspec.json.encode(response), self._conversation_of(response)
-        await self._complete(response.id, body, state.outputs(outputs), copied_to)
+        conversation = self._conversation_of(response.status, _conversation(response))
+        await self._complete(response.id, msgspec.json.encode(response), state.outputs(outputs), conversation)
 
     async def get(self, response_id: str) -> bytes:
         """Return a response as JSON: whole, or as far as it is written.
@@ -246,17 +249,13 @@ class Archive(Struct, frozen=True):
             return record
         response, events = replay.abandoned(await self._progress(record), state.abandoned())
         await self.store.append(record.key, events)
-        body, outputs = msgspec.json.encode(response), replay.items_of(response)
-        named = response.get("conversation")
-        copied_to = self._conversation_key(named and named["id"], response["status"])
-        await self._complete(response_id, body, outputs, copied_to)
+        conversation = self._conversation_of(response["status"], (response.get("conversation") or {}).get("id"))
+        await self._complete(response_id, msgspec.json.encode(response), replay.items_of(response), conversation)
         return await self._record(response_id)
 
-    async def _complete(
-        self, response_id: str, body: bytes, outputs: Sequence[Item], copied_to: Key | None = None
-    ) -> None:
+    async def _complete(self, response_id: str, body: bytes, outputs: Sequence[Item], conversation: Key | None) -> None:
         until = min(time.time() + LOG_SECONDS, self._expiry())
-        await self.store.complete(self._key(response_id), body, outputs, log_until=until, copied_to=copied_to)
+        await self.store.complete(self._key(response_id), body, outputs, log_until=until, copied_to=conversation)
 
     async def _progress(self, record: Record) -> replay.Progress:
         """Return what is known by now of a response that was not complete."""
@@ -266,12 +265,9 @@ class Archive(Struct, frozen=True):
         """Take note that somebody asks for a response, for a worker whose client has left."""
         await self.store.count(_interest(response_id), 1, time.time() + LOG_SECONDS)
 
-    def _conversation_of(self, response: answer.Response) -> Key | None:
-        return self._conversation_key(response.conversation.id if response.conversation else None, response.status)
-
-    def _conversation_key(self, conversation_id: str | None, status: str) -> Key | None:
-        """Return where the conversation is that gets the items of a response, if any does."""
-        if not conversation_id or status not in {"completed", "incomplete"}:
+    def _conversation_of(self, status: str, conversation_id: str | None) -> Key | None:
+        """Return where the conversation is that gets the items of a response, if one does."""
+        if conversation_id is None or status not in _ANSWERED:
             return None
         return conversation_key(self.owner, conversation_id)
 
@@ -280,6 +276,10 @@ class Archive(Struct, frozen=True):
 
     def _expiry(self) -> float:
         return state.expiry(time.time(), self.days)
+
+
+def _conversation(response: answer.Response) -> str | None:
+    return response.conversation.id if response.conversation else None
 
 
 def _interest(response_id: str) -> str:

@@ -1,5 +1,6 @@
 """Items -> a system prompt and turns. Pure."""
 
+import itertools
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -7,20 +8,24 @@ from msgspec import Struct
 
 from claude_relay.engine.custom_tools import arguments_of
 from claude_relay.engine.turns import SILENCE, MissingResultError, Turns, UnknownCallError, instruction
-from claude_relay.engine.vocabulary import Image, Piece, Text, ToolCall, ToolResult, Turn
+from claude_relay.engine.vocabulary import AgentToolUse, Decision, Image, Piece, Text, ToolCall, ToolResult, Turn
 from claude_relay.errors import InvalidRequestError, invalid, missing
 from claude_relay.responses import items, state
 from claude_relay.responses.content import content, output
 from claude_relay.responses.functions import SEARCH, upstream_name
 from claude_relay.responses.schemas import Effort
 from claude_relay.responses.signed_thinking import unpacked
+from claude_relay.responses.summaries import unsealed
 from claude_relay.web.validation_errors import converted
 
 _CALLS = ("function_call", "custom_tool_call", "function_call_output", "custom_tool_call_output")
-_SILENT = "additional_tools"
-"""An item that says nothing to the model: tools, which are read elsewhere."""
+_SUMMED_UP = "What was said and done in this conversation before, summed up:"
+_DECIDED = "mcp_approval_response"
+_SILENT = ("additional_tools", "web_search_call", "mcp_approval_request", _DECIDED)
+"""Items that say nothing to the model: tools and decisions, which are read elsewhere, and searches, of which only what
+was said after them tells what was found."""
 _OWN = "claude_code"
-"""Whose calls of tools are the agent's own: what it did, and what it thought meanwhile, is not told to it again."""
+"""Whose calls of tools are the agent's own: what it thought meanwhile is not told to it again."""
 
 
 class Conversation(Struct, frozen=True):
@@ -40,13 +45,17 @@ class Conversation(Struct, frozen=True):
 
 
 def conversation(
-    given: str | Iterable[dict[str, Any]] | None, place: Callable[[int], str] = "input[{}]".format
+    given: str | Iterable[dict[str, Any]] | None,
+    place: Callable[[int], str] = "input[{}]".format,
+    *,
+    for_agent: bool = False,
 ) -> Conversation:
     """Return the conversation that a request has.
 
     Args:
         given: Its input.
         place: Returns where the client finds an item, by its index.
+        for_agent: Whether an agent is asked, which is told what it did: it has the tools.
 
     Raises:
         InvalidRequestError: An item cannot be understood, or a call and its output do not fit.
@@ -55,10 +64,42 @@ def conversation(
     if given is None or isinstance(given, str):
         text = given or ""
         return Conversation((), (Turn("user", (Text(text),)),) if text.strip() else ())
-    reader = _Reader()
+    reader = _Reader(for_agent=for_agent)
     for index, item in enumerate(given):
         reader.add(item, place(index))
     return reader.read()
+
+
+def decisions(
+    given: str | Iterable[dict[str, Any]] | None, place: Callable[[int], str] = "input[{}]".format
+) -> tuple[Decision, ...]:
+    """Return what a request decides of tools that wait for permission: what its last items say.
+
+    Args:
+        given: Its input.
+        place: Returns where the client finds an item, by its index.
+
+    Raises:
+        InvalidRequestError: An item cannot be understood.
+    """
+    found: list[Decision] = []
+    listed = given if isinstance(given, list) else []
+    for index in reversed(range(len(listed))):
+        if listed[index].get("type") != _DECIDED:
+            break
+        response = converted(listed[index], items.McpApprovalResponse, place(index))
+        found.append(Decision(response.approval_request_id, response.approve, response.reason or ""))
+    return tuple(reversed(found))
+
+
+def has_unheard_decisions(given: str | Iterable[dict[str, Any]] | None) -> bool:
+    """Whether the user says something more after a decision: then a new answer is asked for, and nothing is decided."""
+    listed = given if isinstance(given, list) else []
+    last = list(
+        itertools.takewhile(lambda item: item.get("type") == _DECIDED or item.get("role") == "user", listed[::-1])
+    )
+    kinds = [item.get("type") for item in last]
+    return _DECIDED in kinds and kinds[0] != _DECIDED
 
 
 def has_calls(given: str | Iterable[dict[str, Any]] | None) -> bool:
@@ -72,7 +113,8 @@ class _Reader:
     The upstream takes nothing between calls and their results, so what the user says there comes after the results.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, for_agent: bool) -> None:
+        self._for_agent = for_agent
         self._turns = Turns()
         self._system: list[str] = []
         self._later: list[Piece] = []
@@ -94,10 +136,12 @@ class _Reader:
             case "configuration_update":
                 found = converted(item, items.ConfigurationUpdate, where).reasoning
                 self._effort = (found and found.effort) or self._effort
+            case "compaction":
+                self._compaction(converted(item, items.Compaction, where))
             case None | "item_reference" as kind:
                 self._untyped(item, kind, where)
             case str(kind):
-                self._other(kind, item)
+                self._other(kind, item, where)
             case _:
                 raise invalid("must be a string", f"{where}.type")
 
@@ -128,14 +172,16 @@ class _Reader:
         else:
             raise state.unknown_item(converted(item, items.ItemReference, where).id, where)
 
-    def _other(self, kind: str, item: dict[str, Any]) -> None:
+    def _other(self, kind: str, item: dict[str, Any], where: str) -> None:
         """Read an item that the user does not see, or that means nothing here."""
         if item.get("server_label") == _OWN:
             self._is_agents_work = True
             self._turns.drop_thinking()
+            if kind == "mcp_call":
+                self._agent_tool_use(converted(item, items.McpCall, where))
         elif kind == "reasoning":
             self._reasoning(item.get("encrypted_content"))
-        elif kind != _SILENT:
+        elif kind not in _SILENT:
             self._ignored.append(f"input.{kind}")
 
     def _call_or_output(self, kind: str, item: dict[str, Any], where: str) -> None:
@@ -212,6 +258,16 @@ class _Reader:
         if not self._turns.is_waiting:
             self._say_later()
 
+    def _agent_tool_use(self, call: items.McpCall) -> None:
+        """A call that the agent has not had the outcome of was cut off, and is nothing that it did."""
+        output = call.output if call.error is None else call.error
+        arguments = arguments_of(call.arguments)
+        if output is None or isinstance(arguments, str) or not self._for_agent:
+            return
+        self._has_begun, self._ends_with_user = True, False
+        used = AgentToolUse(call.id, call.name, arguments, output, call.error is not None)
+        self._turns.add("assistant", (used,))
+
     def _search_call(self, call: items.ToolSearchCall) -> None:
         if call.call_id is None:
             self._ignored.append("input.tool_search_call")
@@ -223,6 +279,14 @@ class _Reader:
         if result.call_id is None:
             return
         self._result(result.call_id, (Text(_found(result.tools)),), where)
+
+    def _compaction(self, item: items.Compaction) -> None:
+        summary = unsealed(item.encrypted_content or "")
+        if summary is None:
+            self._ignored.append("input.compaction")
+            return
+        self._has_begun = True
+        self._user((Text(f"{_SUMMED_UP}\n<summary>\n{summary}\n</summary>"),))
 
     def _say_later(self) -> None:
         later, self._later = self._later, []

@@ -152,10 +152,17 @@ class SummaryDoneEvent(Struct, frozen=True):
     summary_index: int = 0
 
 
-class McpCallEvent(Struct, frozen=True):
+class WorkEvent(Struct, frozen=True):
     """A tool of Claude Code's own is being used, or was."""
 
-    type: Literal["response.mcp_call.in_progress", "response.mcp_call.completed"]
+    type: Literal[
+        "response.mcp_call.in_progress",
+        "response.mcp_call.completed",
+        "response.mcp_call.failed",
+        "response.web_search_call.in_progress",
+        "response.web_search_call.searching",
+        "response.web_search_call.completed",
+    ]
     sequence_number: int
     item_id: str
     output_index: int
@@ -192,7 +199,7 @@ StreamEvent = (
     | SummaryPartEvent
     | SummaryDeltaEvent
     | SummaryDoneEvent
-    | McpCallEvent
+    | WorkEvent
     | KeepAliveEvent
     | ErrorEvent
 )

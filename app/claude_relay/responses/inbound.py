@@ -12,10 +12,16 @@ from claude_relay.engine.structured_output import held_to_schema
 from claude_relay.engine.turns import SILENCE
 from claude_relay.engine.vocabulary import ANY_OBJECT, Effort, JsonOutput, RunRequest, Sampling, Text, Turn
 from claude_relay.responses import functions, schemas, state
-from claude_relay.responses.conversation import Conversation, conversation, has_calls
+from claude_relay.responses.conversation import (
+    Conversation,
+    conversation,
+    decisions,
+    has_calls,
+    has_unheard_decisions,
+)
 from claude_relay.responses.echo import Echo, echo
 from claude_relay.responses.parameters import PARAMETERS
-from claude_relay.settings import Settings
+from claude_relay.settings import ASK, Settings
 from claude_relay.store.protocol import Item
 from claude_relay.web.bodies import Body
 from claude_relay.web.parameters import Question, named, unsupported
@@ -68,7 +74,7 @@ def to_question(body: Body[schemas.ResponsesRequest], settings: Settings, caller
     # who brings tools wants a model that uses them, to the conversation's end, unless the model's name says otherwise
     uses_tools = bool(offer.tools) or has_calls(request.input)
     personality = name.personality or ("chat" if uses_tools else settings.personality_of(caller.name))
-    found = conversation(request.input, expanded.place)
+    found = conversation(request.input, expanded.place, for_agent=personality == "agent")
     asked = RunRequest(
         name.model,
         personality,
@@ -82,6 +88,8 @@ def to_question(body: Body[schemas.ResponsesRequest], settings: Settings, caller
         tool_choice=offer.choice,
         caller=caller.identity,
         account=caller.account,
+        pauses=personality == "agent" and settings.permission_mode == ASK,
+        decisions=decisions(request.input, expanded.place),
     )
     run, left_out = constrained(asked)
     without_effect = (
@@ -127,6 +135,8 @@ def _output(request: schemas.ResponsesRequest) -> JsonOutput | None:
 
 def _inside(request: schemas.ResponsesRequest, settings: Settings) -> Iterator[str]:
     """Yield the names of fields inside of parameters that have no effect."""
+    if has_unheard_decisions(request.input):
+        yield "input.mcp_approval_response"
     if request.stream_options is not None and request.stream_options.include_obfuscation:
         yield "stream_options.include_obfuscation"
     if request.text is not None and request.text.verbosity not in {None, "medium"}:

@@ -48,6 +48,24 @@ class ToolSearchCall(Struct, frozen=True):
     arguments: dict[str, Any] | str | None = None
 
 
+class McpCall(Struct, frozen=True):
+    """The assistant used a tool of Claude Code's own."""
+
+    name: str
+    arguments: str = "{}"
+    output: str | None = None
+    error: str | None = None
+    id: str = ""
+
+
+class McpApprovalResponse(Struct, frozen=True):
+    """The user has decided whether a tool of Claude Code's own may be used."""
+
+    approval_request_id: str
+    approve: bool
+    reason: str | None = None
+
+
 class CallOutput(Struct, frozen=True):
     """What a tool of the client returned."""
 
@@ -72,6 +90,12 @@ class ConfigurationUpdate(Struct, frozen=True):
     """What holds from here on."""
 
     reasoning: Reasoning | None = None
+
+
+class Compaction(Struct, frozen=True):
+    """What a conversation came to until here."""
+
+    encrypted_content: str | None = None
 
 
 class ConversationReference(Struct, frozen=True):

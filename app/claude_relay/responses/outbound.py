@@ -20,6 +20,7 @@ _FINISH: Mapping[StopReason, str] = {
     "end": "completed",
     "stop_sequence": "completed",
     "tool_calls": "completed",
+    "approval": "approval",
     "refusal": "refusal",
     "length": "max_output_tokens",
 }

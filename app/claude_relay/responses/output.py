@@ -2,8 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+import msgspec
+from msgspec.structs import replace
+
 from claude_relay.engine.structured_output import JsonStart
 from claude_relay.engine.vocabulary import (
+    ApprovalRequested,
     Event,
     RedactedThinking,
     RunEnd,
@@ -14,28 +18,35 @@ from claude_relay.engine.vocabulary import (
     ToolActivity,
     ToolCallDelta,
     ToolCallStart,
+    ToolOutcome,
 )
-from claude_relay.responses.answer import OutputItem, Phase, unsigned
+from claude_relay.responses.answer import McpApprovalRequestItem, OutputItem, Phase, unsigned
 from claude_relay.responses.events import StreamEvent
 from claude_relay.responses.functions import ClientTool
 from claude_relay.responses.open_items import (
     Ending,
-    OpenActivity,
     OpenCustomToolCall,
     OpenFunctionCall,
     OpenItem,
+    OpenMcpCall,
     OpenMessage,
     OpenReasoning,
     OpenToolSearch,
+    OpenWebSearch,
+    OpenWork,
     Place,
 )
 
 _DECLINED = "The model declined to answer."
 _SEPARATOR = "\n\n"
+_WEB_SEARCH = "WebSearch"
+"""Claude Code's tool that searches the web."""
 
 
 class Output:
-    """The items of one answer: one is open at a time, and ends where something else begins.
+    """The items of one answer: one is written at a time, and ends where something else begins.
+
+    Tools of Claude Code's own go on while others are written, until their outcomes come.
 
     Args:
         token: Makes the items' ids unique.
@@ -62,8 +73,10 @@ class Output:
         self._start = JsonStart() if structured else None
         self._reasoning = reasoning
         self._signed = signed
-        self._done: list[OutputItem] = []
+        self._done: dict[int, OutputItem] = {}
         self._open: OpenItem | None = None
+        self._working: dict[str, OpenWork] = {}
+        self._begun = 0
         self._spoke = self._is_separated = False
 
     @property
@@ -74,7 +87,10 @@ class Output:
     @property
     def kept(self) -> list[OutputItem]:
         """The items with all that the conversation goes on with."""
-        return self._done if self._open is None else [*self._done, self._open.whole("incomplete", "commentary")]
+        found = {**self._done, **{work.place.index: work.whole(None) for work in self._working.values()}}
+        if self._open is not None:
+            found[self._open.place.index] = self._open.whole("incomplete", "commentary")
+        return [found[index] for index in sorted(found)]
 
     def feed(self, event: Event) -> Iterable[StreamEvent]:
         """Return what an event of the engine adds, most often one event."""
@@ -98,11 +114,22 @@ class Output:
                 yield from self._begin(self._call(call_id, name))
             case ToolCallDelta(piece):
                 yield from self._add(piece)
-            case ToolActivity(tool, _, arguments):
-                yield from self._separate()
-                yield from self._begin(OpenActivity(self._place("mcp"), tool, arguments))
+            case ToolActivity() | ToolOutcome() | ApprovalRequested():
+                yield from self._agents_work(event)
             case RunEnd():
                 yield from self._end_all(event)
+
+    def _agents_work(self, event: ToolActivity | ToolOutcome | ApprovalRequested) -> Iterator[StreamEvent]:
+        match event:
+            case ToolActivity():
+                yield from self._separate()
+                yield from self._end("completed", "commentary")
+                work = self._working[event.id] = self._work(event)
+                yield from work.begin()
+            case ToolOutcome(call_id) if call_id in self._working:
+                yield from self._end_work(call_id, event)
+            case ApprovalRequested():
+                yield from self._approval(event)
 
     def _new_reasoning(self) -> OpenReasoning:
         return OpenReasoning(self._place("rs"), signed=self._signed)
@@ -139,6 +166,8 @@ class Output:
         elif held:
             yield from self._text(held)
         yield from self._end("incomplete" if end.stop == "length" else "completed", "final_answer")
+        for call_id in tuple(self._working):
+            yield from self._end_work(call_id, None)
 
     def _refusal(self, text: str) -> Iterator[StreamEvent]:
         message = self._open
@@ -156,9 +185,30 @@ class Output:
                 return OpenToolSearch(self._place("tsc"), call_id)
         return OpenFunctionCall(self._place("fc"), call_id, tool)
 
+    def _work(self, activity: ToolActivity) -> OpenWork:
+        if activity.tool == _WEB_SEARCH:
+            return OpenWebSearch(self._place("ws"), activity)
+        return OpenMcpCall(self._place("mcp"), activity)
+
+    def _approval(self, asked: ApprovalRequested) -> Iterator[StreamEvent]:
+        """What waits is no call yet; if it was taken for one, that is not complete."""
+        yield from self._end("completed", "commentary")
+        if asked.call_id in self._working:
+            yield from self._end_work(asked.call_id, None)
+        place = replace(self._place("mcpr"), id=asked.id)
+        arguments = msgspec.json.encode(asked.arguments).decode()
+        item = self._done[place.index] = McpApprovalRequestItem(id=asked.id, name=asked.tool, arguments=arguments)
+        yield place.added(item)
+        yield place.done(item)
+
+    def _end_work(self, call_id: str, outcome: ToolOutcome | None) -> Iterator[StreamEvent]:
+        work = self._working.pop(call_id)
+        yield from work.end(outcome)
+        self._done[work.place.index] = work.whole(outcome)
+
     def _place(self, kind: str) -> Place:
-        """Return the place of the next item, behind the one that is open."""
-        index = len(self._done) + (self._open is not None)
+        """Return the place of the next item."""
+        index, self._begun = self._begun, self._begun + 1
         return Place(index, f"{kind}_{self._token}{index:04x}", self._number)
 
     def _begin(self, item: OpenItem) -> Iterator[StreamEvent]:
@@ -174,5 +224,5 @@ class Output:
         if self._open is None:
             return
         item, self._open = self._open, None
-        self._done.append(item.whole(status, phase))
+        self._done[item.place.index] = item.whole(status, phase)
         yield from item.end(status, phase)

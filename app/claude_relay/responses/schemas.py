@@ -68,6 +68,21 @@ class StreamOptions(Struct, frozen=True):
     include_usage: bool | None = None
 
 
+class CompactRequest(Struct, frozen=True, kw_only=True):
+    """A request to make a conversation shorter; parameters are those of a request for a response."""
+
+    model: str | None
+    input: str | list[dict[str, Any]] | None = None
+    instructions: str | None = None
+    previous_response_id: str | None = None
+    conversation: str | dict[str, Any] | None = None
+    reasoning: Reasoning | None = None
+    service_tier: str | None = None
+    prompt_cache_key: str | None = None
+    prompt_cache_retention: str | None = None
+    prompt_cache_options: dict[str, Any] | None = None
+
+
 class ResponsesRequest(Struct, frozen=True, kw_only=True):
     """A request for a response. What each parameter does stands in ``parameters``, and in the docs."""
 

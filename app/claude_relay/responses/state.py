@@ -25,6 +25,9 @@ _PREFIXES = {
     "function_call": "fc",
     "custom_tool_call": "ctc",
     "mcp_call": "mcp",
+    "web_search_call": "ws",
+    "mcp_approval_request": "mcpr",
+    "mcp_approval_response": "mcpa",
     "tool_search_call": "tsc",
 }
 """How ids begin, by the type of the item."""

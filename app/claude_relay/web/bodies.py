@@ -140,7 +140,7 @@ def reading_form(
 
     def convert(body: Body[T], settings: Settings, caller: Caller, found: Profile | None) -> tuple[T, Question]:
         asked = replace(body, request=profiles.plain(body.request, found))
-        return body.request, profiles.under(to_question(asked, settings, caller), found)
+        return body.request, profiles.under(to_question(asked, profiles.holding(settings, found), caller), found)
 
     async def before_request(request: Request[Any, Any, Any]) -> None:
         raw, context, app = await request.body(), context_of(request.scope), request.app.state

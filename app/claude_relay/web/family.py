@@ -17,6 +17,7 @@ class Family(Struct, frozen=True):
 
     Attributes:
         controller: The routes; it has a path.
+        parts: Further controllers of it, with paths below that path.
         dialect: How errors are reported.
         is_open: Whether it answers everybody, without authentication.
         other_form: Another form in which its requests may come.
@@ -26,6 +27,7 @@ class Family(Struct, frozen=True):
     dialect: Dialect = OPENAI
     is_open: bool = False
     other_form: OtherForm | None = None
+    parts: tuple[type[Controller], ...] = ()
 
     @property
     def path(self) -> str:

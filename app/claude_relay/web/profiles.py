@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from claude_relay.access.policy import Caller
 from claude_relay.engine.profiles import Profile, of_holder
+from claude_relay.settings import Settings
 from claude_relay.web.parameters import Question
 
 T = TypeVar("T")
@@ -35,6 +36,13 @@ def asked_for(request: object, profiles: dict[str, Profile]) -> Profile | None:
 def plain(request: T, profile: Profile | None) -> T:
     """Return a request for the model that its profile stands for."""
     return request if profile is None else cast("T", replace(cast("Any", request), model=profile.target))
+
+
+def holding(settings: Settings, profile: Profile | None) -> Settings:
+    """Return the operator's choices, as they are for a profile."""
+    if profile is None or profile.permission is None:
+        return settings
+    return replace(settings, permission_mode=profile.permission)
 
 
 def under(question: Question, profile: Profile | None) -> Question:

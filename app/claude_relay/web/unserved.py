@@ -15,7 +15,7 @@ INSTEAD: Mapping[str, str] = {
     "batches": "There are no batches: send each request as a chat completion of its own, several at once if you like.",
     "chatkit": _ELSEWHERE,
     "containers": _ELSEWHERE,
-    "conversations": _NOTHING_IS_KEPT,
+    "conversations": "Conversations and their items can be created, got and deleted.",
     "embeddings": "The upstream has no embeddings: use another server for them, such as a local one.",
     "evals": _ELSEWHERE,
     "files": _NO_FILES,

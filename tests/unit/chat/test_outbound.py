@@ -11,6 +11,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from claude_relay.chat.outbound import RenderOptions, chunks, completion, completion_usage, fold
 from claude_relay.engine.fanout import Indexed
 from claude_relay.engine.vocabulary import (
+    ApprovalRequested,
     Event,
     ParameterDropped,
     RunEnd,
@@ -269,9 +270,14 @@ async def test_thinking_can_be_hidden() -> None:
 
 @pytest.mark.parametrize(
     ("activity", "line"),
-    [(WORK, "Bash: npm test\n"), (ToolActivity("Read"), "Read\n"), (ToolActivity("Task", "a: b"), "Task: a: b\n")],
+    [
+        (WORK, "Bash: npm test\n"),
+        (ToolActivity("Read"), "Read\n"),
+        (ToolActivity("Task", "a: b"), "Task: a: b\n"),
+        (ApprovalRequested("mcpr_1", "t1", "Bash"), "Bash waits for permission: mcpr_1\n"),
+    ],
 )
-async def test_an_agents_work_is_shown_as_one_line_of_reasoning_each(activity: ToolActivity, line: str) -> None:
+async def test_an_agents_work_is_shown_as_one_line_of_reasoning_each(activity: Event, line: str) -> None:
     assert await deltas(options(activity=True), activity, activity, END) == [
         {"role": "assistant", "content": ""},
         {"reasoning_content": line},

@@ -114,6 +114,8 @@ def test_everything_that_the_model_reads_adds_to_the_prompt() -> None:
         replace(bare, turns=(*bare.turns, Turn("assistant", (call,)))),
         replace(bare, turns=(*bare.turns, Turn("user", (result,)))),
         replace(bare, turns=(*bare.turns, Turn("assistant", (replace(call, arguments=ENGLISH),)))),
+        replace(bare, turns=(*bare.turns, Turn("assistant", (Thinking(ENGLISH, "signed"), Text("?"))))),
+        replace(bare, turns=(*bare.turns, Turn("assistant", (RedactedThinking("x" * 400), Text("?"))))),
     ]
 
     assert all(prompt_tokens(each) >= prompt_tokens(bare) + text_tokens(ENGLISH) for each in more)

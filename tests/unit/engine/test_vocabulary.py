@@ -10,6 +10,11 @@ def test_a_sum_is_taken_field_by_field() -> None:
     assert Usage(1, 2, 3, 4) + Usage(10, 20, 30, 40) == Usage(11, 22, 33, 44)
 
 
+def test_what_was_counted_since_is_never_less_than_nothing() -> None:
+    assert Usage(11, 22, 33, 44) - Usage(1, 2, 3, 4) == Usage(10, 20, 30, 40)
+    assert Usage(1, 1, 1, 1) - Usage(2, 2, 2, 2) == Usage()
+
+
 @pytest.mark.parametrize("usage", UsageFactory.batch(3))
 def test_adding_nothing_changes_nothing(usage: Usage) -> None:
     assert usage + Usage() == usage == Usage() + usage

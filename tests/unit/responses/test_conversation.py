@@ -6,6 +6,8 @@ import pytest
 
 from claude_relay.engine.turns import SILENCE
 from claude_relay.engine.vocabulary import (
+    AgentToolUse,
+    Decision,
     Document,
     RedactedThinking,
     Text,
@@ -16,7 +18,13 @@ from claude_relay.engine.vocabulary import (
     Turn,
 )
 from claude_relay.errors import RelayError
-from claude_relay.responses.conversation import Conversation, conversation, has_calls
+from claude_relay.responses.conversation import (
+    Conversation,
+    conversation,
+    decisions,
+    has_calls,
+    has_unheard_decisions,
+)
 from claude_relay.responses.signed_thinking import packed
 
 USER = {"role": "user", "content": "Hi"}
@@ -128,17 +136,45 @@ def test_an_output_may_be_a_list_and_a_file_stands_after_it() -> None:
     assert file.name == "a.pdf"
 
 
-def test_a_summary_of_thinking_and_what_the_agent_did_is_not_told_again() -> None:
-    found = read(
+def used(**fields: Any) -> dict[str, Any]:
+    """Return an item of what an agent did."""
+    return {"type": "mcp_call", "server_label": "claude_code", "id": "mcp_1", "name": "Bash", **fields}
+
+
+def test_what_the_model_thought_and_what_has_no_outcome_is_not_told_again() -> None:
+    items: list[Any] = [
         USER,
         {"type": "reasoning", "summary": [{"type": "summary_text", "text": "hm"}], "content": None},
-        {"type": "mcp_call", "server_label": "claude_code", "name": "Bash", "arguments": "{}", "output": None},
+        used(arguments="{}", output=None),
+        used(arguments="no JSON", output="ok"),
+        {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search", "query": "x"}},
         {"role": "assistant", "content": "Yes?"},
         USER,
-    )
+    ]
+    found = conversation(items, for_agent=True)
 
     assert [turn.role for turn in found.turns] == ["user", "assistant", "user"]
+    assert found.turns[1].content == (Text("Yes?"),)
     assert found.ignored == ()
+
+
+def test_an_agent_is_told_what_it_did() -> None:
+    items: list[Any] = [
+        USER,
+        used(arguments='{"command": "ls"}', output="a.txt"),
+        {"role": "assistant", "content": "One file."},
+        used(arguments="{}", error="No such command.", id="mcp 2"),
+        USER,
+    ]
+
+    _, told, _ = conversation(items, for_agent=True).turns
+
+    assert told.content == (
+        AgentToolUse("mcp_1", "Bash", {"command": "ls"}, "a.txt"),
+        Text("One file."),
+        AgentToolUse("call_1", "Bash", {}, "No such command.", is_error=True),
+    )
+    assert [turn.content for turn in conversation(items).turns if turn.role == "assistant"] == [(Text("One file."),)]
 
 
 @pytest.mark.parametrize(
@@ -146,7 +182,6 @@ def test_a_summary_of_thinking_and_what_the_agent_did_is_not_told_again() -> Non
     [
         "compaction",
         "compaction_trigger",
-        "web_search_call",
         "local_shell_call",
         "local_shell_call_output",
         "shell_call",
@@ -223,6 +258,46 @@ def test_what_cannot_be_understood_is_refused_with_its_place(given: list[Any], p
 def test_a_user_who_says_nothing_has_a_turn_all_the_same() -> None:
     assert read({"role": "user", "content": ""}).turns == (SILENCE,)
     assert read(USER, {"role": "assistant", "content": "Yes?"}, {"role": "user", "content": ""}).turns[-1] == SILENCE
+
+
+def decided(approval_id: str, **fields: Any) -> dict[str, Any]:
+    return {"type": "mcp_approval_response", "approval_request_id": approval_id, "approve": True, **fields}
+
+
+def test_what_a_request_decides_are_the_answers_at_its_end() -> None:
+    asked = {"type": "mcp_approval_request", "id": "a", "name": "Bash", "arguments": "{}"}
+    before = [USER, asked, decided("old"), {"role": "assistant", "content": "Yes?"}, asked, asked]
+
+    assert decisions([*before, decided("a"), decided("b", approve=False, reason="No.")]) == (
+        Decision("a", approve=True),
+        Decision("b", approve=False, reason="No."),
+    )
+    assert decisions([*before, decided("a"), USER]) == ()
+    assert decisions("Hi") == decisions(None) == ()
+    assert read(*before, decided("a")).turns == read(USER, {"role": "assistant", "content": "Yes?"}).turns
+
+
+def test_a_decision_with_more_of_the_users_behind_it_is_unheard() -> None:
+    answered = {"role": "assistant", "content": "Yes?"}
+
+    assert has_unheard_decisions([USER, decided("a"), USER])
+    for heard in ([USER, decided("a")], [decided("a"), answered, USER], [USER], [], "Hi", None):
+        assert not has_unheard_decisions(heard)
+
+
+@pytest.mark.parametrize(
+    ("item", "param"),
+    [
+        ({"type": "mcp_approval_response", "approve": True}, "input[1].approval_request_id"),
+        (decided("a", approve="yes"), "input[1].approve"),
+        (decided("a", reason=5), "input[1].reason"),
+    ],
+)
+def test_an_answer_that_cannot_be_understood_is_refused_with_its_place(item: Any, param: str) -> None:
+    with pytest.raises(RelayError) as raised:
+        decisions([USER, item])
+
+    assert raised.value.param == param
 
 
 def test_calls_of_tools_are_noticed() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from claude_relay.engine.turns import SILENCE
-from claude_relay.engine.vocabulary import JsonOutput, Text, Turn
+from claude_relay.engine.vocabulary import AgentToolUse, Decision, JsonOutput, Text, Turn
 from claude_relay.responses.inbound import option_name
 from claude_relay.settings import Personality, Settings
 from tests.unit.responses.bodies import asked, refusal
@@ -146,3 +146,44 @@ def test_what_needs_a_store_is_refused(fields: dict[str, Any], status: int, para
 )
 def test_what_the_upstream_refuses_is_named_as_this_api_calls_it(option: str, name: str) -> None:
     assert option_name(option) == name
+
+
+@pytest.mark.parametrize(
+    ("settings", "model", "pauses"),
+    [
+        (Settings(permission_mode="ask"), "sonnet", True),
+        (Settings(permission_mode="ask"), "sonnet:chat", False),
+        (Settings(permission_mode="default"), "sonnet", False),
+        (Settings(), "sonnet", False),
+    ],
+)
+def test_an_answer_may_end_for_a_permission_where_callers_are_asked(
+    settings: Settings, model: str, pauses: bool
+) -> None:
+    assert asked(settings, model=model).run.pauses == pauses
+
+
+def test_decisions_are_those_of_the_caller() -> None:
+    answer = {"type": "mcp_approval_response", "approval_request_id": "mcpr_1", "approve": False, "reason": "No."}
+
+    run = asked(input=[answer]).run
+
+    assert (run.decisions, run.caller) == ((Decision("mcpr_1", approve=False, reason="No."),), "ada")
+
+
+def test_a_decision_that_nobody_goes_on_with_is_named() -> None:
+    answer = {"type": "mcp_approval_response", "approval_request_id": "mcpr_1", "approve": True}
+
+    question = asked(input=[answer, {"role": "user", "content": "And more."}])
+
+    assert (question.run.decisions, question.ignored) == ((), ("input.mcp_approval_response",))
+
+
+def test_only_an_agent_is_told_what_it_did() -> None:
+    used = {"type": "mcp_call", "server_label": "claude_code", "id": "mcp_1", "name": "Bash", "output": "a.txt"}
+    given = [{"role": "user", "content": "Hi"}, used, {"role": "user", "content": "Thanks"}]
+
+    assert asked(input=given, model="sonnet:agent").run.turns[1].content == (
+        AgentToolUse("mcp_1", "Bash", {}, "a.txt"),
+    )
+    assert len(asked(input=given, model="sonnet:chat").run.turns) == 1

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from claude_relay.engine.fanout import Indexed
 from claude_relay.engine.vocabulary import (
+    ApprovalRequested,
     Event,
     RedactedThinking,
     RunEnd,
@@ -22,6 +23,7 @@ from claude_relay.engine.vocabulary import (
     ToolActivity,
     ToolCallDelta,
     ToolCallStart,
+    ToolOutcome,
     Usage,
 )
 from claude_relay.errors import UnavailableError
@@ -139,9 +141,13 @@ async def test_a_message_and_two_calls_are_three_items() -> None:
 ALL: tuple[Event, ...] = (
     *THOUGHT,
     *TEXT,
-    ToolActivity("Bash", "ls", {"command": "ls"}),
-    ToolActivity("Read", "a", {"file_path": "a"}),
+    ToolActivity("Bash", "ls", {"command": "ls"}, "t1"),
+    ToolActivity("Read", "a", {"file_path": "a"}, "t2"),
+    ToolOutcome("t2", "No such file.", is_error=True),
     *TEXT,
+    ToolOutcome("t1", "a.txt"),
+    ToolActivity("WebSearch", "news", {"query": "news"}, "t3"),
+    ToolOutcome("t3", "Much."),
     *CALL,
     ToolCallStart("toolu_2", "apply_patch"),
     ToolCallDelta("x"),
@@ -202,11 +208,14 @@ async def test_ids_are_the_same_from_the_first_event_of_an_item_to_the_response(
 
     added = [event["item"]["id"] for event in told if event["type"] == "response.output_item.added"]
     done = [event["item"] for event in told if event["type"] == "response.output_item.done"]
-    assert [item["id"] for item in done] == added
-    assert done == told[-1]["response"]["output"] == await output(*ALL)
-    assert len(set(added)) == len(added) == 7
+    places = [event["output_index"] for event in told if event["type"] == "response.output_item.done"]
+    in_order = [item for _, item in sorted(zip(places, done, strict=True), key=lambda found: found[0])]
+    assert [item["id"] for item in in_order] == added
+    assert in_order == told[-1]["response"]["output"] == await output(*ALL)
+    assert len(set(added)) == len(added) == 8
     assert {event["item_id"] for event in told if "item_id" in event} == set(added)
-    assert [event["output_index"] for event in told if event["type"] == "response.output_item.done"] == list(range(7))
+    assert sorted(places) == list(range(8))
+    assert [event["output_index"] for event in told if event["type"] == "response.output_item.added"] == list(range(8))
 
 
 async def test_an_item_ends_where_something_else_begins() -> None:
@@ -218,16 +227,98 @@ async def test_an_item_ends_where_something_else_begins() -> None:
         ("mcp_call", None),
         ("mcp_call", None),
         ("message", "commentary"),
+        ("web_search_call", None),
         ("function_call", None),
         ("custom_tool_call", None),
     ]
-    assert {item["status"] for item in items} == {"completed"}
+    assert [item["status"] for item in items if item["status"] != "completed"] == ["failed"]
+
+
+async def test_what_a_tool_returned_stands_in_its_item_from_when_it_has_returned() -> None:
+    items = await output(*ALL)
+
+    assert [(item["output"], item["error"]) for item in items if item["type"] == "mcp_call"] == [
+        ("a.txt", None),
+        (None, "No such file."),
+    ]
     assert items[2]["arguments"] == '{"command":"ls"}'
+    assert [event["type"] for event in await streamed(*ALL) if event.get("item_id") == items[2]["id"]] == [
+        "response.mcp_call.in_progress",
+        "response.mcp_call_arguments.delta",
+        "response.mcp_call_arguments.done",
+        "response.mcp_call.completed",
+    ]
+    assert [event["type"] for event in await streamed(*ALL) if event.get("item_id") == items[3]["id"]][-1] == (
+        "response.mcp_call.failed"
+    )
+
+
+async def test_a_search_of_the_web_is_shown_as_one() -> None:
+    (search,) = [item for item in await output(*ALL) if item["type"] == "web_search_call"]
+
+    assert search["action"] == {"type": "search", "query": "news", "queries": ["news"]}
+    assert [event["type"] for event in await streamed(*ALL) if event.get("item_id") == search["id"]] == [
+        "response.web_search_call.in_progress",
+        "response.web_search_call.searching",
+        "response.web_search_call.completed",
+    ]
+
+
+@pytest.mark.parametrize(("tool", "status"), [("Bash", "incomplete"), ("WebSearch", "failed")])
+async def test_a_tool_that_has_not_returned_at_the_end_is_not_complete(tool: str, status: str) -> None:
+    told = (ToolActivity(tool, "x", {}, "t1"), *TEXT, END)
+
+    work, message = await output(*told)
+
+    assert (work["status"], message["phase"]) == (status, "final_answer")
+    done = [event["item"]["id"] for event in await streamed(*told) if event["type"] == "response.output_item.done"]
+    assert done == [message["id"], work["id"]]
+
+
+PAUSED = RunEnd("approval", Usage(5, 3, 3, 7))
+
+
+async def test_a_tool_that_waits_for_permission_is_a_request_for_it_at_the_end() -> None:
+    told = (*TEXT, ApprovalRequested("mcpr_1", "t1", "Bash", {"command": "ls"}), PAUSED)
+
+    message, asked = await output(*told)
+
+    assert asked == {
+        "type": "mcp_approval_request",
+        "id": "mcpr_1",
+        "server_label": "claude_code",
+        "name": "Bash",
+        "arguments": '{"command":"ls"}',
+    }
+    assert (message["phase"], message["status"]) == ("commentary", "completed")
+    events = await streamed(*told)
+    assert [event["type"] for event in events if event.get("item", {}).get("id") == "mcpr_1"] == [
+        "response.output_item.added",
+        "response.output_item.done",
+    ]
+    assert events[-1]["type"] == "response.completed"
+    for event in events:
+        assert EVENTS.validate_python(event).type == event["type"]
+
+
+async def test_a_tool_that_was_taken_for_one_that_runs_is_not_complete() -> None:
+    told = (ToolActivity("Bash", "ls", {}, "t1"), ApprovalRequested("mcpr_1", "t1", "Bash", {}), PAUSED)
+
+    assert [(item["type"], item.get("status")) for item in await output(*told)] == [
+        ("mcp_call", "incomplete"),
+        ("mcp_approval_request", None),
+    ]
+
+
+async def test_a_call_names_the_request_that_it_waited_for() -> None:
+    (call,) = await output(ToolActivity("Bash", "ls", {}, "t1", "mcpr_1"), ToolOutcome("t1", "ok"), END)
+
+    assert call["approval_request_id"] == "mcpr_1"
 
 
 async def test_texts_around_an_agents_work_are_set_apart_at_the_end_of_the_first() -> None:
-    work = ToolActivity("Bash", "ls", {"command": "ls"})
-    told = (TextDelta("I look."), work, work, ThinkingDelta("hm"), TextDelta("\n\nIt is"), TextDelta(" small."), END)
+    work = (ToolActivity("Bash", "ls", {}, "t1"), ToolActivity("Bash", "ls", {}, "t2"))
+    told = (TextDelta("I look."), *work, ThinkingDelta("hm"), TextDelta("\n\nIt is"), TextDelta(" small."), END)
 
     texts = [item["content"][0]["text"] for item in await output(*told) if item["type"] == "message"]
 
@@ -251,7 +342,7 @@ async def test_texts_that_are_apart_stay_as_they_are(first: str, second: str) ->
 
 @pytest.mark.parametrize("stop", get_args(StopReason))
 async def test_each_end_of_a_run_has_a_word_and_a_status(stop: StopReason) -> None:
-    assert finish(stop) in {"completed", "refusal", "max_output_tokens"}
+    assert finish(stop) in {"completed", "refusal", "max_output_tokens", "approval"}
     answer = await whole(*TEXT, RunEnd(stop, Usage()))
     assert answer["status"] == ("incomplete" if stop == "length" else "completed")
 

@@ -9,7 +9,7 @@ import msgspec
 from claude_relay.engine.claude import configuration, tools
 from claude_relay.engine.claude.discovery import Installation
 from claude_relay.engine.profiles import Profile
-from claude_relay.settings import PREFIX, Personality, Settings
+from claude_relay.settings import ASK, PREFIX, PermissionMode, Personality, Settings
 
 _STREAMING = (
     *("-p", "--verbose", "--include-partial-messages"),
@@ -31,6 +31,13 @@ _SETTINGS: Mapping[Personality, Mapping[str, Any]] = {
 }
 TRIED_SINCE = (2, 1, 197)
 """The oldest version that was tried; it knows ``--safe-mode``."""
+_ASKING = (
+    *("--permission-mode", "default"),
+    # the question what is permitted comes as a control request
+    *("--permission-prompt-tool", "stdio"),
+    # it would ask the user something else, which a permission does not answer
+    *("--disallowedTools", "AskUserQuestion"),
+)
 
 CLIENT_COMPOSED_SINCE = (2, 1, 330)
 """The oldest version known to take ``client_composed`` lines, which keeps ``@path`` and ``/command`` plain text."""
@@ -151,14 +158,21 @@ def _chat_flags(installation: Installation) -> tuple[str, ...]:
     return (*_CHAT, "--setting-sources", "")
 
 
+def permission_mode(settings: Settings, profile: Profile | None) -> PermissionMode | None:
+    """Return how an agent's tools are permitted; None if as the user's own settings of Claude Code say."""
+    return (profile and profile.permission) or settings.permission_mode
+
+
 def _agent_flags(settings: Settings, profile: Profile | None) -> tuple[str, ...]:
+    mode = permission_mode(settings, profile)
+    asks = mode == ASK
     flags = {
-        "--permission-mode": (profile and profile.permission) or settings.permission_mode,
+        "--permission-mode": None if asks else mode,
         "--max-turns": str(settings.max_turns) if settings.max_turns else None,
         "--max-budget-usd": f"{settings.max_budget_usd:f}" if settings.max_budget_usd else None,
     }
     given = tuple(part for flag, value in flags.items() if value is not None for part in (flag, value))
-    return given if profile is None else (*given, *_profile_flags(profile))
+    return (*(_ASKING if asks else ()), *given, *(() if profile is None else _profile_flags(profile)))
 
 
 def _profile_flags(profile: Profile) -> tuple[str, ...]:

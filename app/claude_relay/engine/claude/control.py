@@ -38,16 +38,18 @@ class ControlChannel:
 
     Args:
         process: The child.
+        asks: Whether its questions about permissions are passed on; otherwise they are refused.
 
     Attributes:
         tools: The client's tools of the present request; calls of them are left to the client.
         is_bound: Whether it was told anything of a client's, which it may then repeat.
     """
 
-    def __init__(self, process: ChildProcess) -> None:
+    def __init__(self, process: ChildProcess, *, asks: bool = False) -> None:
         self.tools: Collection[Tool] = ()
         self.is_bound = False
         self._process = process
+        self._asks = asks
         self._end_logged = False
         self._ids = (f"relay-{number}" for number in itertools.count(1))
 
@@ -67,15 +69,18 @@ class ControlChannel:
             raise await self._gone() from None
 
     async def read(self) -> wire.Line:
-        """Return the next line that is not a control request of the CLI; control requests are answered.
+        """Return the next line; control requests of the CLI are answered, but for those that are passed on.
 
         Raises:
             ProcessGoneError: The process has ended.
             UpstreamError: It writes what cannot be read.
         """
-        while isinstance(line := await self._line(), wire.ControlRequest):
+        while isinstance(line := await self._line(), wire.ControlRequest) and not self._is_passed_on(line):
             await self.write(self._answer(line.request_id, line.request))
         return line
+
+    def _is_passed_on(self, line: wire.ControlRequest) -> bool:
+        return self._asks and line.request.subtype == wire.PERMISSION
 
     async def _line(self) -> wire.Line:
         for _ in range(_MOST_NOISE):
@@ -96,7 +101,7 @@ class ControlChannel:
             case "mcp_message":
                 return wire.answer(request_id, tools.mcp_reply(question.message, self.tools))
             case "hook_callback":
-                return wire.answer(request_id, tools.hook_reply(question.input.tool_name, self.tools))
+                return wire.answer(request_id, tools.hook_reply(wire.hook_input(question.input).tool_name, self.tools))
             case unknown:
                 _log.warning("claude[%d] asked for %r, which is unknown", self._process.pid, unknown)
                 return wire.refusal(request_id, f"claude-relay does not know {unknown!r}")

@@ -1,6 +1,7 @@
 """Plans how a conversation is sent to a session: settings and lines. Pure; ``session`` carries the plans out."""
 
 import re
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -8,12 +9,14 @@ from msgspec import Struct
 from claude_relay.engine.claude import wire
 from claude_relay.engine.custom_tools import with_input
 from claude_relay.engine.vocabulary import (
+    AgentToolUse,
     Base64,
     Document,
     Image,
     Link,
     Piece,
     RedactedThinking,
+    Role,
     RunRequest,
     Text,
     Thinking,
@@ -64,13 +67,14 @@ def native(request: RunRequest, *, client_composed: bool) -> Plan:
 
     The CLI queues a user's turn but takes an assistant's turn at once, so each batch but the last is waited for.
     """
-    last = len(request.turns) - 1
+    steps = tuple(_steps(request.turns))
+    last = len(steps) - 1
     batches: list[list[wire.Outgoing]] = [[]]
-    for index, turn in enumerate(request.turns):
-        if turn.role == "assistant":
-            batches.append([wire.assistant(blocks(turn), request.model)])
+    for index, (role, content) in enumerate(steps):
+        if role == "assistant":
+            batches.append([wire.assistant(content, request.model)])
         else:
-            content = blocks(turn) if client_composed else _guarded(blocks(turn))
+            content = content if client_composed else _guarded(content)  # noqa: PLW2901
             line = wire.user(content, asks=index == last, client_composed=client_composed)
             batches[-1].append(line)
     *past, question = (tuple(batch) for batch in batches if batch)
@@ -120,6 +124,33 @@ def blocks(turn: Turn) -> list[Block]:
     return [_block(piece) for piece in (*results, *others)]
 
 
+def _steps(turns: Iterable[Turn]) -> Iterator[tuple[Role, list[Block]]]:
+    """Yield the messages of turns: what an agent did is a call, and its result in a message of the user's."""
+    results: list[Block] = []
+    for turn in turns:
+        if turn.role == "user":
+            yield "user", [*results, *blocks(turn)]
+            results = []
+            continue
+        content: list[Block] = []
+        for piece in turn.content:
+            if results and not isinstance(piece, AgentToolUse):
+                yield "assistant", content
+                yield "user", results
+                content, results = [], []
+            content.append(_block(piece))
+            if isinstance(piece, AgentToolUse):
+                results.append(_result(piece.id, [{"type": "text", "text": piece.output}], is_error=piece.is_error))
+        yield "assistant", content
+
+
+def _result(call_id: str, content: list[Block], *, is_error: bool = False) -> Block:
+    """An empty text is refused upstream, an empty result is not."""
+    shown = [block for block in content if block.get("text") != ""]
+    made: Block = {"type": "tool_result", "tool_use_id": call_id, "content": shown}
+    return {**made, "is_error": True} if is_error else made
+
+
 def _block(piece: Piece) -> Block:
     match piece:
         case Text(text):
@@ -131,6 +162,8 @@ def _block(piece: Piece) -> Block:
         case ToolCall(call_id, name, arguments):
             given = with_input(arguments) if isinstance(arguments, str) else arguments
             return {"type": "tool_use", "id": call_id, "name": name, "input": given}
+        case AgentToolUse(call_id, name, arguments):
+            return {"type": "tool_use", "id": call_id, "name": name, "input": arguments}
         case ToolResult(call_id, content):
             return {"type": "tool_result", "tool_use_id": call_id, "content": [_block(part) for part in content]}
         case Thinking(text, signature):

@@ -10,6 +10,7 @@ from claude_relay.engine.custom_tools import arguments_of
 from claude_relay.engine.fold import fold
 from claude_relay.engine.profiles import Profile
 from claude_relay.engine.vocabulary import (
+    AgentToolUse,
     Event,
     Piece,
     RunRequest,
@@ -21,7 +22,7 @@ from claude_relay.engine.vocabulary import (
 )
 from claude_relay.settings import Personality
 
-_TEXT_OR_THINKING = Text | ThinkingBlock
+_TEXT_OR_OWN = Text | ThinkingBlock | AgentToolUse
 
 
 class Kind(Struct, frozen=True):
@@ -75,7 +76,8 @@ class Conversation(Struct, frozen=True):
     """A conversation in a form that can be compared.
 
     What clients change without meaning it does not count: white space around texts, how the assistant's text is cut
-    into pieces, how arguments are written. Nor does whether they send reasoning back: the process has its own.
+    into pieces, how arguments are written. Nor does whether they send reasoning back, or repeat what an agent did: the
+    process has its own.
 
     Attributes:
         turns: Its turns.
@@ -139,6 +141,6 @@ def _whole(value: Any) -> Any:
 def _comparable(turn: Turn) -> tuple[Any, ...]:
     if turn.role == "assistant":
         text = "".join([piece.text for piece in turn.content if isinstance(piece, Text)]).strip()
-        others = [piece for piece in turn.content if not isinstance(piece, _TEXT_OR_THINKING)]
+        others = [piece for piece in turn.content if not isinstance(piece, _TEXT_OR_OWN)]
         return ("assistant", text, *map(_comparable_piece, others))
     return ("user", *[Text(piece.text.strip()) if isinstance(piece, Text) else piece for piece in turn.content])

@@ -13,6 +13,7 @@ import msgspec
 import psutil
 from msgspec.structs import replace
 
+from claude_relay.engine.approvals import Approvals
 from claude_relay.engine.claude import command, history, orphans, private, process, tools, wire
 from claude_relay.engine.claude.capabilities import Capabilities, by_self_test, by_version
 from claude_relay.engine.claude.control import ProcessGoneError
@@ -20,6 +21,7 @@ from claude_relay.engine.claude.discovery import REMEDY, Finder, Installation
 from claude_relay.engine.claude.fallback import Refusable, refused, without
 from claude_relay.engine.claude.matching import Kind, answered
 from claude_relay.engine.claude.models import Models
+from claude_relay.engine.claude.permissions import Permissions
 from claude_relay.engine.claude.pool import Limits, Pool
 from claude_relay.engine.claude.refusals import Refusals
 from claude_relay.engine.claude.selftest import run_self_test
@@ -33,7 +35,7 @@ from claude_relay.engine.property_names import with_upstream_arguments
 from claude_relay.engine.runner import RunnerHealth, Spend
 from claude_relay.engine.vocabulary import Event, ParameterDropped, RunEnd, RunRequest, RunStarted, Tool, Usage
 from claude_relay.errors import InvalidRequestError, RelayError, UnavailableError
-from claude_relay.settings import Personality, Settings
+from claude_relay.settings import ASK, Personality, Settings
 from claude_relay.settings_loading import state_directory
 
 _log = logging.getLogger(__name__)
@@ -61,12 +63,20 @@ class ClaudeCodeRunner:
         settings: The operator's choices.
         environ: The environment that the CLI inherits.
         spend: Is told what is spent.
+        approvals: Is told what waits for permission; nobody can give it when not given.
     """
 
     name = "claude"
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str], spend: Spend | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        environ: Mapping[str, str],
+        spend: Spend | None = None,
+        approvals: Approvals | None = None,
+    ) -> None:
         self._settings = settings
+        self._approvals = approvals or Approvals(settings.approval_timeout)
         self._environ = environ
         self._spend = spend
         self._finder = Finder(settings.claude_path, environ)
@@ -204,6 +214,7 @@ class ClaudeCodeRunner:
         by_tool = request.output if request.answers_by_tool else None
         translator = Translator(by_tool, names, alone=request.personality == "chat")
         checks = OutputChecks(request, client_tools, lambda: translator.usage)
+        permissions = Permissions(self._approvals, session, request)
         events: list[Event] = []
         returned = False
         try:
@@ -229,12 +240,15 @@ class ClaudeCodeRunner:
                             return
                         events.append(event)
                         yield event
+                for asked in permissions.feed(line, translator):
+                    yield asked
         except RelayError as error:
             if events or translator.usage != Usage():
                 # it would be paid for once more, and an agent would do its work again
                 error.should_retry = False
             raise
         finally:
+            permissions.close()
             if not returned:
                 self._pool.retire(session)
 
@@ -316,6 +330,7 @@ class ClaudeCodeRunner:
             self._spend,
             learn_models=self._models.learn_listed,
             profile=profile,
+            asks=personality == "agent" and command.permission_mode(self._settings, profile) == ASK,
             full_id=self._models.full_id,
         )
 

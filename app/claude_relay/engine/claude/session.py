@@ -18,7 +18,7 @@ from claude_relay.engine.claude.matching import Binding, Conversation, Kind
 from claude_relay.engine.claude.process import ChildProcess
 from claude_relay.engine.profiles import Profile
 from claude_relay.engine.runner import Spend
-from claude_relay.engine.vocabulary import RunRequest, Turn
+from claude_relay.engine.vocabulary import Decision, RunRequest, Turn
 from claude_relay.errors import UpstreamError
 from claude_relay.settings import Personality
 
@@ -67,6 +67,7 @@ class Session:
         capabilities: Tells what is used of the CLI; asked at each question.
         spend: Is told what each turn has cost, as soon as that is known.
         learn_models: Is told which models there are, when the CLI tells.
+        asks: Whether the process asks for permissions.
         full_id: Returns the full id of the model that a name stands for.
         profile: The profile that it was started with.
 
@@ -93,6 +94,7 @@ class Session:
         spend: Spend | None = None,
         *,
         learn_models: LearnModels = lambda _: None,
+        asks: bool = False,
         full_id: Callable[[str], str] = str,
         profile: Profile | None = None,
     ) -> None:
@@ -128,7 +130,7 @@ class Session:
         self._probe: str | None = None
         self._responded = asyncio.Event()
         self._guard = SingleRequestGuard()
-        self._channel = ControlChannel(process)
+        self._channel = ControlChannel(process, asks=asks)
 
     @property
     def alive(self) -> bool:
@@ -263,7 +265,7 @@ class Session:
         return self._options == configuration.options(request)
 
     async def receive(self) -> wire.Line:
-        """Return the next line of the CLI; what it asks of the relay is answered on the way.
+        """Return the next line of the CLI; what it asks of the relay is answered on the way, but for permissions.
 
         Raises:
             UpstreamError: The process ended, or refused its configuration.
@@ -297,6 +299,15 @@ class Session:
         if self._guard.should_engage(line):
             await self._engage_guard()
         return line
+
+    async def permit(self, asked: wire.ControlRequest, decision: Decision) -> None:
+        """Tell the CLI whether it may use a tool that it asked about.
+
+        Raises:
+            ProcessGoneError: It has ended.
+        """
+        reply = tools.permission_reply(decision, asked.request.input)
+        await self._channel.write(wire.answer(asked.request_id, reply))
 
     async def abort(self) -> None:
         """See to it that nothing more is asked upstream, where the answer ended before the CLI's own turn did."""
@@ -355,6 +366,10 @@ class Session:
 
     async def _next(self) -> wire.Line:
         line = self._early.popleft() if self._early else await self._channel.read()
+        while isinstance(line, wire.ControlRequest) and not self.in_turn:
+            # what an agent does in the background nobody has asked for, and nobody is there to be asked
+            await self.permit(line, Decision("", approve=False, reason="Nobody is there to be asked."))
+            line = await self._channel.read()
         if isinstance(line, wire.ControlResponse):
             self._learn_models(wire.listed_models(line.response.response))
         # whose a turn is stands in the lines at its beginning and its end, and never in what is said

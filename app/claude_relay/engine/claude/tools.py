@@ -6,9 +6,10 @@ The CLI asks a hook before each call; deferring it ends the run cleanly, with th
 from collections.abc import Collection
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
-from claude_relay.engine.vocabulary import Piece, RunRequest, Tool, ToolCall
+from claude_relay.engine.vocabulary import Decision, Piece, RunRequest, Tool, ToolCall
 
 SERVER = "relay"
 """Name of the server; ``--allowedTools mcp__relay`` lets the CLI call it."""
@@ -19,6 +20,7 @@ ANSWER = "StructuredOutput"
 _ALIAS = "StructuredOutput_"
 """The name upstream of a client's tool that has the name of the CLI's, where both are offered."""
 _HOOK = "defer"
+_NOT_PERMITTED = "The user did not permit this use of the tool."
 _METHOD_NOT_FOUND = -32601
 
 
@@ -52,6 +54,18 @@ def hook_reply(tool_name: str, tools: Collection[Tool]) -> dict[str, Any]:
     if all(tool_name != tool.name for tool in tools):
         return {}
     return {"hookSpecificOutput": {"hookEventName": "PreToolUse", "permissionDecision": "defer"}}
+
+
+def permission_reply(decision: Decision, given: msgspec.Raw) -> dict[str, Any]:
+    """Return what the CLI is told of a tool that needs permission.
+
+    Args:
+        decision: Whether it may be used.
+        given: What it is called with.
+    """
+    if decision.approve:
+        return {"behavior": "allow", "updatedInput": given}
+    return {"behavior": "deny", "message": f"{_NOT_PERMITTED} {decision.reason}".strip()}
 
 
 def definition(tool: Tool) -> dict[str, Any]:

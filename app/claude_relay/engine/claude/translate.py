@@ -28,6 +28,7 @@ from claude_relay.engine.vocabulary import (
     ToolActivity,
     ToolCallDelta,
     ToolCallStart,
+    ToolOutcome,
     Usage,
 )
 
@@ -47,6 +48,8 @@ _LIMITS = {"error_max_turns", "error_max_budget_usd"}
 _TELLING = ("command", "file_path", "path", "pattern", "url", "query", "description", "prompt", "skill")
 """Arguments of Claude Code's tools that say what a call is for, the most telling first."""
 _LONGEST_SUMMARY = 120
+LONGEST_OUTPUT = 65_536
+"""Characters of what a tool of the agent's own returned that are passed on."""
 _RETRY_AFTER = 5.0
 """Seconds to wait when the upstream is overloaded and nothing better is known."""
 
@@ -60,7 +63,9 @@ class Translator:
         alone: Whether the client's tools are all there are: then a call of one that does not exist is the client's too.
 
     Attributes:
+        context_window: How many tokens the model takes, once that is known.
         upstream_requests: How often the upstream was asked, less those of subagents.
+        in_message: Whether the model is writing a message.
     """
 
     def __init__(self, output: JsonOutput | None = None, tools: Collection[str] = (), *, alone: bool = False) -> None:
@@ -80,7 +85,7 @@ class Translator:
         self.upstream_requests = 0
         self._finished = Usage()
         self._current = Usage()
-        self._heard = False
+        self._heard = self.in_message = False
         self._spoken_unfinished = self._has_words = False
         self._separator = ""
         self._last_text = ""
@@ -89,6 +94,7 @@ class Translator:
         self._stop: StopReason = "end"
         self._error_code: str | None = None
         self._resets_at: float | None = None
+        self._working: set[str] = set()
 
     def feed(self, line: wire.Line) -> Iterable[Event]:
         """Return the events of a line, most often none or one.
@@ -106,6 +112,8 @@ class Translator:
             case wire.Assistant(message, error, None):
                 self._error_code = error or self._error_code
                 yield from self._activity(message)
+            case wire.ToolResults(wire.UserMessage(list(blocks)), None):
+                yield from self._outcomes(blocks)
             case wire.RateLimitEvent(wire.RateLimitInfo("rejected", resets_at)):
                 self._resets_at = resets_at
             case wire.System("api_retry"):
@@ -187,7 +195,7 @@ class Translator:
     def _begin_message(self, usage: wire.Tokens) -> None:
         if self._spoken_unfinished:
             raise _broken_off()
-        self._heard = True
+        self._heard = self.in_message = True
         self.upstream_requests += 1
         self._current = _merge(Usage(), usage)
         self._separator = "\n\n" if self._last_text and not self._last_text.endswith("\n") else ""
@@ -209,7 +217,7 @@ class Translator:
 
     def _end_message(self, usage: wire.Tokens) -> None:
         """Only a stop reason ends a message: for a broken one the CLI makes up a ``message_stop``."""
-        self._spoken_unfinished = False
+        self._spoken_unfinished = self.in_message = False
         self._called = self._calling
         self._finished += _merge(self._current, usage)
         self._current = Usage()
@@ -253,7 +261,23 @@ class Translator:
     def _activity(self, message: wire.AssistantMessage) -> Iterator[Event]:
         for block in message.content:
             if block.type == "tool_use" and block.name not in self._tools and not self._is_answer(block.name):
-                yield ToolActivity(block.name, summary(block.input), block.input)
+                self._working.add(block.id)
+                yield ToolActivity(block.name, summary(block.input), block.input, block.id)
+
+    def _outcomes(self, blocks: Iterable[wire.ResultBlock]) -> Iterator[Event]:
+        for block in blocks:
+            if block.type == "tool_result" and block.tool_use_id in self._working:
+                self._working.discard(block.tool_use_id)
+                yield ToolOutcome(block.tool_use_id, output_text(block.content), bool(block.is_error))
+
+
+def output_text(content: str | Iterable[wire.ResultPart] | None) -> str:
+    """Return what a tool returned as text: images and the like by their kind, and no more than is passed on."""
+    if content is None:
+        return ""
+    text = content if isinstance(content, str) else "\n".join(part.text or f"[{part.type}]" for part in content)
+    cut = len(text) - LONGEST_OUTPUT
+    return text if cut <= 0 else f"{text[:LONGEST_OUTPUT]}\n[{cut} more characters]"
 
 
 def summary(arguments: dict[str, Any]) -> str:

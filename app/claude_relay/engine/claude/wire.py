@@ -127,6 +127,7 @@ class ContentBlock(Struct, frozen=True):
     type: str
     name: str = ""
     input: dict[str, Any] = field(default_factory=dict)
+    id: str = ""
 
 
 class AssistantMessage(Struct, frozen=True):
@@ -146,6 +147,40 @@ class Assistant(Struct, frozen=True, tag="assistant"):
 
     message: AssistantMessage = AssistantMessage()
     error: str | None = None
+    parent_tool_use_id: str | None = None
+
+
+class ResultPart(Struct, frozen=True):
+    """A part of what a tool returned; a text if it has one."""
+
+    type: str = ""
+    text: str = ""
+
+
+class ResultBlock(Struct, frozen=True):
+    """A block of a user's turn; what a tool returned if it has the id of a call."""
+
+    type: str
+    tool_use_id: str = ""
+    content: str | list[ResultPart] | None = None
+    is_error: bool | None = None
+
+
+class UserMessage(Struct, frozen=True):
+    """The message inside a ``user`` line."""
+
+    content: str | list[ResultBlock] = ""
+
+
+class ToolResults(Struct, frozen=True, tag="user"):
+    """What tools of the agent's own returned, as the model gets it.
+
+    Attributes:
+        message: The results.
+        parent_tool_use_id: Set when it belongs to a subagent.
+    """
+
+    message: UserMessage = UserMessage()
     parent_tool_use_id: str | None = None
 
 
@@ -275,12 +310,16 @@ class ControlQuestion(Struct, frozen=True):
     Attributes:
         subtype: The kind of question.
         message: A JSON-RPC message for an MCP server of ours.
-        input: What a hook of ours is asked about.
+        input: What a hook of ours is asked about, or what a tool is to be called with.
+        tool_name: The tool that needs permission.
+        tool_use_id: The call that needs permission.
     """
 
     subtype: str
     message: dict[str, Any] = field(default_factory=dict)
-    input: HookInput = HookInput()
+    input: msgspec.Raw = msgspec.Raw(b"{}")
+    tool_name: str = ""
+    tool_use_id: str = ""
 
 
 class ControlRequest(Struct, frozen=True, tag="control_request"):
@@ -288,6 +327,12 @@ class ControlRequest(Struct, frozen=True, tag="control_request"):
 
     request_id: str
     request: ControlQuestion
+
+
+class ControlCancel(Struct, frozen=True, tag="control_cancel_request"):
+    """The CLI no longer waits for an answer to something that it asked."""
+
+    request_id: str
 
 
 class Other(Struct, frozen=True):
@@ -302,7 +347,17 @@ class Other(Struct, frozen=True):
     reason: str
 
 
-Known = StreamEvent | Assistant | Result | System | RateLimitEvent | ControlResponse | ControlRequest
+Known = (
+    StreamEvent
+    | Assistant
+    | ToolResults
+    | Result
+    | System
+    | RateLimitEvent
+    | ControlResponse
+    | ControlRequest
+    | ControlCancel
+)
 Line = Known | Other
 
 
@@ -310,6 +365,8 @@ class _Kind(Struct, frozen=True):
     type: str = ""
 
 
+PERMISSION = "can_use_tool"
+"""What a control request is that asks whether a tool may be used."""
 _HEAD = 200
 """Bytes of a line within which it says what it is."""
 _known = msgspec.json.Decoder(Known)
@@ -347,6 +404,20 @@ def is_empty_before(reply: ControlReply) -> bool:
         return reply.subtype == "success" and msgspec.json.decode(reply.response, type=Rewound) == Rewound(True, None)
     except msgspec.DecodeError:
         return False
+
+
+def hook_input(given: msgspec.Raw) -> HookInput:
+    """Read what a hook is asked about; a tool without a name is none of the client's."""
+    try:
+        return msgspec.json.decode(given, type=HookInput)
+    except msgspec.DecodeError:
+        return HookInput()
+
+
+def tool_input(given: msgspec.Raw) -> dict[str, Any]:
+    """Read what a tool is to be called with."""
+    found = msgspec.json.decode(given)
+    return found if isinstance(found, dict) else {}
 
 
 def listed_models(response: msgspec.Raw) -> tuple[ListedModel, ...]:

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 
 from msgspec import Struct
 
-from claude_relay.engine.vocabulary import Event, ParameterDropped, RunStarted
+from claude_relay.engine.vocabulary import ApprovalRequested, Event, ParameterDropped, RunStarted, ToolOutcome
 from claude_relay.errors import DeadlineError
 
 
@@ -16,11 +16,13 @@ class Deadlines(Struct, frozen=True):
         first: Until it says something.
         silence: Between two events. The time a reader takes for one does not count.
         total: In all.
+        approval: How much longer a silence may be while a tool waits for permission.
     """
 
     first: float
     silence: float
     total: float
+    approval: float = 0.0
 
 
 async def with_deadlines(events: AsyncGenerator[Event, None], deadlines: Deadlines) -> AsyncGenerator[Event, None]:
@@ -49,6 +51,7 @@ class _Watch:
         self._deadlines = deadlines
         self._began = self._since = self._loop.time()
         self._first = True
+        self._asked: set[str] = set()
         self._waiter: asyncio.Task[object] | None = None
         self._missed: DeadlineError | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -74,6 +77,10 @@ class _Watch:
         if self._missed is not None:
             raise self._missed
         self._first = self._first and isinstance(event, RunStarted | ParameterDropped)
+        if isinstance(event, ApprovalRequested):
+            self._asked.add(event.call_id)
+        elif isinstance(event, ToolOutcome):
+            self._asked.discard(event.id)
         return event
 
     def stop(self) -> None:
@@ -82,7 +89,8 @@ class _Watch:
 
     def _due(self) -> float:
         limits = self._deadlines
-        waited_for = self._began + limits.first if self._first else self._since + limits.silence
+        silence = limits.silence + (limits.approval if self._asked else 0.0)
+        waited_for = self._began + limits.first if self._first else self._since + silence
         return min(waited_for, self._began + limits.total)
 
     def _look_later(self) -> None:

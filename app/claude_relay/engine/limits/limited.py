@@ -91,5 +91,7 @@ def limited(runner: ClaudeRunner, settings: Settings, quotas: Quotas) -> Limited
         runner,
         Admission(capacity(settings, size(settings, find()).answers)),
         quotas,
-        Deadlines(settings.first_event_timeout, settings.silence_timeout, settings.total_timeout),
+        Deadlines(
+            settings.first_event_timeout, settings.silence_timeout, settings.total_timeout, settings.approval_timeout
+        ),
     )

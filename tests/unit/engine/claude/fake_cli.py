@@ -149,13 +149,36 @@ def take_turn(lines: Input, line: dict[str, Any]) -> None:
             result(result=5)
         case "picky" | "stubborn" if (field := refused_field()) is not None:
             result(is_error=True, api_error_status=400, result=f"API Error: 400 {field}: not supported")
-        case "asks":
-            say(type="control_request", request_id="theirs", request={"subtype": "can_use_tool", "tool_name": "Bash"})
-            reply = lines.line()
-            answer(str(reply and reply["response"]["error"]))
+        case "asks" | "asks and withdraws" | "asks in between":
+            ask_permissions(lines, text)
         case _:
             os.write(1, NOISE.get(MODE, b""))
             answer(text)
+
+
+def ask_permission(request_id: str) -> None:
+    asked = {"subtype": "can_use_tool", "tool_name": "Bash", "input": {"command": "ls"}, "tool_use_id": "toolu_1"}
+    say(type="control_request", request_id=request_id, request=asked)
+
+
+def ask_permissions(lines: Input, text: str) -> None:
+    """Ask whether a tool may be used, and say what was answered."""
+    if MODE == "asks in between":
+        message = {"type": "message_start", "message": {"usage": {"input_tokens": 7}}}
+        say(type="stream_event", event=message, parent_tool_use_id=None)
+        ask_permission("theirs")
+        delta("More. ")
+        ask_permission("another")
+        stop("tool_use")
+        lines.line()
+    else:
+        ask_permission("theirs")
+    if MODE == "asks and withdraws":
+        say(type="control_cancel_request", request_id="theirs")
+        answer(text)
+        return
+    reply = lines.line()
+    answer(str(reply and (reply["response"].get("error") or json.dumps(reply["response"]["response"]))))
 
 
 def refused_field() -> str | None:
@@ -174,6 +197,8 @@ def answer(text: str) -> None:
     result(modelUsage=models, structured_output={"said": text}, total_cost_usd=0.5 * len(_answered))
     if MODE == "wakes later":
         take_turn_of_its_own()
+    if MODE == "asks later":
+        ask_permission("later")
 
 
 def stop(reason: str) -> None:

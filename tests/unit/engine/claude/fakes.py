@@ -57,10 +57,12 @@ class FakeCli:
         personality: Personality = "chat",
         capabilities: Capabilities = CAPABLE,
         profile: Profile | None = None,
+        *,
+        asks: bool = False,
     ) -> Session:
         """Start a stand-in as a session that was started for the model ``sonnet``."""
         child = await self.spawn(mode)
-        return Session(child, personality, "sonnet", lambda: capabilities, self.spend, profile=profile)
+        return Session(child, personality, "sonnet", lambda: capabilities, self.spend, profile=profile, asks=asks)
 
     def spend(self, caller: str, usd: float) -> None:
         """Take note of a cost."""

@@ -83,7 +83,17 @@ def test_a_permission_mode_is_for_agents_only() -> None:
     assert "--permission-mode" not in command(personality="chat", mode="plan")
 
 
-@pytest.mark.parametrize("mode", ["default", "acceptEdits", "auto", "dontAsk", "plan", None])
+def test_where_callers_are_asked_the_cli_asks_the_relay_and_no_other_questions() -> None:
+    agent = command(personality="agent", mode="ask", max_turns=3)
+
+    assert agent[-8:] == (
+        *("--permission-mode", "default", "--permission-prompt-tool", "stdio"),
+        *("--disallowedTools", "AskUserQuestion", "--max-turns", "3"),
+    )
+    assert command(mode="ask") == command()
+
+
+@pytest.mark.parametrize("mode", ["default", "acceptEdits", "auto", "dontAsk", "plan", "ask", None])
 def test_permissions_are_never_skipped_unless_the_operator_says_so(mode: PermissionMode | None) -> None:
     line = " ".join(command(personality="agent", mode=mode))
 

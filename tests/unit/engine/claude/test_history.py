@@ -8,6 +8,7 @@ import pytest
 from claude_relay.engine.claude import wire
 from claude_relay.engine.claude.history import Block, Strategy, blocks, ended_by_user, native, verbatim
 from claude_relay.engine.vocabulary import (
+    AgentToolUse,
     Base64,
     Document,
     Image,
@@ -361,3 +362,37 @@ def test_past_reasoning_goes_back_byte_for_byte_where_it_stood(strategy: Strateg
         )
         in written
     )
+
+
+# --- what an agent did -----------------------------------------------------------------------------------------------
+
+
+def shown(line: wire.Outgoing) -> tuple[str, list[Any]]:
+    """Return who says what, in short."""
+    assert isinstance(line, wire.UserLine | wire.AssistantLine)
+    content = line.message.content
+    return line.message.role, [block.get("text") or block.get("id") or block.get("tool_use_id") for block in content]
+
+
+def test_what_an_agent_did_is_a_call_and_its_result_in_messages_of_their_own() -> None:
+    first, second = AgentToolUse("1", "Bash", {"a": 1}, "ok"), AgentToolUse("2", "Read", {}, "", is_error=True)
+    turns = (
+        turn(Text("Hi")),
+        turn(Text("I look."), first, second, Text("Done."), first, role="assistant"),
+        turn(Text("Thanks")),
+    )
+
+    plan = native(RunRequestFactory.build(turns=turns), client_composed=True)
+
+    assert [list(map(shown, batch)) for batch in (*plan.past, plan.question)] == [
+        [("user", ["Hi"])],
+        [("assistant", ["I look.", "1", "2"]), ("user", ["1", "2"])],
+        [("assistant", ["Done.", "1"]), ("user", ["1", "Thanks"])],
+    ]
+    _, told = plan.past[1]
+    assert isinstance(told, wire.UserLine)
+    assert told.message.content == [
+        {"type": "tool_result", "tool_use_id": "1", "content": [{"type": "text", "text": "ok"}]},
+        {"type": "tool_result", "tool_use_id": "2", "content": [], "is_error": True},
+    ]
+    assert not told.shouldQuery

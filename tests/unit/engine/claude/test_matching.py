@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from claude_relay.engine.claude.matching import Binding, Conversation, answered
 from claude_relay.engine.vocabulary import (
+    AgentToolUse,
     Base64,
     Document,
     Event,
@@ -186,6 +187,13 @@ def test_one_more_turn_is_the_same_however_it_comes() -> None:
         grown = grown.followed_by(turn)
 
     assert grown == Conversation.of(turns)
+
+
+def test_what_an_agent_did_does_not_count() -> None:
+    used = AgentToolUse("1", "Bash", {"command": "ls"}, "a.txt")
+    told = Turn("assistant", (Text("I look.\n\n"), used, Text("One file.")))
+
+    assert Conversation.of((told,)) == Conversation.of((Turn("assistant", (Text("I look.\n\nOne file."),)),))
 
 
 # --- answers ---------------------------------------------------------------------------------------------------------

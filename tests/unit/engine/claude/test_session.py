@@ -12,7 +12,7 @@ from claude_relay.engine.claude import session as session_module
 from claude_relay.engine.claude.control import ProcessGoneError
 from claude_relay.engine.claude.history import native
 from claude_relay.engine.claude.session import Session
-from claude_relay.engine.vocabulary import JsonOutput, RunRequest, Sampling, Tool
+from claude_relay.engine.vocabulary import Decision, JsonOutput, RunRequest, Sampling, Tool
 from claude_relay.errors import UpstreamError
 from claude_relay.settings import Personality
 from tests.unit.engine.claude.fakes import CAPABLE, FakeCli, until_ended
@@ -194,6 +194,33 @@ async def test_a_question_of_the_cli_that_nobody_knows_is_refused_by_name(cli: F
     assert await answer(session) == "You said: claude-relay does not know 'can_use_tool'"
     (refusal,) = cli.told("control_response")
     assert refusal["response"]["request_id"] == "theirs"
+
+
+@pytest.mark.parametrize(("approve", "behavior"), [(True, "allow"), (False, "deny")])
+async def test_a_process_that_asks_hears_what_was_decided(cli: FakeCli, approve: bool, behavior: str) -> None:
+    session = await cli.session("asks", "agent", asks=True)
+
+    await session.ask(hello(), native)
+    while not isinstance(asked := await session.receive(), wire.ControlRequest):
+        pass
+    await session.permit(asked, Decision("a", approve))
+
+    assert f'"behavior": "{behavior}"' in await answer(session)
+
+
+async def test_what_is_asked_between_two_questions_is_denied(cli: FakeCli) -> None:
+    session = await cli.session("asks later", "agent", asks=True)
+    await session.ask(hello(), native)
+    await answer(session)
+
+    session.watch(lambda _: None)
+    async with asyncio.timeout(5):
+        while not cli.told("control_response"):  # noqa: ASYNC110 - a file tells nobody
+            await asyncio.sleep(0.01)
+
+    (reply,) = cli.told("control_response")
+    assert (reply["response"]["request_id"], reply["response"]["response"]["behavior"]) == ("later", "deny")
+    await session.end_turn()
 
 
 @pytest.mark.parametrize("texts", [("Hi",), ("Hi", "Hello", "Again")])

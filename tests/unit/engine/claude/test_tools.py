@@ -7,8 +7,8 @@ import pytest
 from msgspec.structs import replace
 
 from claude_relay.engine.claude import tools
-from claude_relay.engine.claude.tools import SERVER, definition, hook_reply, mcp_reply, registration
-from claude_relay.engine.vocabulary import JsonOutput, Tool, ToolCall, ToolChoice, Turn
+from claude_relay.engine.claude.tools import SERVER, definition, hook_reply, mcp_reply, permission_reply, registration
+from claude_relay.engine.vocabulary import Decision, JsonOutput, Tool, ToolCall, ToolChoice, Turn
 from tests.unit.factories import RunRequestFactory, conversation
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "x-unknown": [1]}
@@ -105,6 +105,28 @@ def test_every_answer_can_be_written() -> None:
 def test_a_call_of_the_clients_tools_is_left_to_the_client(name: str) -> None:
     assert hook_reply(name, TOOLS) == {
         "hookSpecificOutput": {"hookEventName": "PreToolUse", "permissionDecision": "defer"}
+    }
+
+
+def test_a_tool_that_may_be_used_gets_what_it_was_to_be_called_with() -> None:
+    given = msgspec.Raw(b'{"n":1e400,"command":"ls"}')
+
+    reply = permission_reply(Decision("a", approve=True, reason="Go on."), given)
+
+    assert msgspec.json.encode(reply) == b'{"behavior":"allow","updatedInput":{"n":1e400,"command":"ls"}}'
+
+
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        ("", "The user did not permit this use of the tool."),
+        ("Not today.", "The user did not permit this use of the tool. Not today."),
+    ],
+)
+def test_the_model_is_told_why_a_tool_may_not_be_used(reason: str, message: str) -> None:
+    assert permission_reply(Decision("a", approve=False, reason=reason), msgspec.Raw(b"{}")) == {
+        "behavior": "deny",
+        "message": message,
     }
 
 

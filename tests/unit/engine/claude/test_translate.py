@@ -1,5 +1,6 @@
 """CLI lines become engine events, over everything that was recorded and over what was not."""
 
+import json
 import logging
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,7 @@ from msgspec import Struct
 
 from claude_relay import errors
 from claude_relay.engine.claude import translate, wire
-from claude_relay.engine.claude.translate import Translator, failure, summary
+from claude_relay.engine.claude.translate import LONGEST_OUTPUT, Translator, failure, summary
 from claude_relay.engine.vocabulary import (
     Event,
     JsonOutput,
@@ -21,6 +22,7 @@ from claude_relay.engine.vocabulary import (
     ThinkingDelta,
     ThinkingEnd,
     ToolActivity,
+    ToolOutcome,
     Usage,
 )
 from tests.unit import captures
@@ -72,12 +74,24 @@ def calls(number: int, output: int, stop: StopReason = "end") -> RunEnd:
     return RunEnd(stop, Usage(100 * number, 300 * number, 20 * number, output))
 
 
-def ran(command: str, **others: Any) -> Event:
-    return ToolActivity("Bash", command, {"command": command, **others})
+def ran(call_id: str, command: str, **others: Any) -> Event:
+    return ToolActivity("Bash", command, {"command": command, **others}, call_id)
 
 
-def written(path: str) -> Event:
-    return ToolActivity("Write", path, {"file_path": path, "content": "x"})
+def written(call_id: str, path: str) -> Event:
+    return ToolActivity("Write", path, {"file_path": path, "content": "x"}, call_id)
+
+
+def created(path: str) -> str:
+    return f"File created successfully at: {path} (file state is current in your context — no need to Read it back)"
+
+
+NO_SLEEP = (
+    "<tool_use_error>Blocked: sleep 35 followed by: echo done. To wait for a condition, use Monitor with an until-loop "
+    "(e.g. `until <check>; do sleep 2; done`). To wait for a command you started, use run_in_background: true. Do not "
+    "chain shorter sleeps to work around this block.</tool_use_error>"
+)
+NOT_GRANTED = "Claude requested permissions to write to /workspace/project/c.txt, but you haven't granted it yet."
 
 
 GREETING = said("Hello fr", "om fake ", "upstream.")
@@ -112,26 +126,45 @@ RECORDED: dict[str, list[Told]] = {
         Told(
             [
                 *said("I will ", "run it."),
-                ran("sleep 5; echo done", description="Wait a little"),
+                ran("toolu_b1", "sleep 5; echo done", description="Wait a little"),
+                ToolOutcome("toolu_b1", "done"),
                 *said("\n\nHello fr", "om fake ", "upstream."),
                 calls(2, 8),
             ]
         )
     ],
     "agent-bash-heartbeat": [
-        Told([ran("sleep 35; echo done", description="Wait longer", timeout=60000), *GREETING, calls(2, 6)])
+        Told(
+            [
+                ran("toolu_b1", "sleep 35; echo done", description="Wait longer", timeout=60000),
+                ToolOutcome("toolu_b1", NO_SLEEP, is_error=True),
+                *GREETING,
+                calls(2, 6),
+            ]
+        )
     ],
     "agent-permission": [
         Told(
             [
-                written("/workspace/project/a.txt"),
-                written("/workspace/project/b.txt"),
+                written("toolu_w1", "/workspace/project/a.txt"),
+                ToolOutcome("toolu_w1", created("/workspace/project/a.txt")),
+                written("toolu_w2", "/workspace/project/b.txt"),
+                ToolOutcome("toolu_w2", "The user said no.", is_error=True),
                 *GREETING,
                 calls(3, 7),
             ]
         )
     ],
-    "agent-permission-denied": [Told([written("/workspace/project/c.txt"), *GREETING, calls(2, 5)])],
+    "agent-permission-denied": [
+        Told(
+            [
+                written("toolu_w1", "/workspace/project/c.txt"),
+                ToolOutcome("toolu_w1", NOT_GRANTED, is_error=True),
+                *GREETING,
+                calls(2, 5),
+            ]
+        )
+    ],
     "api-retry": [GREETED],
     "model-fallback": [GREETED],
     "error-400": [Told([], (400, None))],
@@ -596,7 +629,7 @@ def activities(name: str, output: JsonOutput | None = None) -> list[Event]:
 
 
 def test_the_work_of_an_agent_is_told_once_with_what_it_is_for_and_called_with() -> None:
-    assert activities("agent-bash") == [ran("sleep 5; echo done", description="Wait a little")]
+    assert activities("agent-bash") == [ran("toolu_b1", "sleep 5; echo done", description="Wait a little")]
 
 
 def test_the_tool_that_takes_an_answer_is_no_work() -> None:
@@ -624,9 +657,61 @@ def test_what_a_tool_is_used_for_is_said_in_one_short_line(arguments: dict[str, 
 
 
 def test_several_tools_in_one_message_are_told_one_by_one_and_text_is_not_told_again() -> None:
-    content = [wire.ContentBlock("text"), wire.ContentBlock("tool_use", "A"), wire.ContentBlock("tool_use", "B")]
+    content = [
+        wire.ContentBlock("text"),
+        wire.ContentBlock("tool_use", "A"),
+        wire.ContentBlock("tool_use", "B", id="b"),
+    ]
 
-    assert told([wire.Assistant(wire.AssistantMessage(content))]) == Told([ToolActivity("A"), ToolActivity("B")])
+    assert told([wire.Assistant(wire.AssistantMessage(content))]) == Told(
+        [ToolActivity("A"), ToolActivity("B", id="b")]
+    )
+
+
+def used(call_id: str, name: str = "Bash") -> wire.Assistant:
+    return wire.Assistant(wire.AssistantMessage([wire.ContentBlock("tool_use", name, id=call_id)]))
+
+
+def result_of(call_id: str, content: Any, *, parent: str | None = None, **fields: Any) -> wire.Line:
+    block = {"type": "tool_result", "tool_use_id": call_id, "content": content, **fields}
+    line = {"type": "user", "message": {"role": "user", "content": [block]}, "parent_tool_use_id": parent}
+    return wire.decode(json.dumps(line).encode())
+
+
+def outcomes(*lines: wire.Line) -> list[ToolOutcome]:
+    return [event for event in told(list(lines)).events if isinstance(event, ToolOutcome)]
+
+
+@pytest.mark.parametrize(
+    ("content", "output"),
+    [
+        ("a\nb", "a\nb"),
+        ("", ""),
+        (None, ""),
+        ([], ""),
+        ([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}], "a\nb"),
+        ([{"type": "text", "text": "a"}, {"type": "image", "source": {"type": "base64"}}], "a\n[image]"),
+        ([{"type": "tool_reference", "tool_name": "x"}], "[tool_reference]"),
+        ("x" * LONGEST_OUTPUT, "x" * LONGEST_OUTPUT),
+        ("x" * (LONGEST_OUTPUT + 3), "x" * LONGEST_OUTPUT + "\n[3 more characters]"),
+    ],
+)
+def test_what_a_tool_returned_is_told_as_text_of_a_limited_length(content: Any, output: str) -> None:
+    assert outcomes(used("t1"), result_of("t1", content)) == [ToolOutcome("t1", output)]
+
+
+def test_an_outcome_is_told_once_and_only_of_calls_that_were_told() -> None:
+    assert outcomes(
+        result_of("t1", "early"), used("t1"), result_of("t1", "a", is_error=True), result_of("t1", "b")
+    ) == [ToolOutcome("t1", "a", is_error=True)]
+
+
+def test_what_the_tools_of_a_subagent_return_is_not_told() -> None:
+    assert outcomes(used("t1"), result_of("t1", "a", parent="toolu_task")) == []
+
+
+def test_a_line_of_the_user_in_words_is_no_outcome() -> None:
+    assert outcomes(used("t1"), wire.decode(b'{"type":"user","message":{"role":"user","content":"t1"}}')) == []
 
 
 # --- answers that the CLI's tool takes -------------------------------------------------------------------------------

@@ -221,7 +221,7 @@ def test_half_a_character_in_any_other_line_is_replaced_and_the_line_is_read(sai
 
     whole = said.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     assert isinstance(asked, wire.ControlRequest)
-    assert (asked.request_id, asked.request.input.tool_name) == (whole, "f")
+    assert (asked.request_id, wire.hook_input(asked.request.input).tool_name) == (whole, "f")
     assert isinstance(ended, wire.Result)
     assert ended.result == whole
 

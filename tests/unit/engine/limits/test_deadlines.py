@@ -8,7 +8,17 @@ from typing import Any
 import pytest
 
 from claude_relay.engine.limits.deadlines import Deadlines, with_deadlines
-from claude_relay.engine.vocabulary import Event, ParameterDropped, RunEnd, RunStarted, TextDelta, ToolActivity, Usage
+from claude_relay.engine.vocabulary import (
+    ApprovalRequested,
+    Event,
+    ParameterDropped,
+    RunEnd,
+    RunStarted,
+    TextDelta,
+    ToolActivity,
+    ToolOutcome,
+    Usage,
+)
 from claude_relay.errors import DeadlineError, UpstreamError
 from tests.unit.engine.virtual import BACKEND, now, timers
 
@@ -283,3 +293,23 @@ async def test_a_reader_who_stops_reading_leaves_nothing_behind() -> None:
         await anext(timely)
 
     assert script.stopped == 1
+
+
+ASKED = ApprovalRequested("a", "t1", "Bash")
+
+
+@pytest.mark.parametrize(
+    ("steps", "at"),
+    [
+        (((1, ASKED), (1000, END)), 51),
+        (((1, ASKED), (1, TextDelta("meanwhile")), (1000, END)), 52),
+        (((1, ASKED), (45, ToolOutcome("t1", "ok")), (1000, END)), 76),
+        (((1, ASKED), (1, ToolOutcome("another", "ok")), (1000, END)), 52),
+    ],
+)
+async def test_a_silence_is_longer_by_the_time_that_a_tool_may_wait_for_permission(
+    steps: tuple[tuple[float, Event], ...], at: float
+) -> None:
+    found = await read(Script(*steps), Deadlines(first=10, silence=30, total=1000, approval=20))
+
+    assert found.failed == ("silence_timeout", at)

@@ -1,0 +1,1 @@
+"""Endpoint family: ``/models`` and ``/models/{id}``."""
