@@ -64,5 +64,5 @@ export function chart({ title, points, first, second, format, line = false }) {
   return element("figure", { class: "card" },
     element("figcaption", {}, element("strong", {}, title),
       element("span", {}, ...keys.map((one, at) => element("span", { class: `key ${at ? "second" : "first"}` }, one.name)))),
-    svg("svg", { class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": `${title}: ${told}` }, ...drawn));
+    svg("svg", { class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `${title}: ${told}` }, ...drawn));
 }
