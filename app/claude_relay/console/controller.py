@@ -36,6 +36,9 @@ _RESPONSES = 50
 _ITEMS = 100
 """Of a request that are shown."""
 _KIND = "response"
+_STOP_TRIES = 20
+_STOP_INTERVAL = 0.1
+"""Seconds."""
 
 
 class ConsoleController(WireController):
@@ -66,6 +69,19 @@ class ConsoleController(WireController):
             keeps_responses=store_of(request) is not None,
         )
         return LiveResponse(_frames(served, _View(caller, runner, activity, approvals), draining), nothing)
+
+    @post("/responses/{response_id:str}/stop", status_code=204)
+    async def stop_response(
+        self,
+        request: Request[Any, Any, Any],
+        response_id: FromPath[str],
+        activity: NamedDependency[SkipValidation[Activity]],
+    ) -> None:
+        """Stop the work on a response, which would go on for a while though its client has left."""
+        caller, store = require_caller(request.scope), store_of(request)
+        if store is not None:
+            owners = _identities(caller, activity)
+            await _stopped(store, [Key(owner, _KIND, response_id) for owner in owners])
 
     @post("/approvals/{approval_id:str}", status_code=204)
     async def decide(
@@ -156,6 +172,14 @@ async def _frames(served: schemas.Served, view: _View, draining: Draining) -> As
             minutes, quarters = activity.minutes(account, now)[-1:], activity.quarters(account, now)[-1:]
             yield frame(schemas.Usage(now=now, minutes=minutes, quarters=quarters), "usage")
         await asyncio.sleep(_INTERVAL)
+
+
+async def _stopped(store: Store, keys: list[Key]) -> None:
+    """Have a response cancelled, which may be written down only when it is noticed that its client has left."""
+    for _ in range(_STOP_TRIES):
+        if any([await store.request_cancel(key) for key in keys]):
+            return
+        await asyncio.sleep(_STOP_INTERVAL)
 
 
 async def _whole(store: Store, key: Key) -> schemas.WholeResponse | None:

@@ -95,6 +95,7 @@ class Answer {
   }
 
   fail(message) {
+    if (this.failed) return;
     this.failed = true;
     this.insert(element("p", { class: "error", role: "alert" }, message));
   }
@@ -134,8 +135,11 @@ async function ask(asked, body) {
     }
     answer.end(ignored ? `Without effect: ${ignored}` : "");
   } catch (error) {
-    if (running.signal.aborted) answer.end("Stopped");
-    else {
+    if (running.signal.aborted) {
+      answer.end("Stopped");
+      // one that is kept would be worked on for a while, in case its client comes back
+      if (answer.response) call(`/v1/console/responses/${answer.response}/stop`, { method: "POST" }).catch(() => {});
+    } else {
       follow(log, () => answer.fail(error instanceof TypeError ? "The relay cannot be reached, or the connection broke." : error.message));
       answer.end("Failed");
     }
