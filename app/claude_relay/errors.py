@@ -16,6 +16,7 @@ RETRIES: Mapping[str, bool] = {
     "internal_error": False,
     "invalid_structured_output": False,
     "no_temporary_directory": False,
+    "upstream_is_relay": False,
     "no_worktree": False,
 }
 """Whether asking again can help, by an error's code, where its status would tell an SDK otherwise."""
@@ -225,6 +226,13 @@ class UnavailableError(RelayError):
 
     status = 503
     default_code = "service_unavailable"
+
+
+class OverloadedError(RelayError):
+    """The upstream has no room for requests now; clients of Anthropic's API know that by a status of its own."""
+
+    status = 529
+    default_code = "overloaded"
 
 
 class DeadlineError(RelayError):

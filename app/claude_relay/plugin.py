@@ -32,6 +32,8 @@ from claude_relay.engine.pausing import PausingRunner
 from claude_relay.engine.profile_files import load as load_profiles
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.health.controller import HealthController
+from claude_relay.messages.controller import MessagesController
+from claude_relay.messages.failures import DIALECT as MESSAGES
 from claude_relay.metrics.controller import MetricsController
 from claude_relay.models.controller import ModelsController
 from claude_relay.responses.compact_controller import CompactController
@@ -68,6 +70,7 @@ FAMILIES = (
     Family(ChatController, other_form=cursor.FORM),
     Family(ResponsesController, RESPONSES, parts=(InputTokensController, CompactController)),
     Family(ConversationsController, RESPONSES),
+    Family(MessagesController, MESSAGES),
     Family(CompletionsController),
     Family(ApprovalsController),
     Family(ModelsController),

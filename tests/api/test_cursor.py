@@ -155,6 +155,17 @@ def test_an_answer_in_json_that_was_asked_for_in_items_is_held_to_it() -> None:
     assert runner.heard[0].output is not None
 
 
+def test_a_chat_waits_for_permission_and_does_not_end_there() -> None:
+    runner = ListeningRunner()
+    settings = Settings(permission_mode="ask")
+
+    with calling(create_app(settings, runner, open_store=memory.open_store)) as client:
+        for path in ("chat/completions", "responses"):
+            client.post(f"/v1/{path}", json={"model": "sonnet:agent", "input": "Hi"})
+
+    assert [heard.pauses for heard in runner.heard] == [False, True]
+
+
 def test_a_relay_in_another_application_reads_items_too() -> None:
     with calling(create_app(Settings(), EchoRunner())) as client:
         answer = client.post("/chat/completions", json={"input": "hi"})

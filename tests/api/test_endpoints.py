@@ -145,6 +145,8 @@ def test_the_document_shows_every_operation_once_under_openais_names(client: Cli
         ("/v1/responses/{response_id}", "delete"): "deleteResponse",
         ("/v1/responses/{response_id}/input_items", "get"): "listInputItems",
         ("/v1/responses/{response_id}/cancel", "post"): "cancelResponse",
+        ("/v1/messages", "post"): "createMessage",
+        ("/v1/messages/count_tokens", "post"): "countMessageTokens",
         ("/v1/completions", "post"): "createCompletion",
         ("/v1/responses/input_tokens", "post"): "countInputTokens",
         ("/v1/responses/compact", "post"): "compactResponse",
@@ -315,7 +317,7 @@ def test_head_is_answered_wherever_get_is_with_the_same_status_and_headers_and_n
 ) -> None:
     whole, head = client.get(path), client.head(path)
 
-    varying = {"x-request-id", "openai-processing-ms"}
+    varying = {"x-request-id", "request-id", "openai-processing-ms"}
     assert head.status_code == whole.status_code
     assert {**head.headers, **dict.fromkeys(varying)} == {**whole.headers, **dict.fromkeys(varying)}
     assert head.content == b""

@@ -51,7 +51,7 @@ def test_unknown_paths_and_methods(client: Client, prefix: str) -> None:
         ("DELETE", "/threads/thread_1", "send the whole conversation"),
         ("POST", "/fine_tuning/jobs", "cannot be trained"),
         ("POST", "/moderations", "moderates by itself"),
-        ("POST", "/messages", "Served are"),
+        ("POST", "/message", "Served are"),
         ("POST", "/chat", "Served are"),
     ],
 )
@@ -64,8 +64,8 @@ def test_a_path_that_is_not_served_is_a_404_that_tells_what_is_and_what_to_do_in
     assert message.startswith(f"Invalid URL ({method} {prefix}{path}). ")
     assert advice in message
     assert message.endswith(
-        " Served are /v1/chat/completions, /v1/responses, /v1/conversations, /v1/completions, /v1/approvals, "
-        "/v1/models, /v1/health, /v1/metrics, /v1/console."
+        " Served are /v1/chat/completions, /v1/responses, /v1/conversations, /v1/messages, /v1/completions, "
+        "/v1/approvals, /v1/models, /v1/health, /v1/metrics, /v1/console."
     )
     assert error["code"] == "not_found"
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partialmethod
 from typing import Any
 
 import pytest
@@ -131,8 +132,8 @@ def test_what_is_not_there_cannot_be_asked_for(client: Client, method: str, path
 
 
 def test_a_stream_begins_and_shows_signs_of_life_before_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    defaults = {**(live_responses.LiveResponse.__init__.__kwdefaults__ or {}), "keep_alive": 0.05}
-    monkeypatch.setattr(live_responses.LiveResponse.__init__, "__kwdefaults__", defaults)
+    shown_soon = partialmethod(live_responses.LiveResponse.__init__, keep_alive=0.05)
+    monkeypatch.setattr(live_responses.LiveResponse, "__init__", shown_soon)
     body = {"input": "!echo delay=0.4\nhi", "stream": True}
     with calling(create_app(Settings(first_byte=0.01), EchoRunner())) as client:
         told = events_of(client.post("/v1/responses", json=body).text)

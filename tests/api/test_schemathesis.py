@@ -20,11 +20,13 @@ from claude_relay.asgi import create_app
 from claude_relay.chat.schemas import ChatCompletionChunk
 from claude_relay.completions.schemas import Completion
 from claude_relay.engine.echo import EchoRunner
+from claude_relay.messages.failures import MessagesError
 from claude_relay.responses.failures import OVERLOADED
 from claude_relay.settings import Settings
 from claude_relay.web.dialect import ErrorResponse
 from tests.api.conftest import Client
 from tests.callers import calling
+from tests.unit.messages.bodies import events_of
 
 DOCUMENT = create_app(Settings(), EchoRunner()).openapi_schema.to_schema()
 CHECKS = [status_code_conformance, content_type_conformance]
@@ -55,13 +57,16 @@ def test_every_answer_is_as_documented(
     statuses[case.path][response.status_code] += 1
     case.validate_response(response, checks=CHECKS)
     if response.headers.get("content-type", "").startswith("text/event-stream"):
-        if case.path == "/v1/responses":
-            assert_named_events(response.text)
+        if case.path in {"/v1/responses", "/v1/messages"}:
+            (assert_named_events if case.path == "/v1/responses" else events_of)(response.text)
         else:
             assert_events(response.text, Completion if case.path == "/v1/completions" else ChatCompletionChunk)
     else:
         case.validate_response(response, checks=[response_schema_conformance])
-    if response.is_error:
+    if response.is_error and case.path.startswith("/v1/messages"):
+        error = msgspec.json.decode(response.content, type=MessagesError).error
+        assert response.status_code < 500 or "JSON" in error.message
+    elif response.is_error:
         code = msgspec.json.decode(response.content, type=ErrorResponse).error.code
         # the echo runner says what it was told, which is seldom the JSON that was asked for
         assert response.status_code < 500 or code in {"invalid_structured_output", OVERLOADED}
@@ -71,6 +76,9 @@ def test_what_was_tried_was_both_served_and_refused(statuses: dict[str, Counter[
     assert set(statuses) == set(DOCUMENT["paths"])
     for path in ("/v1/chat/completions", "/v1/responses", "/v1/completions"):
         assert statuses[path][200] >= 10
+        assert statuses[path][400] >= 10
+    # what the document calls any object is hardly ever a message
+    for path in ("/v1/messages", "/v1/messages/count_tokens"):
         assert statuses[path][400] >= 10
 
 

@@ -39,6 +39,7 @@ WAYS = (
     Way("chat", "/v1/chat/completions", "messages", {}, b"data: [DONE]"),
     Way("responses, not kept", "/v1/responses", "input", {"store": False}, b"event: response.completed"),
     Way("responses, kept", "/v1/responses", "input", {}, b"event: response.completed"),
+    Way("messages", "/v1/messages", "messages", {"max_tokens": 1_000}, b"event: message_stop"),
     Way("completions", "/v1/completions", "prompt", {"max_tokens": 1_000}, b"data: [DONE]"),
 )
 _number = count()

@@ -10,6 +10,7 @@ import pytest
 
 from claude_relay.chat.parameters import PARAMETERS
 from claude_relay.completions.parameters import PARAMETERS as OF_COMPLETIONS
+from claude_relay.messages.parameters import PARAMETERS as OF_MESSAGES
 from claude_relay.responses.parameters import PARAMETERS as OF_RESPONSES
 from claude_relay.settings import options
 from claude_relay.web.parameters import Parameter
@@ -75,7 +76,8 @@ def test_it_is_documented_which_settings_a_file_that_nobody_named_may_not_set() 
 
 
 @pytest.mark.parametrize(
-    ("page", "parameters"), [("api", PARAMETERS), ("responses", OF_RESPONSES), ("completions", OF_COMPLETIONS)]
+    ("page", "parameters"),
+    [("api", PARAMETERS), ("responses", OF_RESPONSES), ("messages", OF_MESSAGES), ("completions", OF_COMPLETIONS)],
 )
 def test_the_table_of_parameters_is_the_codes_own(page: str, parameters: tuple[Parameter, ...]) -> None:
     rows = [line for line in (ROOT / f"docs/{page}.md").read_text().splitlines() if line.startswith("| `")]
@@ -84,7 +86,7 @@ def test_the_table_of_parameters_is_the_codes_own(page: str, parameters: tuple[P
 
 
 def test_every_error_code_is_documented() -> None:
-    pages = [(ROOT / f"docs/{name}.md").read_text() for name in ("api", "responses")]
+    pages = [(ROOT / f"docs/{name}.md").read_text() for name in ("api", "responses", "messages")]
     documented = set(re.findall(r"`([a-z_]+)`", "\n".join(pages)))
     for module in (ROOT / "app").rglob("*.py"):
         used = set(re.findall(r'(?:code|default_code)(?:: [^=]+)? ?= ?"([a-z_]+)"', module.read_text()))

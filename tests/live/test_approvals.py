@@ -106,7 +106,7 @@ def test_a_denial_is_told_to_the_model_with_its_reason(
     assert "Not on a Sunday." in str(result(upstream)["content"])
     (call,) = of(second, "mcp_call")
     assert (call["status"], call["output"]) == ("failed", None)
-    assert "Not on a Sunday." in call["error"]
+    assert "Not on a Sunday." in str(call["error"])
 
 
 def test_several_requests_are_answered_at_once(asking: Relay, upstream: FakeUpstream) -> None:

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from claude_relay.asgi import create_app
 from claude_relay.cli import main
+from claude_relay.commands import ask
 from claude_relay.commands.display import display
 from claude_relay.commands.questions import Question, continued, events_of, request_body
 from claude_relay.commands.sessions import Session
@@ -50,6 +51,21 @@ def test_without_a_relay_this_process_answers() -> None:
     result = asked("hi there")
 
     assert (result.stdout, result.stderr, result.exit_code) == ("hi there\n", "", 0)
+
+
+def test_in_this_process_no_tool_waits_for_who_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: list[Settings] = []
+
+    def create_runner(settings: Settings, *_: object) -> EchoRunner:
+        chosen.append(settings)
+        return EchoRunner()
+
+    monkeypatch.setattr(ask, "create_runner", create_runner)
+    monkeypatch.setitem(os.environ, "CLAUDE_RELAY_PERMISSION_MODE", "ask")
+
+    assert asked("Hi there").exit_code == 0
+
+    assert [settings.permission_mode for settings in chosen] == ["default"]
 
 
 @pytest.mark.parametrize("below", ["", "/v1", "/v1/"])

@@ -28,7 +28,7 @@ def test_every_error_has_a_status_a_type_and_its_words(kind: type[RelayError]) -
     assert error.retry_after is None
 
 
-HOPELESS = {400, 401, 403, 404, 405, 413, 415, 426, 504}
+HOPELESS = {400, 401, 403, 404, 405, 409, 413, 415, 426, 504}
 """Statuses of errors that stay, however often a client asks; quotas beside them have a time of their own."""
 
 

@@ -25,7 +25,7 @@ from claude_relay.engine.fanout import Indexed
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.settings import Settings
 from claude_relay.web import answering, bodies
-from claude_relay.web.controller import WireController, failures
+from claude_relay.web.controller import WireController, failures_of_question
 from claude_relay.web.frames import DONE, frame
 from claude_relay.web.parameters import Question
 
@@ -59,17 +59,8 @@ class ChatController(WireController):
         operation_class=ChatOperation,
         summary="Create a chat completion",
         response_description="The answer: whole, or as it is written.",
-        responses=failures(
-            s400="The request cannot be served as it stands; `param` names what to change.",
-            s401="The caller has no key, or Claude Code is not logged in.",
-            s403="A web page calls that nobody allowed to, or the login may not do this.",
-            s404="The model does not exist.",
-            s409="Another request had the same `Idempotency-Key`.",
-            s413="The request is too large.",
-            s415="A web page sent a body that is not called JSON.",
-            s429="The caller, the relay or the upstream is at a limit; see `retry-after`.",
+        responses=failures_of_question(
             s502="Claude Code or its upstream failed.",
-            s503="There is no Claude Code, its upstream is overloaded, or the relay is stopping.",
             s504="The answer took longer than the operator allows.",
         ),
     )

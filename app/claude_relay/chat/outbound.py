@@ -24,6 +24,7 @@ _FINISH: dict[StopReason, schemas.FinishReason] = {
     "end": "stop",
     "stop_sequence": "stop",
     "length": "length",
+    "context_window": "length",
     "refusal": "content_filter",
     "tool_calls": "tool_calls",
     # no answer of a chat ends there

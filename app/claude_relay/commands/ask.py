@@ -27,7 +27,7 @@ from claude_relay.engine.vocabulary import Event, RunEnd, StopReason, TextDelta
 from claude_relay.errors import NotFoundError, SettingsError, UpstreamError
 from claude_relay.plugin import create_runner
 from claude_relay.responses import controller, inbound
-from claude_relay.settings import Settings
+from claude_relay.settings import ASK, Settings
 from claude_relay.store.counters import MemoryCounters
 
 _CUT = "The answer is longer than the model may write, and ends here."
@@ -148,6 +148,9 @@ async def _in_process(question: Question, settings: Settings) -> AsyncGenerator[
     # what the engine logs is told by its errors too
     logging.getLogger("claude_relay").addHandler(logging.NullHandler())
     settings = replace(settings, warm=0, self_test=False)
+    if settings.permission_mode == ASK:
+        # nobody would be asked
+        settings = replace(settings, permission_mode="default")
     body = controller.read(msgspec.json.encode(request_body(question)))
     asked = inbound.to_question(body, settings, Caller("local", "local", "local"))
     runner = create_runner(settings, quotas(settings, MemoryCounters()), Approvals(settings.approval_timeout))

@@ -98,6 +98,30 @@ wire_api = "responses"
         f"Codex CLI 0.171 {_BY_TESTS}",
     ),
     Client(
+        "anthropic",
+        "Anthropic SDK for Python",
+        "your program",
+        """
+from anthropic import Anthropic
+
+client = Anthropic(base_url="http://localhost:8082", api_key="unused")
+""",
+        "python",
+        ("Its base URL has no `/v1`.",),
+        _BY_TESTS,
+    ),
+    Client(
+        "claude-code",
+        "Claude Code",
+        "a terminal",
+        """
+ANTHROPIC_BASE_URL=http://localhost:8082 ANTHROPIC_API_KEY=unused claude
+""",
+        "sh",
+        ("Set them for this program alone: the relay's own Claude Code must not ask the relay.",),
+        _BY_TESTS,
+    ),
+    Client(
         "opencode",
         "opencode",
         "`~/.config/opencode/opencode.json`, or `opencode.json` beside a project",

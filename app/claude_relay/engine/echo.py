@@ -7,7 +7,7 @@ message is its script; everything after that line is echoed. The keys:
 delay      seconds before the first delta
 interval   seconds between two deltas
 repeat     how many times the text is repeated
-stop       why the answer ends: end, length or refusal
+stop       why the answer ends: end, length, context_window or refusal
 error      HTTP status to fail with: 400, 401, 403, 404, 413, 429, 502 or 503
 after      number of deltas before that failure (0: before anything is sent)
 ========== ===================================================================
@@ -28,6 +28,7 @@ from claude_relay.engine.output_checks import OutputChecks
 from claude_relay.engine.runner import RunnerHealth
 from claude_relay.engine.vocabulary import (
     Event,
+    PromptCounted,
     RunEnd,
     RunRequest,
     RunStarted,
@@ -112,6 +113,7 @@ class EchoRunner:
         words = itertools.chain.from_iterable(_PIECE.finditer(text) for _ in range(script.repeat))
         most = request.sampling.max_tokens
         await asyncio.sleep(script.delay)
+        yield PromptCounted(prompt)
         sent = 0
         for word in itertools.islice(words, most):
             _fail_if_due(script, sent)

@@ -34,8 +34,8 @@ class OutputChecks:
         match event:
             case TextDelta(text) if self._changes_text:
                 yield from self._emit(self._stops.feed(text))
-                if self._stops.found:
-                    yield RunEnd("stop_sequence", self._usage())
+                if self._stops.found is not None:
+                    yield RunEnd("stop_sequence", self._usage(), stop_sequence=self._stops.found)
             case RunEnd():
                 yield from self._emit(self._stops.flush())
                 yield from self._calls.feed(event)

@@ -5,7 +5,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from msgspec import Struct, field
 
-from claude_relay.engine.vocabulary import Event, ParameterDropped, RunRequest, RunStarted
+from claude_relay.engine.vocabulary import Event, ParameterDropped, PromptCounted, RunRequest, RunStarted
 
 Spend = Callable[[str, float], None]
 """Is told who has spent how many US dollars, each time that becomes known, whether a run was finished or not."""
@@ -60,10 +60,10 @@ class ClaudeRunner(Protocol):
 
 
 class Run:
-    """A run whose first event has arrived: from here on it streams.
+    """A run whose answer has begun: from here on it streams.
 
     Attributes:
-        events: All events of the run, the first included. To be iterated once.
+        events: All events of the run, those that have arrived included. To be iterated once.
         dropped: What the upstream refused of the request's options.
         begun: How the run began.
     """
@@ -74,13 +74,16 @@ class Run:
         rest: AsyncGenerator[Event, None],
         dropped: tuple[str, ...] = (),
         begun: RunStarted = RunStarted("unknown"),  # noqa: B008 - frozen
+        counted: PromptCounted | None = None,
     ) -> None:
         self._rest = rest
-        self.events = self._all(first)
+        self.events = self._all(first, counted)
         self.dropped = dropped
         self.begun = begun
 
-    async def _all(self, first: Event) -> AsyncIterator[Event]:
+    async def _all(self, first: Event, counted: PromptCounted | None) -> AsyncIterator[Event]:
+        if counted is not None:
+            yield counted
         yield first
         async for event in self._rest:
             yield event
@@ -91,18 +94,21 @@ class Run:
 
 
 async def open_run(runner: ClaudeRunner, request: RunRequest) -> Run:
-    """Start a run and wait for its first event, so that early failures are raised here.
+    """Start a run and wait for the first event of its answer, so that early failures are raised here.
 
     Raises:
         RelayError: The run failed before its first event.
     """
     events = runner.run(request)
     dropped: list[str] = []
+    counted: PromptCounted | None = None
     begun = RunStarted("unknown")
-    while isinstance(first := await anext(events), RunStarted | ParameterDropped):
+    while isinstance(first := await anext(events), RunStarted | ParameterDropped | PromptCounted):
         match first:
             case ParameterDropped(field_):
                 dropped.append(field_)
+            case PromptCounted():
+                counted = first
             case RunStarted():
                 begun = first
-    return Run(first, events, tuple(dropped), begun)
+    return Run(first, events, tuple(dropped), begun, counted)

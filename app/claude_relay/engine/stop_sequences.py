@@ -6,24 +6,27 @@ class StopSequences:
 
     Args:
         stops: The sequences; none of them is empty.
+
+    Attributes:
+        found: The one that ended the text, once it has come.
     """
 
     def __init__(self, stops: tuple[str, ...]) -> None:
         self._stops = stops
         self._beginnings = [_Beginning(stop) for stop in stops]
         self._held = ""
-        self.found = False
+        self.found: str | None = None
 
     def feed(self, text: str) -> str:
         """Return what may be shown so far: nothing of a stop sequence, nor of what may become one."""
         if not self._stops:
             return text
         self._held += text
-        found = [(at + len(stop), at) for stop in self._stops if (at := self._held.find(stop)) >= 0]
+        found = [(at + len(stop), at, stop) for stop in self._stops if (at := self._held.find(stop)) >= 0]
         if found:
             # the one that is complete first, wherever the borders are
-            self.found = True
-            shown, self._held = self._held[: min(found)[1]], ""
+            _, at, self.found = min(found)
+            shown, self._held = self._held[:at], ""
             return shown
         cut = len(self._held) - max(beginning.feed(text) for beginning in self._beginnings)
         shown, self._held = self._held[:cut], self._held[cut:]

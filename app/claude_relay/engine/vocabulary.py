@@ -10,9 +10,9 @@ from claude_relay.settings import Personality
 
 Role = Literal["user", "assistant"]
 
-StopReason = Literal["end", "stop_sequence", "length", "refusal", "tool_calls", "approval"]
-"""Why an answer ended: the model was done, met a stop sequence or a token limit, declined, or waits for tools of the
-client, or for permission to use one of the agent's own."""
+StopReason = Literal["end", "stop_sequence", "length", "context_window", "refusal", "tool_calls", "approval"]
+"""Why an answer ended: the model was done, met a stop sequence, a token limit or the end of its context window,
+declined, or waits for tools of the client, or for permission to use one of the agent's own."""
 
 
 Effort = Literal["none", "low", "medium", "high", "xhigh", "max"]
@@ -100,10 +100,12 @@ class ToolResult(Struct, frozen=True):
     Attributes:
         call_id: The ``ToolCall`` it answers.
         content: What was returned; may be empty.
+        is_error: Whether the tool failed, as far as the client says.
     """
 
     call_id: str
     content: tuple[Text | Image, ...]
+    is_error: bool = False
 
 
 class Thinking(Struct, frozen=True):
@@ -431,6 +433,16 @@ class RunStarted(Struct, frozen=True):
     prepared: float = 0.0
 
 
+class PromptCounted(Struct, frozen=True):
+    """The answer begins with the next event.
+
+    Attributes:
+        usage: The token counts so far: those of the prompt.
+    """
+
+    usage: Usage
+
+
 class ParameterDropped(Struct, frozen=True):
     """The upstream refuses an option, and the question is asked without it.
 
@@ -450,6 +462,7 @@ class RunEnd(Struct, frozen=True):
         thinking_tokens: How many of the output tokens were thinking, if the CLI tells.
         cost: US dollars, by the CLI's own estimate from list prices, if it tells.
         upstream_requests: How often the upstream was asked, as far as is known; without what subagents asked.
+        stop_sequence: The stop sequence that ended it, if one did and it is known.
     """
 
     stop: StopReason
@@ -457,6 +470,7 @@ class RunEnd(Struct, frozen=True):
     thinking_tokens: int | None = None
     cost: float | None = None
     upstream_requests: int | None = None
+    stop_sequence: str | None = None
 
 
 Event = (
@@ -471,6 +485,7 @@ Event = (
     | ApprovalRequested
     | RunPaused
     | RunStarted
+    | PromptCounted
     | ParameterDropped
     | RunEnd
 )

@@ -1,4 +1,4 @@
-"""Runner's models -> OpenAI's. Pure."""
+"""Runner's models -> OpenAI's and Anthropic's. Pure."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -10,6 +10,7 @@ from claude_relay.models.schemas import Model, ModelList
 
 _CREATED = 1_735_689_600
 """2025-01-01. The CLI does not tell when a model was made, and clients only want a number."""
+_CREATED_AT = "2025-01-01T00:00:00Z"
 _OWNERS = {"claude": "anthropic", "echo": "claude-relay (offline echo)"}
 
 
@@ -25,7 +26,11 @@ def listed(runner: ClaudeRunner, aliases: Mapping[str, str], profiles: Mapping[s
         profiles: The profiles that the caller may use, by their names.
     """
     names = dict.fromkeys((*model_names.menu(runner.models, aliases), *profiles))
-    return ModelList(data=[described(name, runner, aliases, profiles) for name in names])
+    return ModelList(
+        data=[described(name, runner, aliases, profiles) for name in names],
+        first_id=next(iter(names), None),
+        last_id=next(reversed(names), None),
+    )
 
 
 def described(
@@ -40,9 +45,13 @@ def described(
         profiles: The profiles that the caller may use, by their names.
     """
     model = profiles[name].model if name in profiles else model_names.resolve(name, aliases).model
+    takes = runner.context_window(model)
     return Model(
         id=name,
         created=_CREATED,
         owned_by=_OWNERS.get(runner.name, runner.name),
-        context_length=runner.context_window(model),
+        context_length=takes,
+        display_name=name,
+        created_at=_CREATED_AT,
+        max_input_tokens=takes,
     )

@@ -1,4 +1,4 @@
-"""Models as OpenAI describes them on the wire."""
+"""Models as OpenAI and Anthropic describe them on the wire: one object is both."""
 
 from typing import Literal
 
@@ -13,6 +13,11 @@ class Model(Struct, frozen=True, kw_only=True):
         created: Seconds since the epoch.
         owned_by: Who makes it.
         context_length: How many tokens it takes, prompt and answer together (the name is OpenRouter's).
+        type: What it is, in Anthropic's words.
+        display_name: What people call it.
+        created_at: ``created`` as Anthropic writes it.
+        lifecycle: Whether it can be asked; of others nobody here knows.
+        max_input_tokens: What Anthropic calls ``context_length``.
     """
 
     id: str
@@ -20,10 +25,25 @@ class Model(Struct, frozen=True, kw_only=True):
     created: int
     owned_by: str
     context_length: int
+    type: Literal["model"] = "model"
+    display_name: str
+    created_at: str
+    lifecycle: Literal["active"] = "active"
+    max_input_tokens: int
 
 
 class ModelList(Struct, frozen=True, kw_only=True):
-    """All models that are worth listing; a request may name others."""
+    """All models that are worth listing, on one page; a request may name others.
+
+    Attributes:
+        data: The models.
+        has_more: Whether there are further pages.
+        first_id: The id of the first one.
+        last_id: The id of the last one.
+    """
 
     object: Literal["list"] = "list"
     data: list[Model]
+    has_more: Literal[False] = False
+    first_id: str | None
+    last_id: str | None

@@ -96,6 +96,18 @@ class ToolSearchCallItem(Struct, frozen=True, kw_only=True, tag_field="type", ta
     status: ItemStatus
 
 
+class ErrorText(Struct, frozen=True, tag_field="type", tag="text"):
+    """What a tool returned when it failed."""
+
+    text: str
+
+
+class McpToolError(Struct, frozen=True, tag_field="type", tag="mcp_tool_execution_error"):
+    """A tool has failed, or was not permitted."""
+
+    content: list[ErrorText]
+
+
 class McpCallItem(Struct, frozen=True, kw_only=True, tag_field="type", tag="mcp_call"):
     """Claude Code uses a tool of its own; nothing is left for the client to do.
 
@@ -109,7 +121,7 @@ class McpCallItem(Struct, frozen=True, kw_only=True, tag_field="type", tag="mcp_
     name: str
     arguments: str
     output: str | None = None
-    error: str | None = None
+    error: McpToolError | None = None
     approval_request_id: str | None = None
     status: WorkStatus
 

@@ -16,7 +16,7 @@ from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.responses import answer, archive, compaction, inbound, limits, outbound, schemas, state
 from claude_relay.settings import Settings
 from claude_relay.web import answering, bodies
-from claude_relay.web.controller import WireController, failures
+from claude_relay.web.controller import WireController, failures_of_question
 from claude_relay.web.parameters import Question
 
 read = bodies.reader(
@@ -47,14 +47,8 @@ class CompactController(WireController):
         operation_id="compactResponse",
         summary="Compact a conversation",
         response_description="The conversation, shorter: items for the `input` of the next request.",
-        responses=failures(
-            s400="The request cannot be served as it stands; `param` names what to change.",
-            s401="The caller has no key, or Claude Code is not logged in.",
-            s403="A web page calls that nobody allowed to, or the login may not do this.",
+        responses=failures_of_question(
             s404="The model, or what the request refers to, does not exist.",
-            s413="The request is too large.",
-            s415="A web page sent a body that is not called JSON.",
-            s429="The caller, the relay or the upstream is at a limit; see `retry-after`.",
             s503="The relay, Claude Code or its upstream failed, or cannot serve now.",
         ),
     )

@@ -19,7 +19,7 @@ from claude_relay.settings import Settings
 from claude_relay.store.protocol import BEFORE_FIRST
 from claude_relay.web import answering, bodies
 from claude_relay.web.context import context_of
-from claude_relay.web.controller import WireController, failures
+from claude_relay.web.controller import WireController, failures, failures_of_question
 from claude_relay.web.disconnects import nothing
 from claude_relay.web.jobs import jobs_of
 from claude_relay.web.live_responses import EVENTS, Form, LiveResponse
@@ -58,15 +58,8 @@ class ResponsesController(WireController):
         operation_class=ResponsesOperation,
         summary="Create a response",
         response_description="The response: whole, or as it is written.",
-        responses=failures(
-            s400="The request cannot be served as it stands; `param` names what to change.",
-            s401="The caller has no key, or Claude Code is not logged in.",
-            s403="A web page calls that nobody allowed to, or the login may not do this.",
+        responses=failures_of_question(
             s404="The model, or what the request refers to, does not exist.",
-            s409="Another request had the same `Idempotency-Key`.",
-            s413="The request is too large.",
-            s415="A web page sent a body that is not called JSON.",
-            s429="The caller, the relay or the upstream is at a limit; see `retry-after`.",
             s503="The relay, Claude Code or its upstream failed, or cannot serve now.",
         ),
     )

@@ -260,7 +260,7 @@ class _Reader:
 
     def _agent_tool_use(self, call: items.McpCall) -> None:
         """A call that the agent has not had the outcome of was cut off, and is nothing that it did."""
-        output = call.output if call.error is None else call.error
+        output = call.output if call.error is None else _error_text(call.error)
         arguments = arguments_of(call.arguments)
         if output is None or isinstance(arguments, str) or not self._for_agent:
             return
@@ -291,6 +291,16 @@ class _Reader:
     def _say_later(self) -> None:
         later, self._later = self._later, []
         self._turns.add("user", later)
+
+
+def _error_text(error: str | dict[str, Any]) -> str:
+    """Return what a tool returned when it failed."""
+    match error:
+        case str():
+            return error
+        case {"content": list(parts)}:
+            return "\n".join(str(part.get("text", "")) for part in parts if isinstance(part, dict))
+    return str(error.get("message", ""))
 
 
 def _found(tools: Iterable[dict[str, Any]]) -> str:

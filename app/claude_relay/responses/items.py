@@ -49,12 +49,16 @@ class ToolSearchCall(Struct, frozen=True):
 
 
 class McpCall(Struct, frozen=True):
-    """The assistant used a tool of Claude Code's own."""
+    """The assistant used a tool of Claude Code's own.
+
+    Attributes:
+        error: What it returned if it failed: a text, or an object with parts.
+    """
 
     name: str
     arguments: str = "{}"
     output: str | None = None
-    error: str | None = None
+    error: str | dict[str, Any] | None = None
     id: str = ""
 
 

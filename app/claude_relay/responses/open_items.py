@@ -366,11 +366,17 @@ class OpenMcpCall:
         if outcome is None:
             return self._item("incomplete", arguments=self._arguments)
         if outcome.is_error:
-            return self._item("failed", arguments=self._arguments, error=outcome.output)
+            error = answer.McpToolError([answer.ErrorText(outcome.output)])
+            return self._item("failed", arguments=self._arguments, error=error)
         return self._item("completed", arguments=self._arguments, output=outcome.output)
 
     def _item(
-        self, status: answer.WorkStatus, *, arguments: str, output: str | None = None, error: str | None = None
+        self,
+        status: answer.WorkStatus,
+        *,
+        arguments: str,
+        output: str | None = None,
+        error: answer.McpToolError | None = None,
     ) -> answer.McpCallItem:
         return answer.McpCallItem(
             id=self.place.id,

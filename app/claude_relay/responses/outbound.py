@@ -23,6 +23,7 @@ _FINISH: Mapping[StopReason, str] = {
     "approval": "approval",
     "refusal": "refusal",
     "length": "max_output_tokens",
+    "context_window": "max_output_tokens",
 }
 
 
@@ -142,7 +143,7 @@ class ResponseInProgress:
         return ResponseEvent("response.incomplete", self._number(), response)
 
     def _ended(self, end: RunEnd) -> answer.Response:
-        is_whole = end.stop != "length"
+        is_whole = end.stop not in {"length", "context_window"}
         return replace(
             self.begun,
             status="completed" if is_whole else "incomplete",

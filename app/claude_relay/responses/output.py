@@ -165,7 +165,7 @@ class Output:
             yield from self._refusal(_DECLINED)
         elif held:
             yield from self._text(held)
-        yield from self._end("incomplete" if end.stop == "length" else "completed", "final_answer")
+        yield from self._end("incomplete" if end.stop in {"length", "context_window"} else "completed", "final_answer")
         for call_id in tuple(self._working):
             yield from self._end_work(call_id, None)
 

@@ -17,6 +17,29 @@ class WireController(Controller):
     return_dto = None
 
 
+_OF_QUESTIONS = {
+    "s400": "The request cannot be served as it stands; the error names what to change.",
+    "s401": "The caller has no key, or Claude Code is not logged in.",
+    "s403": "A web page calls that nobody allowed to, or the login may not do this.",
+    "s404": "The model does not exist.",
+    "s409": "Another request had the same `Idempotency-Key`.",
+    "s413": "The request is too large.",
+    "s415": "A web page sent a body that is not called JSON.",
+    "s429": "The caller, the relay or the upstream is at a limit; see `retry-after`.",
+    "s503": "There is no Claude Code, its upstream is overloaded, or the relay is stopping.",
+}
+
+
+def failures_of_question(body: type[Struct] = ErrorResponse, /, **meanings: str) -> Mapping[int, ResponseSpec]:
+    """Document error responses of what asks the engine.
+
+    Args:
+        body: What the family reports errors with.
+        meanings: What further statuses mean, or what these mean here.
+    """
+    return failures(body, **{**_OF_QUESTIONS, **meanings})
+
+
 def failures(body: type[Struct] = ErrorResponse, /, **meanings: str) -> Mapping[int, ResponseSpec]:
     """Document error responses.
 

@@ -7,7 +7,7 @@ from claude_relay.web.context import RequestContext
 
 
 def add_headers(context: RequestContext, start: HTTPResponseStartEvent) -> None:
-    """Name the id and the time in the head of a response."""
+    """Name the id, as OpenAI and as Anthropic call it, and the time in the head of a response."""
     headers = MutableScopeHeaders.from_message(start)
-    headers["x-request-id"] = context.id
+    headers["x-request-id"] = headers["request-id"] = context.id
     headers["openai-processing-ms"] = str(context.elapsed_ms)

@@ -59,11 +59,14 @@ def test_without_a_wish_every_event_passes_as_it_is() -> None:
 
 
 def test_a_stop_sequence_ends_the_answer_before_it_with_the_counts_so_far() -> None:
-    assert finished([*text("one ST", "OP two"), END], "STOP") == [*text("one "), RunEnd("stop_sequence", SO_FAR)]
+    assert finished([*text("one ST", "OP two"), END], "STOP") == [
+        *text("one "),
+        RunEnd("stop_sequence", SO_FAR, stop_sequence="STOP"),
+    ]
 
 
 def test_a_stop_sequence_at_the_very_beginning_leaves_no_text() -> None:
-    assert finished([*text("STOP"), END], "STOP") == [RunEnd("stop_sequence", SO_FAR)]
+    assert finished([*text("STOP"), END], "STOP") == [RunEnd("stop_sequence", SO_FAR, stop_sequence="STOP")]
 
 
 def test_what_only_began_like_a_stop_sequence_is_shown_in_the_end() -> None:
@@ -103,7 +106,7 @@ def test_wherever_deltas_end_a_text_is_shown_up_to_the_first_place_of_a_stop_seq
         events = finished([*text(*cut(whole, dice)), END], stop)
 
         assert said(events) == (whole if found < 0 else whole[:found])
-        assert events[-1] == (END if found < 0 else RunEnd("stop_sequence", SO_FAR))
+        assert events[-1] == (END if found < 0 else RunEnd("stop_sequence", SO_FAR, stop_sequence=stop))
 
 
 @pytest.mark.slow

@@ -6,7 +6,16 @@ import pytest
 
 from claude_relay.engine.echo import EchoRunner
 from claude_relay.engine.runner import ClaudeRunner, RunnerHealth, open_run
-from claude_relay.engine.vocabulary import Event, ParameterDropped, RunEnd, RunRequest, RunStarted, TextDelta
+from claude_relay.engine.vocabulary import (
+    Event,
+    ParameterDropped,
+    PromptCounted,
+    RunEnd,
+    RunRequest,
+    RunStarted,
+    TextDelta,
+    Usage,
+)
 from claude_relay.errors import RateLimitError, UpstreamError
 from tests.unit.factories import RunRequestFactory, conversation
 
@@ -34,7 +43,7 @@ async def test_the_first_event_is_not_lost() -> None:
 
     events = [event async for event in run.events]
 
-    assert events[:-1] == [TextDelta("one "), TextDelta("two")]
+    assert events[:-1] == [PromptCounted(Usage(2)), TextDelta("one "), TextDelta("two")]
     assert isinstance(events[-1], RunEnd)
 
 
@@ -57,7 +66,7 @@ async def test_a_later_failure_is_raised_after_the_events_before_it() -> None:
         async for event in run.events:
             events.append(event)  # noqa: PERF401 - what came before the failure counts
 
-    assert events == [TextDelta("one ")]
+    assert [event for event in events if isinstance(event, TextDelta)] == [TextDelta("one ")]
 
 
 @pytest.mark.anyio
@@ -100,7 +109,7 @@ async def test_what_the_upstream_refused_is_known_before_the_run_streams(fields:
 
     assert run.dropped == fields
     assert run.begun == RunStarted("echo")
-    assert [event async for event in run.events][:-1] == [TextDelta("one "), TextDelta("two")]
+    assert [event async for event in run.events][1:-1] == [TextDelta("one "), TextDelta("two")]
 
 
 class Beginning(EchoRunner):
@@ -119,4 +128,10 @@ async def test_how_a_run_began_is_known_before_it_streams_and_the_last_beginning
     run = await open_run(Beginning(), request("one"))
 
     assert run.begun == RunStarted("started", 0.5)
-    assert await anext(aiter(run.events)) == TextDelta("one")
+    assert [event async for event in run.events][1] == TextDelta("one")
+
+
+@pytest.mark.anyio
+async def test_an_answer_of_which_only_the_prompt_is_counted_has_not_begun() -> None:
+    with pytest.raises(UpstreamError):
+        await open_run(Watched(), request("!echo error=502 after=0 delay=0.01\none"))

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from claude_relay.engine import token_estimate
 from claude_relay.engine.token_estimate import prompt_tokens, text_tokens
 from claude_relay.engine.vocabulary import (
+    AgentToolUse,
     Base64,
     Document,
     Image,
@@ -112,6 +113,7 @@ def test_everything_that_the_model_reads_adds_to_the_prompt() -> None:
         replace(bare, tools=(tool,)),
         replace(bare, output=JsonOutput({"type": "object", "description": ENGLISH})),
         replace(bare, turns=(*bare.turns, Turn("assistant", (call,)))),
+        replace(bare, turns=(*bare.turns, Turn("assistant", (AgentToolUse("t", "Bash", {}, ENGLISH),)))),
         replace(bare, turns=(*bare.turns, Turn("user", (result,)))),
         replace(bare, turns=(*bare.turns, Turn("assistant", (replace(call, arguments=ENGLISH),)))),
         replace(bare, turns=(*bare.turns, Turn("assistant", (Thinking(ENGLISH, "signed"), Text("?"))))),

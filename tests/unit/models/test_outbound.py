@@ -37,7 +37,18 @@ def test_any_name_is_a_model_for_only_the_upstream_knows_better(name: str) -> No
         "owned_by": "anthropic",
         "object": "model",
         "context_length": 200_000,
+        "type": "model",
+        "display_name": name,
+        "created_at": "2025-01-01T00:00:00Z",
+        "lifecycle": "active",
+        "max_input_tokens": 200_000,
     }
+
+
+def test_a_list_of_models_is_one_page_of_anthropics_too() -> None:
+    models = listed(CLAUDE, {})
+
+    assert (models.first_id, models.last_id, models.has_more) == (models.data[0].id, models.data[-1].id, False)
 
 
 def test_the_echo_does_not_pass_for_a_real_model() -> None:

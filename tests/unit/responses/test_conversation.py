@@ -164,6 +164,8 @@ def test_an_agent_is_told_what_it_did() -> None:
         used(arguments='{"command": "ls"}', output="a.txt"),
         {"role": "assistant", "content": "One file."},
         used(arguments="{}", error="No such command.", id="mcp 2"),
+        used(error={"type": "mcp_tool_execution_error", "content": [{"type": "text", "text": "No."}]}, id="mcp_3"),
+        used(error={"type": "http_error", "code": 500, "message": "Gone."}, id="mcp_4"),
         USER,
     ]
 
@@ -173,6 +175,8 @@ def test_an_agent_is_told_what_it_did() -> None:
         AgentToolUse("mcp_1", "Bash", {"command": "ls"}, "a.txt"),
         Text("One file."),
         AgentToolUse("call_1", "Bash", {}, "No such command.", is_error=True),
+        AgentToolUse("mcp_3", "Bash", {}, "No.", is_error=True),
+        AgentToolUse("mcp_4", "Bash", {}, "Gone.", is_error=True),
     )
     assert [turn.content for turn in conversation(items).turns if turn.role == "assistant"] == [(Text("One file."),)]
 

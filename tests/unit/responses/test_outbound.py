@@ -239,7 +239,7 @@ async def test_what_a_tool_returned_stands_in_its_item_from_when_it_has_returned
 
     assert [(item["output"], item["error"]) for item in items if item["type"] == "mcp_call"] == [
         ("a.txt", None),
-        (None, "No such file."),
+        (None, {"type": "mcp_tool_execution_error", "content": [{"type": "text", "text": "No such file."}]}),
     ]
     assert items[2]["arguments"] == '{"command":"ls"}'
     assert [event["type"] for event in await streamed(*ALL) if event.get("item_id") == items[2]["id"]] == [
@@ -344,7 +344,7 @@ async def test_texts_that_are_apart_stay_as_they_are(first: str, second: str) ->
 async def test_each_end_of_a_run_has_a_word_and_a_status(stop: StopReason) -> None:
     assert finish(stop) in {"completed", "refusal", "max_output_tokens", "approval"}
     answer = await whole(*TEXT, RunEnd(stop, Usage()))
-    assert answer["status"] == ("incomplete" if stop == "length" else "completed")
+    assert answer["status"] == ("incomplete" if stop in {"length", "context_window"} else "completed")
 
 
 async def test_thinking_is_hidden_where_the_operator_wants_it() -> None:

@@ -45,6 +45,8 @@ CLIENT_COMPOSED_SINCE = (2, 1, 330)
 TRIED_UNTIL = (2, 1, 332)
 """The newest version that was tried."""
 
+BASE_URL = "ANTHROPIC_BASE_URL"
+"""The variable that tells the CLI its upstream."""
 _NOT_INHERITED = frozenset(
     {
         "CLAUDECODE",
@@ -122,10 +124,25 @@ def environment(
         relay_port: The relay's own port: an upstream that points there would be a loop.
     """
     kept = {name: value for name, value in base.items() if name not in _NOT_INHERITED and not name.startswith(PREFIX)}
-    if _points_at_relay(kept.get("ANTHROPIC_BASE_URL", ""), relay_port):
-        del kept["ANTHROPIC_BASE_URL"]
+    if points_at_relay(kept.get(BASE_URL, ""), relay_port):
+        del kept[BASE_URL]
     guard = {} if takes_client_composed(installation) else {"CLAUDE_CODE_DISABLE_ATTACHMENTS": "1"}
     return {**kept, **_ALWAYS, **_BY_PERSONALITY[personality], **guard}
+
+
+def points_at_relay(url: str, relay_port: int) -> bool:
+    """Whether an upstream would be the relay itself.
+
+    Args:
+        url: Its address.
+        relay_port: The relay's own port.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    return parts.hostname in {"localhost", "127.0.0.1", "0.0.0.0", "::1"} and port == relay_port  # noqa: S104
 
 
 def takes_client_composed(installation: Installation) -> bool:
@@ -179,12 +196,3 @@ def _profile_flags(profile: Profile) -> tuple[str, ...]:
     tools = () if profile.tools is None else ("--tools", ",".join(profile.tools))
     servers = () if profile.mcp is None else ("--mcp-config", profile.mcp, "--strict-mcp-config")
     return (*tools, *servers)
-
-
-def _points_at_relay(url: str, relay_port: int) -> bool:
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return False
-    return parts.hostname in {"localhost", "127.0.0.1", "0.0.0.0", "::1"} and port == relay_port  # noqa: S104

@@ -162,10 +162,11 @@ def _block(piece: Piece) -> Block:
         case ToolCall(call_id, name, arguments):
             given = with_input(arguments) if isinstance(arguments, str) else arguments
             return {"type": "tool_use", "id": call_id, "name": name, "input": given}
+        case ToolResult(call_id, content, is_error):
+            result = {"type": "tool_result", "tool_use_id": call_id, "content": [_block(part) for part in content]}
+            return {**result, "is_error": True} if is_error else result
         case AgentToolUse(call_id, name, arguments):
             return {"type": "tool_use", "id": call_id, "name": name, "input": arguments}
-        case ToolResult(call_id, content):
-            return {"type": "tool_result", "tool_use_id": call_id, "content": [_block(part) for part in content]}
         case Thinking(text, signature):
             return {"type": "thinking", "thinking": text, "signature": signature}
         case RedactedThinking(data):

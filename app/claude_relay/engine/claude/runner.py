@@ -33,7 +33,16 @@ from claude_relay.engine.limits.sizing import Size, size
 from claude_relay.engine.output_checks import OutputChecks
 from claude_relay.engine.property_names import with_upstream_arguments
 from claude_relay.engine.runner import RunnerHealth, Spend
-from claude_relay.engine.vocabulary import Event, ParameterDropped, RunEnd, RunRequest, RunStarted, Tool, Usage
+from claude_relay.engine.vocabulary import (
+    Event,
+    ParameterDropped,
+    PromptCounted,
+    RunEnd,
+    RunRequest,
+    RunStarted,
+    Tool,
+    Usage,
+)
 from claude_relay.errors import InvalidRequestError, RelayError, UnavailableError
 from claude_relay.settings import ASK, Personality, Settings
 from claude_relay.settings_loading import state_directory
@@ -224,22 +233,21 @@ class ClaudeCodeRunner:
                 line = await session.receive()
                 if isinstance(line, wire.Result):
                     self._models.learn_used(line.modelUsage)
-                for translated in translator.feed(line):
-                    for event in checks.feed(translated):
-                        if isinstance(event, RunEnd):
-                            await checks.check(event)
-                            await session.abort()
-                            self._models.learn_context_window(request.model, translator.context_window)
-                            upstream_requests = refused_before + translator.upstream_requests or None
-                            end = replace(event, cost=session.cost, upstream_requests=upstream_requests)
-                            # before the client knows of the end: its next request may come at once
-                            session.settle(answered(events, client_tools))
-                            self._pool.release(session)
-                            returned = True
-                            yield end
-                            return
-                        events.append(event)
-                        yield event
+                for event in _checked(line, translator, checks, has_begun=bool(events)):
+                    if isinstance(event, RunEnd):
+                        await checks.check(event)
+                        await session.abort()
+                        self._models.learn_context_window(request.model, translator.context_window)
+                        upstream_requests = refused_before + translator.upstream_requests or None
+                        end = replace(event, cost=session.cost, upstream_requests=upstream_requests)
+                        # before the client knows of the end: its next request may come at once
+                        session.settle(answered(events, client_tools))
+                        self._pool.release(session)
+                        returned = True
+                        yield end
+                        return
+                    events.append(event)
+                    yield event
                 for asked in permissions.feed(line, translator):
                     yield asked
         except RelayError as error:
@@ -329,6 +337,7 @@ class ClaudeCodeRunner:
             self._current,
             self._spend,
             learn_models=self._models.learn_listed,
+            is_relay=lambda url: command.points_at_relay(url, self._settings.port),
             profile=profile,
             asks=personality == "agent" and command.permission_mode(self._settings, profile) == ASK,
             full_id=self._models.full_id,
@@ -360,6 +369,15 @@ class ClaudeCodeRunner:
         if kind.personality == "agent":
             return (kind.profile and kind.profile.cwd) or self._settings.cwd or str(Path.cwd())
         return self._private.folder("work")
+
+
+def _checked(line: wire.Line, translator: Translator, checks: OutputChecks, *, has_begun: bool) -> Iterator[Event]:
+    """Yield the events of a line; before the first one of an answer, what its prompt counts."""
+    for translated in translator.feed(line):
+        if not has_begun and translator.usage != Usage():
+            yield PromptCounted(translator.usage)
+        has_begun = True
+        yield from checks.feed(translated)
 
 
 def limits(settings: Settings, found: Size) -> Limits:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from claude_relay.engine.claude import configuration, history, tools, wire
+from claude_relay.engine.claude import command, configuration, history, tools, wire
 from claude_relay.engine.claude.capabilities import Current
 from claude_relay.engine.claude.control import ControlChannel, ProcessGoneError
 from claude_relay.engine.claude.guard import SingleRequestGuard
@@ -19,11 +19,15 @@ from claude_relay.engine.claude.process import ChildProcess
 from claude_relay.engine.profiles import Profile
 from claude_relay.engine.runner import Spend
 from claude_relay.engine.vocabulary import Decision, RunRequest, Turn
-from claude_relay.errors import UpstreamError
+from claude_relay.errors import UnavailableError, UpstreamError
 from claude_relay.settings import Personality
 
 _log = logging.getLogger(__name__)
 
+_LOOP = (
+    "Claude Code would ask this relay, and the relay Claude Code: the user's settings.json sets ANTHROPIC_BASE_URL to "
+    "the relay's address. Remove it there, and set it where a client of the relay is started."
+)
 _INTERRUPT_TIMEOUT = 0.5
 """Seconds that a process gets to take notice of an interrupt, and to end its turn."""
 REPLY_TIMEOUT = 0.5
@@ -67,6 +71,7 @@ class Session:
         capabilities: Tells what is used of the CLI; asked at each question.
         spend: Is told what each turn has cost, as soon as that is known.
         learn_models: Is told which models there are, when the CLI tells.
+        is_relay: Whether an upstream is the relay itself.
         asks: Whether the process asks for permissions.
         full_id: Returns the full id of the model that a name stands for.
         profile: The profile that it was started with.
@@ -94,6 +99,7 @@ class Session:
         spend: Spend | None = None,
         *,
         learn_models: LearnModels = lambda _: None,
+        is_relay: Callable[[str], bool] = lambda _: False,
         asks: bool = False,
         full_id: Callable[[str], str] = str,
         profile: Profile | None = None,
@@ -117,6 +123,7 @@ class Session:
         self._settings = configuration.defaults(model, personality)
         self._spend = spend
         self._learn_models = learn_models
+        self._is_relay = is_relay
         self._full_id = full_id
         self._spent = 0.0
         self._own: frozenset[str] = frozenset()
@@ -148,15 +155,22 @@ class Session:
         return self.history is not None and len(self.history.turns) > _ONE_EXCHANGE
 
     async def ready(self) -> None:
-        """Wait until the CLI answers a control request, that is, until it has started.
+        """Wait until the CLI answers control requests, that is, until it has started.
 
         Raises:
+            UnavailableError: The user's settings make the relay itself its upstream.
             UpstreamError: It ended instead.
         """
-        # where the CLI does not know this request, its refusal is an answer too
-        await self._channel.write(self._channel.request("list_models"))
-        while not isinstance(await self._next(), wire.ControlResponse):
-            pass
+        asked = [self._channel.request(subtype) for subtype in ("get_settings", "list_models")]
+        await self._channel.write(*asked)
+        waiting = {line.request_id for line in asked}
+        while waiting:
+            # where the CLI does not know a request, its refusal is an answer too
+            if isinstance(line := await self._next(), wire.ControlResponse):
+                waiting.discard(line.response.request_id)
+                upstream = wire.settings_env(line.response.response).get(command.BASE_URL)
+                if isinstance(upstream, str) and self._is_relay(upstream):
+                    raise UnavailableError(_LOOP, code="upstream_is_relay")
 
     def assign(self, origin: Origin) -> None:
         """Learn that a request got this process, and how."""

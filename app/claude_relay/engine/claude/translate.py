@@ -39,7 +39,7 @@ _LOGIN = (
 )
 _EARLY_ENDS: dict[str, StopReason] = {
     "max_tokens": "length",
-    "model_context_window_exceeded": "length",
+    "model_context_window_exceeded": "context_window",
     "refusal": "refusal",
 }
 """Ends that the CLI does not accept: left alone it would ask the model again, hidden from the client."""
@@ -92,6 +92,7 @@ class Translator:
         self._text, self._thinking = Pairs(as_replacement), Pairs(as_replacement)
         self._arguments = Pairs(as_escape)
         self._stop: StopReason = "end"
+        self._stop_sequence: str | None = None
         self._error_code: str | None = None
         self._resets_at: float | None = None
         self._working: set[str] = set()
@@ -171,8 +172,9 @@ class Translator:
                 self._begin_message(message.usage)
             case wire.ContentBlockStart(block):
                 yield from self._begin_block(block)
-            case wire.MessageDelta(wire.MessageEnd(str(reason)), usage):
+            case wire.MessageDelta(wire.MessageEnd(str(reason), sequence), usage):
                 self._stop = "stop_sequence" if reason == "stop_sequence" else "end"
+                self._stop_sequence = sequence
                 is_silent = self._ends_early and not (self._has_words or self._calling)
                 self._end_message(usage)
                 if reason in _EARLY_ENDS:
@@ -182,7 +184,7 @@ class Translator:
                     yield RunEnd("tool_calls", self.usage)
                 elif is_silent:
                     # the CLI would ask for words once more
-                    yield RunEnd(self._stop, self.usage)
+                    yield RunEnd(self._stop, self.usage, stop_sequence=sequence)
 
     def _is_answer(self, tool: str) -> bool:
         return tool == ANSWER and self._output is not None
@@ -242,7 +244,7 @@ class Translator:
         if self._spoken_unfinished:
             raise _broken_off()
         if blocked:
-            yield RunEnd(self._stop, self.usage)
+            yield RunEnd(self._stop, self.usage, stop_sequence=self._stop_sequence)
             return
         self.context_window = (
             max((model.context_window or 0 for model in result.modelUsage.values()), default=0) or None
@@ -256,7 +258,7 @@ class Translator:
         total = _merge(Usage(), result.usage)
         usage = total if total.prompt_tokens else self.usage
         stop: StopReason = "tool_calls" if self._called else self._stop
-        yield RunEnd(stop, usage, details.thinking_tokens)
+        yield RunEnd(stop, usage, details.thinking_tokens, stop_sequence=self._stop_sequence)
 
     def _activity(self, message: wire.AssistantMessage) -> Iterator[Event]:
         for block in message.content:

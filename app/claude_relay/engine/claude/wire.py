@@ -97,6 +97,7 @@ class MessageEnd(Struct, frozen=True):
     """Why a model call stopped."""
 
     stop_reason: str | None = None
+    stop_sequence: str | None = None
 
 
 class MessageDelta(Struct, frozen=True, tag="message_delta"):
@@ -426,6 +427,22 @@ def listed_models(response: msgspec.Raw) -> tuple[ListedModel, ...]:
         return msgspec.json.decode(response, type=_Listing).models
     except msgspec.DecodeError:
         return ()
+
+
+class _Effective(Struct, frozen=True):
+    env: dict[str, Any] = field(default_factory=dict)
+
+
+class _SettingsReply(Struct, frozen=True):
+    effective: _Effective
+
+
+def settings_env(response: msgspec.Raw) -> dict[str, Any]:
+    """Read which variables the user's settings set, from the reply that tells the settings; others set none."""
+    try:
+        return msgspec.json.decode(response, type=_SettingsReply).effective.env
+    except msgspec.DecodeError:
+        return {}
 
 
 def _known_or_other(line: bytes) -> Line:

@@ -5,7 +5,14 @@ from collections.abc import AsyncGenerator
 
 from msgspec import Struct
 
-from claude_relay.engine.vocabulary import ApprovalRequested, Event, ParameterDropped, RunStarted, ToolOutcome
+from claude_relay.engine.vocabulary import (
+    ApprovalRequested,
+    Event,
+    ParameterDropped,
+    PromptCounted,
+    RunStarted,
+    ToolOutcome,
+)
 from claude_relay.errors import DeadlineError
 
 
@@ -76,7 +83,7 @@ class _Watch:
                 waiter.uncancel()
         if self._missed is not None:
             raise self._missed
-        self._first = self._first and isinstance(event, RunStarted | ParameterDropped)
+        self._first = self._first and isinstance(event, RunStarted | ParameterDropped | PromptCounted)
         if isinstance(event, ApprovalRequested):
             self._asked.add(event.call_id)
         elif isinstance(event, ToolOutcome):

@@ -87,6 +87,10 @@ def control(request_id: str, request: dict[str, Any]) -> None:
     refused = {"refuses": "initialize", "cannot rewind": "rewind_conversation"}
     if request["subtype"] == refused.get(MODE):
         say(type="control_response", response={"subtype": "error", "request_id": request_id, "error": "too late"})
+    elif request["subtype"] == "get_settings" and MODE == "loops":
+        env = {"ANTHROPIC_BASE_URL": "http://127.0.0.1:8082"}
+        found = {"effective": {"env": env}}
+        say(type="control_response", response={"subtype": "success", "request_id": request_id, "response": found})
     elif request["subtype"] == "rewind_conversation":
         prove(request_id)
     else:

@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from claude_relay.settings import Personality
 
 CAPABLE = Capabilities(client_composed=True, tied_turns=True, reuse=True, reset=True)
 """What a CLI is known for that has passed every part of the self-test."""
-PROBES = {"get_binary_version", "list_models"}
-"""Control requests that only ask whether a process answers."""
+PROBES = {"get_binary_version", "get_settings", "list_models"}
+"""Control requests that only ask whether a process answers, and what it was started with."""
 _SCRIPT = Path(__file__).with_name("fake_cli.py")
 ARGV = (sys.executable, "-SI", str(_SCRIPT))
 
@@ -59,10 +60,20 @@ class FakeCli:
         profile: Profile | None = None,
         *,
         asks: bool = False,
+        is_relay: Callable[[str], bool] = lambda _: False,
     ) -> Session:
         """Start a stand-in as a session that was started for the model ``sonnet``."""
         child = await self.spawn(mode)
-        return Session(child, personality, "sonnet", lambda: capabilities, self.spend, profile=profile, asks=asks)
+        return Session(
+            child,
+            personality,
+            "sonnet",
+            lambda: capabilities,
+            self.spend,
+            profile=profile,
+            asks=asks,
+            is_relay=is_relay,
+        )
 
     def spend(self, caller: str, usd: float) -> None:
         """Take note of a cost."""

@@ -337,6 +337,14 @@ def test_results_of_tools_stand_before_everything_else_for_the_upstream_wants_th
     assert [block.get("text") or block["tool_use_id"] for block in blocks(mixed)] == ["c1", "c2", "a", "b"]
 
 
+def test_a_tool_that_failed_is_told_as_such() -> None:
+    results = (ToolResult("toolu_1", (Text("no"),), is_error=True), ToolResult("toolu_2", (Text("yes"),)))
+
+    failed, worked = blocks(Turn("user", results))
+
+    assert (failed["is_error"], worked.get("is_error")) == (True, None)
+
+
 @pytest.mark.parametrize("strategy", [native, verbatim])
 def test_past_reasoning_goes_back_byte_for_byte_where_it_stood(strategy: Strategy) -> None:
     said = (Thinking("hm\u2028", "U1+/="), Text("a"), RedactedThinking("eA=="), ToolCall("c1", "f", {}))

@@ -13,7 +13,7 @@ from claude_relay.engine.claude.control import ProcessGoneError
 from claude_relay.engine.claude.history import native
 from claude_relay.engine.claude.session import Session
 from claude_relay.engine.vocabulary import Decision, JsonOutput, RunRequest, Sampling, Tool
-from claude_relay.errors import UpstreamError
+from claude_relay.errors import UnavailableError, UpstreamError
 from claude_relay.settings import Personality
 from tests.unit.engine.claude.fakes import CAPABLE, FakeCli, until_ended
 from tests.unit.factories import RunRequestFactory, conversation
@@ -49,8 +49,22 @@ async def test_a_session_is_ready_when_the_process_answers_whatever_it_says_befo
 
     await session.ready()
 
-    assert [line["request"]["subtype"] for line in cli.told("control_request")] == ["list_models"]
+    assert [line["request"]["subtype"] for line in cli.told("control_request")] == [
+        "get_settings",
+        "list_models",
+    ]
     assert session.alive
+
+
+async def test_a_process_whose_upstream_would_be_the_relay_is_never_ready(cli: FakeCli) -> None:
+    others = await cli.session("loops", is_relay="http://127.0.0.1:9999".__eq__)
+    relays = await cli.session("loops", is_relay="http://127.0.0.1:8082".__eq__)
+
+    await others.ready()
+    with pytest.raises(UnavailableError, match=r"settings\.json") as raised:
+        await relays.ready()
+
+    assert (raised.value.code, raised.value.should_retry) == ("upstream_is_relay", False)
 
 
 async def test_a_process_that_exits_at_once_is_never_ready_and_its_last_words_are_logged(
@@ -161,7 +175,7 @@ async def test_no_two_control_requests_share_an_id(cli: FakeCli) -> None:
     await answer(session)
 
     ids = [line["request_id"] for line in cli.told("control_request")]
-    assert len(ids) == len(set(ids)) == 4
+    assert len(ids) == len(set(ids)) == 5
 
 
 @pytest.mark.parametrize("mode", ["garbage", "asks", "no UTF-8"])

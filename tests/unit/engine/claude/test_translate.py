@@ -390,7 +390,7 @@ def test_the_upstream_asked_again_before_anything_was_said_gives_one_answer() ->
 
 @pytest.mark.parametrize(
     ("reason", "stop"),
-    [("max_tokens", "length"), ("model_context_window_exceeded", "length"), ("refusal", "refusal")],
+    [("max_tokens", "length"), ("model_context_window_exceeded", "context_window"), ("refusal", "refusal")],
 )
 def test_an_end_that_the_cli_would_not_accept_ends_the_run_at_once(reason: str, stop: StopReason) -> None:
     lines: list[wire.Line] = [started(input_tokens=3), text("cut"), stopped(reason, 9), text("resumed")]
@@ -407,6 +407,14 @@ def test_an_end_at_a_stop_sequence_is_told_from_other_ends() -> None:
     lines: list[wire.Line] = [started(input_tokens=3), text("so far"), stopped("stop_sequence", 9)]
 
     assert told([*lines, wire.Result("success")]).events[-1] == RunEnd("stop_sequence", Usage(3, 0, 0, 9))
+
+
+def test_the_stop_sequence_that_ended_an_answer_is_known() -> None:
+    end = wire.StreamEvent(wire.MessageDelta(wire.MessageEnd("stop_sequence", "END"), wire.Tokens(output_tokens=9)))
+
+    assert told([started(), text("so far"), end, wire.Result("success")]).events[-1] == RunEnd(
+        "stop_sequence", Usage(0, 0, 0, 9), stop_sequence="END"
+    )
 
 
 def test_empty_pieces_are_not_passed_on() -> None:

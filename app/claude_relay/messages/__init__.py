@@ -1,0 +1,1 @@
+"""Endpoint family: ``/messages``, Anthropic's API, and ``/messages/count_tokens``."""
