@@ -173,6 +173,14 @@ def test_the_operator_can_do_without() -> None:
         assert client.get("/", headers=HTML).status_code == 401
 
 
+def test_programs_of_users_that_nobody_knows_see_nothing_of_each_other() -> None:
+    with calling(create_app(Settings(runner="echo"), open_store=memory.open_store)) as client:
+        client.post("/v1/responses", json={"model": "sonnet", "input": "kept"}, headers=of("dummy"))
+
+        assert client.get("/v1/console/responses").json() == {"data": []}
+        assert len(client.get("/v1/console/responses", headers=of("dummy")).json()["data"]) == 1
+
+
 def test_nothing_is_listed_where_nothing_is_kept() -> None:
     with calling(create_app(Settings(runner="echo", store=False))) as client:
         assert client.get("/v1/console/responses").json() == {"data": []}

@@ -188,5 +188,10 @@ async def _whole(store: Store, key: Key) -> schemas.WholeResponse | None:
 
 
 def _identities(caller: Caller, activity: Activity) -> tuple[str, ...]:
-    """Return whose responses a viewer sees: those of its account, which without keys sends any dummy key or none."""
+    """Return whose texts a viewer sees: those of its user's programs, which without keys send any dummy key or none.
+
+    Where the user is not known an account may be several users', who see no texts of each other.
+    """
+    if caller.account == caller.name:
+        return (caller.identity,)
     return tuple(dict.fromkeys([caller.identity, *activity.identities(caller.account)]))
