@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 from litestar import Request
+from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from claude_relay.access.policy import Caller
@@ -18,19 +19,28 @@ from claude_relay.web import bodies
 from claude_relay.web.context import context_of
 from claude_relay.web.parameters import Question
 
-_NO_MESSAGES = (None, b"null", b"[]")
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ABSENT = Raw()
+_NO_MESSAGES = (b"", b"null", b"[]")
+
+
+class _Form(Struct):
+    """The fields that tell in which form a request comes, as they stand in its body."""
+
+    input: Raw = _ABSENT
+    messages: Raw = _ABSENT
+
+
+_form = msgspec.json.Decoder(_Form)
 _items = bodies.reader(schemas.ResponsesRequest, KNOWN, limits.require_few)
 
 
 def has_items(body: bytes) -> bool:
     """Whether a body has items in place of messages."""
     try:
-        fields = _fields.decode(body)
+        form = _form.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
-    messages = fields.get("messages")
-    return "input" in fields and (messages and bytes(messages).strip()) in _NO_MESSAGES
+    return bool(form.input) and bytes(form.messages).strip() in _NO_MESSAGES
 
 
 def read(body: bytes) -> bodies.Body[schemas.ResponsesRequest]:

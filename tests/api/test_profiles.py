@@ -106,7 +106,7 @@ def test_to_who_may_not_use_it_and_under_another_name_it_is_a_model_like_any_unk
 def test_what_is_told_of_a_profile_of_others_is_what_is_told_of_any_name(client: Client) -> None:
     hidden, unknown = (client.get(f"/v1/models/{name}", headers=GUEST).json() for name in ("docs", "other"))
 
-    assert hidden == {**unknown, "id": "docs"}
+    assert hidden == {**unknown, "id": "docs", "display_name": "docs"}
 
 
 def test_a_profile_stays_what_it_is_for_who_brings_tools(client: Client, runner: Recording) -> None:

@@ -66,7 +66,7 @@ class OtherForm(Struct, frozen=True):
     """Another form in which the requests of a family may come, of which the family itself knows nothing.
 
     Attributes:
-        fits: Whether a body that the family cannot read is of this form.
+        fits: Whether a body in which the family cannot read a parameter is of this form.
         reads: Reads it, as a handler's ``before_request`` does, into a request and a question of the family.
     """
 
@@ -113,10 +113,11 @@ def reading(
     async def before_request(request: Request[Any, Any, Any]) -> None:
         try:
             await reads(request)
-        except InvalidRequestError:
+        except InvalidRequestError as error:
             other: OtherForm | None = request.route_handler.opt.get(_OTHER_FORM)
             raw = await request.body()
-            if other is None or not await beside_loop(request, lambda: other.fits(raw)):
+            # what is refused as a whole, such as for its size, is not looked over again
+            if other is None or error.param is None or not await beside_loop(request, lambda: other.fits(raw)):
                 raise
             await other.reads(request)
 
