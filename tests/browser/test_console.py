@@ -209,7 +209,7 @@ def test_there_is_no_serious_fault_for_people_who_see_or_hear_it_differently(
     expect(page.locator(".turn.assistant footer")).to_contain_text("10 out")
     for view in ("playground", "overview", "responses"):
         page.goto(f"{url}/#{view}")
-        expect(page.locator(f"#{view}")).to_be_visible()
+        expect(page.locator(f"[data-view={view}]")).to_be_visible()
         if view == "responses":
             page.get_by_role("button", name="Keep this.").first.click()
             expect(page.locator("#response .turn").first).to_be_visible()

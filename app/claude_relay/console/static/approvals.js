@@ -3,15 +3,14 @@
 import { call } from "./api.js";
 import { byId, element, show } from "./dom.js";
 
-const decided = new Set();
+const elsewhere = new Set();
+let known = [];
 
 async function decide(id, approve, told) {
-  decided.add(id);
   try {
     await call(`/v1/console/approvals/${encodeURIComponent(id)}`, { method: "POST", body: { approve } });
-    byId(`approval-${id}`)?.remove();
+    leaveOut(id);
   } catch (error) {
-    decided.delete(id);
     told.textContent = error.message;
   }
 }
@@ -22,7 +21,7 @@ function entry(approval) {
   const button = (label, approve) => element("button", {
     type: "button", class: approve ? "primary" : null, "aria-label": `${label}: ${name}`, onclick: () => decide(approval.id, approve, told),
   }, label);
-  return element("li", { id: `approval-${approval.id}` },
+  return element("li", {},
     element("strong", {}, name),
     element("pre", { class: "code" }, JSON.stringify(approval.arguments, null, 2)),
     approval.is_held
@@ -32,8 +31,15 @@ function entry(approval) {
 }
 
 export function setApprovals(approvals) {
-  const waiting = approvals.filter((approval) => !decided.has(approval.id));
+  known = approvals;
+  const waiting = known.filter((approval) => !elsewhere.has(approval.id));
   byId("approvals").hidden = waiting.length === 0;
   document.title = waiting.length ? `(${waiting.length}) claude-relay` : "claude-relay";
   show(byId("approval-list"), waiting.map(entry));
+}
+
+// Something is decided, or will be in another place of this page.
+export function leaveOut(id) {
+  elsewhere.add(id);
+  setApprovals(known);
 }

@@ -3,7 +3,7 @@
 import { element, svg } from "./dom.js";
 import { hour } from "./format.js";
 
-const WIDTH = 360, HEIGHT = 130, LEFT = 44, BOTTOM = 18, TOP = 6;
+const WIDTH = 360, HEIGHT = 130, LEFT = 54, BOTTOM = 18, TOP = 6;
 
 // The next round number at or above a value.
 export function ceiling(value) {

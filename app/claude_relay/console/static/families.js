@@ -36,7 +36,7 @@ const chat = {
 };
 
 // Items that are something else than what the agent does.
-const NO_STEPS = ["message", "reasoning", "function_call", "custom_tool_call", "mcp_approval_request"];
+const NO_STEPS = ["message", "reasoning", "function_call", "custom_tool_call", "mcp_approval_request", "mcp_approval_response"];
 
 export const isStep = (item) => !NO_STEPS.includes(item.type);
 

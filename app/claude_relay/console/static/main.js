@@ -24,16 +24,16 @@ function setTrouble(text) {
 }
 
 function view() {
-  const wanted = views.find(({ id }) => id === location.hash.slice(1)) ?? views[0];
+  const wanted = views.find(({ dataset }) => dataset.view === location.hash.slice(1)) ?? views[0];
   for (const one of views) one.hidden = !isIn || one !== wanted;
   for (const link of document.querySelectorAll("nav a")) {
     link.hidden = !isIn || (link.hash === "#responses" && !keepsResponses);
-    if (link.hash === `#${wanted.id}`) link.setAttribute("aria-current", "page");
+    if (link.hash === `#${wanted.dataset.view}`) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
   if (!isIn) return;
   overview.draw();
-  if (wanted.id === "responses") responses.load();
+  if (wanted.dataset.view === "responses") responses.load();
 }
 
 function login(message) {

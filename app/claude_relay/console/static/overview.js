@@ -100,7 +100,7 @@ function recentRow(request) {
 const empty = (columns, text) => [element("tr", {}, element("td", { class: "empty", colspan: columns }, text))];
 
 export function draw() {
-  if (!state || byId("overview").hidden) return;
+  if (!state || byId("tiles").closest("[data-view]").hidden) return;
   show(byId("tiles"), tiles());
   show(byId("charts"), charts(document.querySelector("input[name=span]:checked").value));
   show(byId("running"), state.running.length ? state.running.map(runningRow) : empty(4, "Nothing runs."));

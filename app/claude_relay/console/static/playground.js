@@ -1,6 +1,7 @@
 // Questions to the relay through any of its APIs, watched as they are answered.
 
 import { call, events, json } from "./api.js";
+import { leaveOut } from "./approvals.js";
 import { byId, element } from "./dom.js";
 import { asCode, FAMILIES } from "./families.js";
 import { count, dollars, duration } from "./format.js";
@@ -68,7 +69,10 @@ class Answer {
       this.thoughts ??= this.insert(element("details", {}, element("summary", {}, "Thinking"), element("div", {}))).lastChild;
       this.thoughts.append(event.thinking);
     } else if (event.step) this.step(event.step);
-    else if (event.approval) this.approvals.push(event.approval);
+    else if (event.approval) {
+      this.approvals.push(event.approval);
+      leaveOut(event.approval.id);
+    }
     else if (event.usage) this.usage = event.usage;
     else if (event.response) this.response = event.response;
     else if (event.error) this.fail(event.error);
@@ -182,7 +186,7 @@ function decisions(answer) {
       const button = (label, approve) => element("button", {
         type: "button", class: approve ? "primary" : null, "aria-label": `${label}: ${name}`, onclick: () => {
           answers[id] = approve;
-          node.replaceChildren(element("p", { class: "quiet" }, `${name}: ${approve ? "approved" : "denied"}`));
+          node.replaceWith(element("p", { class: "quiet" }, `${name}: ${approve ? "approved" : "denied"}`));
           if (Object.keys(answers).length === answer.approvals.length) resolve(answers);
         },
       }, label);

@@ -21,6 +21,7 @@ function item(one) {
     const result = typeof output === "string" || !output ? output : JSON.stringify(output, null, 2);
     return folded(`${error ? "✗" : "✓"} ${name}`, input, result, error);
   }
+  if (one.type === "mcp_approval_response") return element("p", { class: "quiet" }, one.approve ? "Approved" : "Denied");
   return folded(`${one.type.replaceAll("_", " ")}: ${one.name ?? ""}`, one.arguments ?? one.input);
 }
 
