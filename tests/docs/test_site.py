@@ -5,6 +5,7 @@ from typing import Any
 import yaml
 
 from tests.docs.pages import PAGES, ROOT
+from tests.docs.picture import PICTURE, drawn
 
 
 class _Loader(yaml.SafeLoader):
@@ -32,3 +33,7 @@ def test_nothing_is_fetched_from_other_hosts() -> None:
     assert SITE["plugins"] == ["search"]
     assert "extra_javascript" not in SITE
     assert all((ROOT / path).is_file() for path in SITE["extra_css"])
+
+
+def test_the_picture_of_the_console_is_what_the_script_draws() -> None:
+    assert PICTURE.read_text() == drawn()
