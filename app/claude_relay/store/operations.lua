@@ -112,6 +112,7 @@ function operations.lease() return call('HGET', KEYS[1], 'lease_until') end
 function operations.delete()
     for _, id in ipairs(call('ZRANGE', key('order'), 0, -1)) do call('ZREM', index(id), args.place) end
     call('DEL', key('order'), key('items'), key('events'))
+    call('ZREM', key('recent', args.scope), args.id)
     return call('DEL', KEYS[1])
 end
 

@@ -138,7 +138,7 @@ class _ValkeyStore:
         return tuple(_record(Key(owner, kind, name.decode()), *fields) for name, fields in found)
 
     async def delete(self, key: Key) -> bool:
-        return bool(await self._run("delete", key))
+        return bool(await self._run("delete", key, scope=_scope(key), id=key.id))
 
     async def renew(self, key: Key, lease_until: float) -> Lease:
         outcome = await self._run("renew", key, lease_until=repr(lease_until))
