@@ -9,6 +9,7 @@ from litestar import Litestar
 
 from claude_relay import logs
 from claude_relay.access.keys import Key
+from claude_relay.console import page
 from claude_relay.engine.approvals import Approvals
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.plugin import FAMILIES, RelayPlugin
@@ -55,7 +56,9 @@ def create_app(
         approvals=approvals,
         traces=traces,
     )
-    return relay.protect(Litestar(plugins=[WebPlugin(), relay], on_startup=[_watch_loop]))
+    console = [page.router(needs_key=bool(keys))] if settings.console else []
+    app = Litestar(console, plugins=[WebPlugin(), relay], on_startup=[_watch_loop])
+    return relay.protect(app, page.PATHS if settings.console else ())
 
 
 def served() -> Litestar:

@@ -1,7 +1,8 @@
 """The relay as a plugin of a Litestar application: its routes, its engine, and who may call."""
 
 import socket
-from collections.abc import AsyncIterator, Iterable
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,6 +13,7 @@ from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFou
 from litestar.exceptions.responses import create_exception_response
 from litestar.plugins import InitPlugin
 from litestar.types import ASGIApp, ExceptionHandler, ExceptionHandlersMap, Receive, Scope, Send
+from msgspec.structs import replace
 
 from claude_relay import cursor
 from claude_relay.access.keys import Key
@@ -19,6 +21,8 @@ from claude_relay.access.policy import policy_of
 from claude_relay.approvals.controller import ApprovalsController
 from claude_relay.chat.controller import ChatController
 from claude_relay.completions.controller import CompletionsController
+from claude_relay.console.activity import Activity
+from claude_relay.console.controller import ConsoleController
 from claude_relay.engine.approvals import Approvals
 from claude_relay.engine.claude.runner import ClaudeCodeRunner
 from claude_relay.engine.echo import EchoRunner
@@ -56,6 +60,7 @@ from claude_relay.web import (
     stored,
     tracing,
 )
+from claude_relay.web.context import RequestContext
 from claude_relay.web.draining import Draining
 from claude_relay.web.family import PREFIXES, Family, paths
 from claude_relay.web.request_metrics import RequestMetrics
@@ -71,6 +76,7 @@ FAMILIES = (
     Family(ModelsController),
     Family(HealthController, is_open=True),
     Family(MetricsController),
+    Family(ConsoleController),
 )
 _MEGABYTE = 1024 * 1024
 
@@ -111,11 +117,12 @@ class RelayPlugin(InitPlugin):
         self._approvals = approvals or Approvals(settings.approval_timeout)
         self._quotas = quotas(settings, MemoryCounters())
         self._runner = runner or create_runner(settings, self._quotas, self._approvals)
-        self._families = tuple(families)
+        self._families = tuple(one for one in families if settings.console or one.controller is not ConsoleController)
         self._prefixes = tuple(prefixes)
         self._jobs = jobs.Jobs()
         self._draining = Draining(settings.drain_timeout, self._jobs)
         self._watchdog = Watchdog()
+        self._activity = Activity()
         self._metrics = RequestMetrics(self._names_of_families(), lambda: self._runner.models)
         open_paths = paths((family for family in self._families if family.is_open), self._prefixes)
         known = keyring(settings) if keys is None else tuple(keys)
@@ -144,11 +151,17 @@ class RelayPlugin(InitPlugin):
         app_config.on_startup.append(self._protect_own)
         return app_config
 
-    def protect(self, app: Litestar) -> Litestar:
-        """Authenticate and log every request of an application, those for unknown paths included."""
+    def protect(self, app: Litestar, pages: Iterable[str] = ()) -> Litestar:
+        """Authenticate and log every request of an application, those for unknown paths included.
+
+        Args:
+            app: The application.
+            pages: Further paths of pages, which anybody may load if there is a key, since they ask for it.
+        """
         self._protected = app
-        authenticated = auth_middleware.install(head_requests.install(app), self._policy)
-        logged = access_log.install(authenticated, self._metrics.observe)
+        policy = replace(self._policy, pages=(*self._policy.pages, *pages))
+        authenticated = auth_middleware.install(head_requests.install(app), policy)
+        logged = access_log.install(authenticated, self._observe, self._observe_begin)
         return logged if self._traces is None else self._traces.install(logged, self._names_of_families())
 
     @asynccontextmanager
@@ -202,6 +215,13 @@ class RelayPlugin(InitPlugin):
 
         return respond
 
+    def _observe_begin(self, context: RequestContext) -> None:
+        self._activity.begin(context, time.time())
+
+    def _observe(self, context: RequestContext, fields: Mapping[str, Any]) -> None:
+        self._metrics.observe(context, fields)
+        self._activity.end(context, fields, time.time())
+
     def _names_of_families(self) -> dict[str, str]:
         """Return what figures call the family of each path."""
         return {path: family.path.strip("/") for family in self._families for path in paths((family,), self._prefixes)}
@@ -232,6 +252,8 @@ class RelayPlugin(InitPlugin):
                 "settings": Provide(lambda: self._settings, sync_to_thread=False),
                 "watchdog": Provide(lambda: self._watchdog, sync_to_thread=False),
                 "metrics": Provide(lambda: self._metrics, sync_to_thread=False),
+                "activity": Provide(lambda: self._activity, sync_to_thread=False),
+                "draining": Provide(lambda: self._draining, sync_to_thread=False),
             },
         )
 

@@ -222,6 +222,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             extra=RESTRICTED,
         ),
     ] = True
+    console: Annotated[
+        bool, Meta(description="Serve a page at / that shows what the relay does.", extra=UNRESTRICTED)
+    ] = True
     store: Annotated[
         bool,
         Meta(

@@ -35,7 +35,9 @@ DOORS = [
     ("DELETE", "/v1/models"),
     ("FROB", "/v1/models"),
     ("POST", "/health"),
-    ("GET", "/"),
+    ("POST", "/"),
+    ("GET", "/console"),
+    ("GET", "/v1/console/events"),
     ("GET", "/nothing"),
     ("GET", "/v1/nothing"),
     ("GET", "/favicon.ico"),
@@ -45,6 +47,8 @@ DOCUMENTATION = [
     ("GET", "/schema/swagger"),
     ("GET", "/schema/openapi.json"),
     ("GET", "/schema/assets/swagger-ui.css"),
+    ("GET", "/"),
+    ("GET", "/console/files/main.js"),
 ]
 
 

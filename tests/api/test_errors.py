@@ -65,7 +65,7 @@ def test_a_path_that_is_not_served_is_a_404_that_tells_what_is_and_what_to_do_in
     assert advice in message
     assert message.endswith(
         " Served are /v1/chat/completions, /v1/responses, /v1/conversations, /v1/messages, /v1/completions, "
-        "/v1/approvals, /v1/models, /v1/health, /v1/metrics."
+        "/v1/approvals, /v1/models, /v1/health, /v1/metrics, /v1/console."
     )
     assert error["code"] == "not_found"
 

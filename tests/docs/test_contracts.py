@@ -12,7 +12,7 @@ from tests.docs.pages import ROOT
 APP = ROOT / "app"
 FAMILIES = {
     f"claude_relay.{name}"
-    for name in ("chat", "responses", "messages", "completions", "approvals", "models", "health", "metrics")
+    for name in ("chat", "responses", "messages", "completions", "approvals", "models", "health", "metrics", "console")
 }
 # they import nothing that does I/O, and do it all the same: they await what does, or call a library that does
 EDGES = {

@@ -75,6 +75,7 @@ class Policy(Struct, frozen=True):
         proxies: Proxies that are believed when they tell who calls.
         unix_proxy: Whether a proxy that connects by a Unix socket is believed.
         open_paths: Paths that answer everybody.
+        pages: Paths that do, themselves and below, if there is a key: what a browser loads there can ask for it.
     """
 
     keys: tuple[Key, ...] = ()
@@ -84,6 +85,7 @@ class Policy(Struct, frozen=True):
     proxies: tuple[Network, ...] = ()
     unix_proxy: bool = False
     open_paths: frozenset[str] = frozenset()
+    pages: tuple[str, ...] = ("/schema",)
 
 
 class RequestHead(Struct, frozen=True):
@@ -146,13 +148,13 @@ def authenticate(head: RequestHead, policy: Policy) -> Caller:
 
 
 def is_open(head: RequestHead, policy: Policy) -> bool:
-    """Whether a request needs no caller: preflights, open paths, and the documentation if there is a key."""
+    """Whether a request needs no caller: preflights, open paths, and pages if there is a key."""
     if head.method == HTTPMethod.OPTIONS:
         return bool(head.headers.get("origin"))
     if head.method not in {HTTPMethod.GET, HTTPMethod.HEAD}:
         return False
-    documentation = head.path == "/schema" or head.path.startswith("/schema/")
-    return head.path in policy.open_paths or (bool(policy.keys) and documentation)
+    page = any(head.path == path or head.path.startswith(f"{path}/") for path in policy.pages)
+    return head.path in policy.open_paths or (bool(policy.keys) and page)
 
 
 def came_through_a_proxy(headers: Mapping[str, str]) -> bool:

@@ -1,6 +1,7 @@
 """A store in memory, for tests: it ends with its process, and only that process sees it."""
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from claude_relay.store.counters import MemoryCounters
-from claude_relay.store.protocol import BEFORE_FIRST, Claim, Event, Item, Key, Lease, Page, Record, Store
+from claude_relay.store.protocol import BEFORE_FIRST, MOST_RECENT, Claim, Event, Item, Key, Lease, Page, Record, Store
 
 _GLANCE_AT_LEASES = 0.1
 """Seconds; a lease that runs out wakes nobody."""
@@ -88,6 +89,11 @@ class _MemoryStore:
     async def get(self, key: Key) -> Record | None:
         entry = self._find(key)
         return None if entry is None else entry.record
+
+    async def recent(self, owner: str, kind: str, limit: int) -> tuple[Record, ...]:
+        mine = (key for key in reversed(self._entries) if (key.owner, key.kind) == (owner, kind))
+        found = (entry.record for key in mine if (entry := self._find(key)) is not None)
+        return tuple(itertools.islice(found, min(limit, MOST_RECENT)))
 
     async def delete(self, key: Key) -> bool:
         if self._find(key) is None:

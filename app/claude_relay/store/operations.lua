@@ -66,6 +66,10 @@ function operations.create()
     call('HSET', KEYS[1], 'body', next_bytes(), 'created', now[1] * 1000000 + now[2])
     for field, value in pairs(args.fields) do call('HSET', KEYS[1], field, value) end
     call('PEXPIREAT', KEYS[1], args.expires_ms)
+    local recent = key('recent', args.scope)
+    call('ZADD', recent, call('HGET', KEYS[1], 'created'), args.id)
+    call('ZREMRANGEBYRANK', recent, 0, -args.most_recent - 1)
+    expire(recent, args.expires_ms)
     keep(args.inputs, 0)
     keep(args.outputs, FIRST_OUTPUT)
     copy()
@@ -94,11 +98,21 @@ end
 
 function operations.get() return call('HMGET', KEYS[1], 'body', 'expires_at', 'previous', 'lease_until') end
 
+function operations.recent()
+    local found = {}
+    for _, id in ipairs(call('ZREVRANGE', KEYS[1], 0, -1)) do
+        local fields = call('HMGET', key('record', args.scope .. id), 'body', 'expires_at', 'previous', 'lease_until')
+        if fields[1] and #found < args.limit then table.insert(found, {id, fields}) end
+    end
+    return found
+end
+
 function operations.lease() return call('HGET', KEYS[1], 'lease_until') end
 
 function operations.delete()
     for _, id in ipairs(call('ZRANGE', key('order'), 0, -1)) do call('ZREM', index(id), args.place) end
     call('DEL', key('order'), key('items'), key('events'))
+    call('ZREM', key('recent', args.scope), args.id)
     return call('DEL', KEYS[1])
 end
 

@@ -11,6 +11,9 @@ from msgspec import Struct
 BEFORE_FIRST = -1
 """The sequence number to read the whole log after."""
 
+MOST_RECENT = 100
+"""How many of an owner's records can be listed."""
+
 
 class Key(Struct, frozen=True):
     """Where a record is; a key with another owner leads to nothing.
@@ -136,6 +139,15 @@ class Store(Protocol):
 
     async def get(self, key: Key) -> Record | None:
         """Return a record."""
+
+    async def recent(self, owner: str, kind: str, limit: int) -> tuple[Record, ...]:
+        """Return the records of an owner that were created last, the newest first.
+
+        Args:
+            owner: The identity of the caller.
+            kind: Which records.
+            limit: How many at most; a store may know no more than the last ``MOST_RECENT``.
+        """
 
     async def delete(self, key: Key) -> bool:
         """Remove a record, its items and its events, and return whether it was there."""

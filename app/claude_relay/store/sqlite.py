@@ -18,7 +18,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from claude_relay.errors import UnavailableError
-from claude_relay.store.protocol import BEFORE_FIRST, Claim, Event, Item, Key, Lease, Page, Record, Store
+from claude_relay.store.protocol import BEFORE_FIRST, MOST_RECENT, Claim, Event, Item, Key, Lease, Page, Record, Store
 
 T = TypeVar("T")
 
@@ -59,6 +59,7 @@ CREATE TABLE admitted (name TEXT NOT NULL, at REAL NOT NULL, expires_at REAL NOT
 CREATE INDEX admitted_by_name ON admitted (name, at);
 CREATE INDEX admitted_by_expiry ON admitted (expires_at)
 """,
+    "CREATE INDEX records_by_owner ON records (owner, kind)",
 )
 """What each version of the schema adds to the one before."""
 
@@ -152,6 +153,16 @@ class _SQLiteStore:
             ).fetchone()
         )
         return row and Record(key, *row)
+
+    async def recent(self, owner: str, kind: str, limit: int) -> tuple[Record, ...]:
+        rows = await self._read(
+            lambda db: db.execute(
+                "SELECT id, body, expires_at, previous, lease_until FROM records"
+                " WHERE owner = ? AND kind = ? AND expires_at > ? ORDER BY number DESC LIMIT ?",
+                (owner, kind, time.time(), min(limit, MOST_RECENT)),
+            ).fetchall()
+        )
+        return tuple(Record(Key(owner, kind, name), *row) for name, *row in rows)
 
     async def delete(self, key: Key) -> bool:
         return await self._write(

@@ -22,7 +22,7 @@ from valkey.asyncio import Valkey
 from valkey.exceptions import ValkeyError
 
 from claude_relay.errors import SettingsError, UnavailableError
-from claude_relay.store.protocol import BEFORE_FIRST, Claim, Event, Item, Key, Lease, Page, Record, Store
+from claude_relay.store.protocol import BEFORE_FIRST, MOST_RECENT, Claim, Event, Item, Key, Lease, Page, Record, Store
 
 _OLDEST_SERVER = 7
 _BLOCK_MS = 1000
@@ -90,6 +90,9 @@ class _ValkeyStore:
             inputs=_ids(inputs),
             outputs=_ids(outputs),
             expires_ms=_milliseconds(record.expires_at),
+            scope=_scope(record.key),
+            id=record.key.id,
+            most_recent=MOST_RECENT,
             copied_to=copied_to and _place(copied_to),
         )
         return bool(created)
@@ -126,19 +129,16 @@ class _ValkeyStore:
         return bool(updated)
 
     async def get(self, key: Key) -> Record | None:
-        body, expires_at, previous, lease_until = await self._run("get", key)
-        if body is None:
-            return None
-        return Record(
-            key,
-            body,
-            float(expires_at),
-            previous and previous.decode(),
-            None if lease_until is None else float(lease_until),
-        )
+        body, *rest = await self._run("get", key)
+        return None if body is None else _record(key, body, *rest)
+
+    async def recent(self, owner: str, kind: str, limit: int) -> tuple[Record, ...]:
+        scope = Key(owner, kind, "")
+        found = await self._run("recent", scope, "recent", scope=_scope(scope), limit=min(limit, MOST_RECENT))
+        return tuple(_record(Key(owner, kind, name.decode()), *fields) for name, fields in found)
 
     async def delete(self, key: Key) -> bool:
-        return bool(await self._run("delete", key))
+        return bool(await self._run("delete", key, scope=_scope(key), id=key.id))
 
     async def renew(self, key: Key, lease_until: float) -> Lease:
         outcome = await self._run("renew", key, lease_until=repr(lease_until))
@@ -149,7 +149,7 @@ class _ValkeyStore:
         return bool(await self._run("request_cancel", key))
 
     async def history(self, key: Key, expires_at: float) -> tuple[Item, ...] | None:
-        scope, until, milliseconds = _place(Key(key.owner, key.kind, "")), repr(expires_at), _milliseconds(expires_at)
+        scope, until, milliseconds = _scope(key), repr(expires_at), _milliseconds(expires_at)
         found = await self._run("history", key, scope=scope, expires_at=until, expires_ms=milliseconds)
         return None if found is None else _items(found)
 
@@ -242,6 +242,16 @@ def _tag(owner: str) -> str:
 
 def _place(key: Key) -> str:
     return f"{_tag(key.owner)}:{quote(key.kind, safe='')}:{key.id}"
+
+
+def _scope(key: Key) -> str:
+    """Return what the places of all records of an owner and kind begin with."""
+    return _place(Key(key.owner, key.kind, ""))
+
+
+def _record(key: Key, body: bytes, expires_at: bytes, previous: bytes | None, lease_until: bytes | None) -> Record:
+    lease = None if lease_until is None else float(lease_until)
+    return Record(key, body, float(expires_at), None if previous is None else previous.decode(), lease)
 
 
 def _name(part: str, place: str) -> str:

@@ -14,7 +14,7 @@ from claude_relay.web.context import RequestContext, begin, context_of, has_begu
 
 _log = logging.getLogger(__name__)
 
-_QUIET = ("/health", "/metrics", "/schema")
+_QUIET = ("/console", "/health", "/metrics", "/schema")
 """Paths that are asked for so often, or mean so little, that their lines are for debugging."""
 _LONGEST = 200
 """Characters of a path that are logged; clients may send any."""
@@ -59,12 +59,17 @@ Observe = Callable[[RequestContext, Mapping[str, Any]], None]
 """Is told of a request that is over: what is known of it, and the fields of its line."""
 
 
-def install(app: Litestar, observe: Observe = lambda _context, _fields: None) -> Litestar:
+def install(
+    app: Litestar,
+    observe: Observe = lambda _context, _fields: None,
+    observe_asked: Callable[[RequestContext], None] = lambda _: None,
+) -> Litestar:
     """Log the requests of an application and tell clients their ids, also where the auth middleware refuses.
 
     Args:
         app: The application.
         observe: Is told of each.
+        observe_asked: Is told when the engine is asked for one.
     """
     inside = app.asgi_handler
 
@@ -74,6 +79,7 @@ def install(app: Litestar, observe: Observe = lambda _context, _fields: None) ->
             return
         context = begin(scope)
         context.fields.update(method=scope["method"], path=scope["path"][:_LONGEST])
+        context.note_asked = observe_asked
         context.log_end = lambda over: observe(over, _written(over, scope))
         is_complete = False
 

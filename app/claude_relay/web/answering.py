@@ -133,6 +133,7 @@ async def unattended(context: RequestContext, runner: ClaudeRunner, question: Qu
 def _pending(context: RequestContext, runner: ClaudeRunner, question: Question, rendering: Rendering) -> "_Pending":
     runs = [context.traced(run) for run in (question.run, *question.more) for _ in range(rendering.answers)]
     context.asked = Asked(question.run.model, len(runs), time.perf_counter())
+    context.note_asked(context)
     opening = asyncio.create_task(fanout.opened(runner, runs))
     return _Pending(context, context.asked, opening, rendering)
 

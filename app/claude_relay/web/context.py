@@ -54,6 +54,7 @@ class RequestContext(Struct):
         is_draining: Whether the server was about to stop when it came.
         is_answered: Whether its response has begun.
         is_background: Whether it is not the request itself, but work that goes on after its response.
+        note_asked: Takes note that the engine is asked.
         log_end: Writes the line in the access log when it is over.
         report_error: Returns what reports an error inside that response; None if it is complete and only being sent.
     """
@@ -69,6 +70,7 @@ class RequestContext(Struct):
     is_draining: bool = False
     is_answered: bool = False
     is_background: bool = False
+    note_asked: Callable[["RequestContext"], None] = lambda _: None
     log_end: Callable[["RequestContext"], None] = lambda _: None
     report_error: Callable[[RelayError], bytes] | None = None
 
@@ -100,6 +102,7 @@ def in_background(context: RequestContext) -> RequestContext:
         context.caller,
         fields={name: context.fields[name] for name in named if name in context.fields},
         is_background=True,
+        note_asked=context.note_asked,
         log_end=context.log_end,
     )
 

@@ -64,6 +64,11 @@ class Draining(InitPlugin):
         self._force = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the server is about to stop."""
+        return self._task is not None
+
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Watch signals while the application runs."""
         app_config.before_send.append(self._note)

@@ -180,7 +180,7 @@ def _route(path: str, paths: Mapping[str, str]) -> str | None:
     """Return the path below which a request is served; None for what is not worth a trace."""
     below = f"{path}/"
     route = next((known for known in paths if below.startswith(f"{known}/")), None)
-    return None if route is None or paths[route] in {"health", "metrics"} else route
+    return None if route is None or paths[route] in {"health", "metrics", "console"} else route
 
 
 def _sent_context(scope: HTTPScope) -> Context:

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 from msgspec.structs import replace
 
-from claude_relay.store.protocol import BEFORE_FIRST, Claim, Event, Item, Key, Page, Store
+from claude_relay.store.protocol import BEFORE_FIRST, MOST_RECENT, Claim, Event, Item, Key, Page, Store
 from tests.unit.store.records import HOUR, events, items, key, record
 
 pytestmark = pytest.mark.anyio
@@ -46,6 +46,30 @@ async def test_a_key_that_is_taken_changes_nothing(store: Store) -> None:
 
     assert await store.get(kept.key) == kept
     assert await store.history(kept.key, 0) == tuple(items("msg_1"))
+
+
+async def test_the_records_created_last_are_listed_newest_first(store: Store) -> None:
+    kept = [record(name, previous="resp_0") for name in ("a", "b", "c", "d")]
+    for one in kept:
+        await store.create(one, items("msg_1"))
+    await store.create(record("other", owner="bob"))
+    await store.create(record("conv", kind="conversation"))
+    await store.create(record("short", lasts=0.05))
+    await store.delete(kept[3].key)
+    await asyncio.sleep(0.1)
+
+    assert await store.recent("ann", "response", 2) == (kept[2], kept[1])
+    assert await store.recent("ann", "response", 10**6) == (kept[2], kept[1], kept[0])
+    assert await store.recent("nobody", "response", 10) == ()
+
+
+async def test_no_more_records_are_listed_than_the_most(store: Store) -> None:
+    for number in range(MOST_RECENT + 5):
+        await store.create(record(f"resp_{number}"))
+
+    found = await store.recent("ann", "response", 2 * MOST_RECENT)
+
+    assert [one.key.id for one in found] == [f"resp_{number}" for number in range(MOST_RECENT + 4, 4, -1)]
 
 
 async def test_of_many_that_create_the_same_one_does(store: Store) -> None:

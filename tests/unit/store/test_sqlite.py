@@ -214,6 +214,7 @@ async def test_a_file_of_the_first_version_is_brought_up_to_date(path: Path) -> 
         await store.create(record(), [])
     with sqlite3.connect(path) as db:
         db.execute("DROP TABLE admitted")
+        db.execute("DROP INDEX records_by_owner")
         db.execute("PRAGMA user_version = 1")
     db.close()
 
