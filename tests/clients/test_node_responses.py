@@ -22,6 +22,9 @@ ROUNDS = (
     text("25."),
 )
 
+WORDS = tuple(f"word{number} " for number in range(25))
+SLOW = text(chunks=WORDS, interval=0.1)
+
 Scenario = Callable[[str], Any]
 
 
@@ -71,6 +74,25 @@ def test_a_stream_has_its_events_in_order_and_the_helper_puts_them_together(
         "completed",
     ]
     assert answer["text"] == scenario("streamHelper") == "It is Tom."
+
+
+def test_a_request_that_the_package_sends_again_with_its_key_is_asked_once(
+    scenario: Scenario, upstream: FakeUpstream
+) -> None:
+    upstream.replies(SLOW)
+
+    assert scenario("sendAgain") == "".join(WORDS)
+    assert len(upstream.messages_requests) == 1
+
+
+def test_a_stream_in_the_background_is_left_and_resumed(scenario: Scenario, upstream: FakeUpstream) -> None:
+    upstream.replies(SLOW)
+
+    told = scenario("resume")
+
+    assert (told["text"], told["end"]) == ("".join(WORDS), "response.completed")
+    assert told["numbers"] == list(range(len(told["numbers"])))
+    assert len(upstream.messages_requests) == 1
 
 
 @both_ways

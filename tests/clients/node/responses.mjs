@@ -90,6 +90,24 @@ await run({
     return { kept: kept.output_text, text: second.output_text, items: items.length, gone };
   },
 
+  sendAgain: async () => {
+    const hasty = new OpenAI({ baseURL, apiKey: "unused", maxRetries: 3, timeout: 1000 });
+    return (await hasty.responses.create(asked, { headers: { "Idempotency-Key": "once-for-node" } })).output_text;
+  },
+
+  resume: async () => {
+    const before = [];
+    for await (const event of await client.responses.create({ ...asked, stream: true, background: true })) {
+      before.push(event);
+      if (event.type === "response.output_text.delta") break;
+    }
+    const last = before.at(-1).sequence_number;
+    const rest = await client.responses.retrieve(before[0].response.id, { stream: true, starting_after: last });
+    const events = [...before, ...(await collected(rest)).filter(({ type }) => type !== "keepalive")];
+    const deltas = events.filter(({ type }) => type === "response.output_text.delta").map(({ delta }) => delta);
+    return { text: deltas.join(""), numbers: events.map((event) => event.sequence_number), end: events.at(-1).type };
+  },
+
   generateText: () => aiConversation(generateText),
 
   streamText: () =>
