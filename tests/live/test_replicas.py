@@ -232,9 +232,12 @@ async def _run_stream(asking: Asking, number: int, begun: asyncio.Barrier) -> st
             async for event in asking.events(caller, response_id, told[-1]["sequence_number"]):
                 told.append(event)
 
-    # nothing twice, nothing missing
-    assert [event["sequence_number"] for event in told] == list(range(len(told)))
+    # nothing twice, nothing missing; what is told of a relay that was killed is behind all that it may have told
     ended = told[-1]["response"]
+    numbers = [event["sequence_number"] for event in told]
+    known = len(told) - 2 * (ended["status"] == "failed")
+    assert numbers[:known] == list(range(known))
+    assert numbers == sorted(set(numbers))
     assert "".join(_deltas(told)) == _text(ended)
     assert await asking.found(caller, response_id) == ended
     _require_ended(ended, number)

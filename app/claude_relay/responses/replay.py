@@ -17,6 +17,8 @@ from claude_relay.web.frames import frame
 
 ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})
 """Events that a stream ends with."""
+_UNKEPT = 1_000_000
+"""More events than a client can have had after the last that was kept."""
 _FIELDS: Mapping[str, str] = {
     "response.function_call_arguments.delta": "arguments",
     "response.mcp_call_arguments.delta": "arguments",
@@ -96,7 +98,9 @@ def abandoned(found: Progress, error: RelayError) -> tuple[dict[str, Any], tuple
     output = [_cut_off(item) for item in found.response["output"]]
     failure = {"code": error.code, "message": error.message}
     response = {**found.response, "status": "failed", "error": failure, "output": output}
-    told, last = failures.error_event(error, found.last + 1), found.last + 2
+    # behind what its client may have had of events that were not kept any more
+    last = found.last + _UNKEPT
+    told = failures.error_event(error, last - 1)
     end = {"type": "response.failed", "sequence_number": last, "response": response}
     return response, (logged(told), Event(last, b"event: response.failed\ndata: %b\n\n" % msgspec.json.encode(end)))
 
