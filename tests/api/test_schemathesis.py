@@ -48,7 +48,7 @@ def statuses() -> dict[str, Counter[int]]:
 
 
 @schema.parametrize()
-@settings(max_examples=150, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 def test_every_answer_is_as_documented(
     case: schemathesis.Case[Any], local: Client, statuses: dict[str, Counter[int]]
 ) -> None:
