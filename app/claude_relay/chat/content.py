@@ -1,6 +1,6 @@
 """Parts of messages -> pieces of turns. Pure."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 
 from claude_relay.chat import schemas
 from claude_relay.engine import media
@@ -9,8 +9,6 @@ from claude_relay.engine.vocabulary import Document, Image, Piece, Text, ToolCal
 from claude_relay.errors import invalid, missing
 
 Part = schemas.TextPart | schemas.ImagePart | schemas.AudioPart | schemas.FilePart | schemas.RefusalPart
-ReadImage = Callable[[str], Image]
-"""Reads an image from its address or data URL."""
 
 
 def pieces(content: str | Iterable[Part] | None, where: str) -> tuple[Piece, ...]:
@@ -67,14 +65,14 @@ def function_call(call_id: str, call: schemas.FunctionCall, text_tools: Collecti
     return ToolCall(call_id, call.name, call.arguments if is_text else arguments_of(call.arguments))
 
 
-def _pieces(content: str | Iterable[Part] | None, where: str, read_image: ReadImage) -> tuple[Piece, ...]:
+def _pieces(content: str | Iterable[Part] | None, where: str, read_image: media.ReadImage) -> tuple[Piece, ...]:
     if isinstance(content, str):
         return (Text(content),) if content.strip() else ()
     made = (_piece(part, f"{where}[{index}]", read_image) for index, part in enumerate(content or ()))
     return tuple(piece for piece in made if not isinstance(piece, Text) or piece.text.strip())
 
 
-def _piece(part: Part, where: str, read_image: ReadImage) -> Piece:
+def _piece(part: Part, where: str, read_image: media.ReadImage) -> Piece:
     match part:
         case schemas.TextPart(text) | schemas.RefusalPart(text):
             return Text(text)
@@ -88,7 +86,7 @@ def _piece(part: Part, where: str, read_image: ReadImage) -> Piece:
             raise invalid("'input_audio' is not supported, since the upstream accepts no audio", f"{where}.type")
 
 
-def _image(url: str, where: str, read_image: ReadImage) -> Image:
+def _image(url: str, where: str, read_image: media.ReadImage) -> Image:
     try:
         return read_image(url)
     except media.MediaError as error:

@@ -2,7 +2,7 @@
 
 import base64
 import string
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import unquote_to_bytes
 
 from claude_relay.engine.image_headers import Header, decoded, header
@@ -27,6 +27,10 @@ _PORTION = 1024 * 1024
 """Characters that are worked on at once, so that others have their turns meanwhile; a multiple of four."""
 _MOST_ESCAPES = 100_000
 """Percent signs in a data URL: each takes longer than a hundred other characters."""
+
+
+ReadImage = Callable[[str], Image]
+"""Reads an image from its address or data URL."""
 
 
 class MediaError(ValueError):

@@ -1,30 +1,14 @@
 """Blocks of messages and of results -> pieces of turns. Pure."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-from msgspec import Struct
-
 from claude_relay.engine import media
-from claude_relay.engine.vocabulary import Document, Image, Piece, Text
+from claude_relay.engine.vocabulary import Document, Image, Text
 from claude_relay.errors import InvalidRequestError, invalid, missing
 from claude_relay.messages import blocks
+from claude_relay.web.content import Content, joined
 from claude_relay.web.validation_errors import converted
-
-ReadImage = Callable[[str], Image]
-"""Reads an image from its address or data URL."""
-
-
-class Content(Struct, frozen=True):
-    """What blocks come to.
-
-    Attributes:
-        pieces: Their pieces, without empty texts, which the upstream refuses.
-        ignored: Names of what has no effect.
-    """
-
-    pieces: tuple[Piece, ...]
-    ignored: tuple[str, ...] = ()
 
 
 def content(given: blocks.Blocks, where: str) -> Content:
@@ -66,7 +50,7 @@ def texts(given: blocks.Blocks, where: str) -> tuple[str, ...]:
     return tuple(piece.text for piece in content(given, where).pieces if isinstance(piece, Text))
 
 
-def block(given: dict[str, Any], where: str, read_image: ReadImage = media.image) -> Content:
+def block(given: dict[str, Any], where: str, read_image: media.ReadImage = media.image) -> Content:
     """Return what one block says.
 
     Args:
@@ -98,22 +82,20 @@ def block(given: dict[str, Any], where: str, read_image: ReadImage = media.image
     raise invalid("must be a string", f"{where}.type")
 
 
-def _content(given: blocks.Blocks, where: str, read_image: ReadImage) -> Content:
+def _content(given: blocks.Blocks, where: str, read_image: media.ReadImage) -> Content:
     if isinstance(given, str):
         return Content((Text(given),) if given.strip() else ())
-    found = [block(each, f"{where}[{index}]", read_image) for index, each in enumerate(given or ())]
-    pieces = tuple(piece for one in found for piece in one.pieces)
-    return Content(pieces, tuple(name for one in found for name in one.ignored))
+    return joined(block(each, f"{where}[{index}]", read_image) for index, each in enumerate(given or ()))
 
 
-def _image(source: blocks.Source, where: str, read_image: ReadImage) -> Image:
+def _image(source: blocks.Source, where: str, read_image: media.ReadImage) -> Image:
     try:
         return read_image(_address(source, where))
     except media.MediaError as error:
         raise invalid(str(error), where) from None
 
 
-def _document(document: blocks.DocumentBlock, where: str, read_image: ReadImage) -> Content:
+def _document(document: blocks.DocumentBlock, where: str, read_image: media.ReadImage) -> Content:
     source, within = document.source, f"{where}.source"
     ignored = tuple(_without_effect(document))
     match source:

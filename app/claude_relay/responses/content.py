@@ -1,33 +1,16 @@
 """Parts of messages and of outputs -> pieces of turns. Pure."""
 
-from collections.abc import Callable
 from typing import Any
 
-from msgspec import Struct
-
 from claude_relay.engine import media
-from claude_relay.engine.vocabulary import Document, Image, Piece, Text
+from claude_relay.engine.vocabulary import Document, Text
 from claude_relay.errors import InvalidRequestError, invalid, missing
 from claude_relay.responses import items
+from claude_relay.web.content import Content, joined
 from claude_relay.web.validation_errors import converted
-
-ReadImage = Callable[[str], Image]
-"""Reads an image from its address or data URL."""
 
 _TEXTS = {"input_text", "output_text", "text", "summary_text", "reasoning_text"}
 _NO_UPLOADS = "uploaded files are not supported; send the file itself"
-
-
-class Content(Struct, frozen=True):
-    """What a list of parts comes to.
-
-    Attributes:
-        pieces: Its pieces, without empty texts, which the upstream refuses.
-        ignored: Names of what has no effect.
-    """
-
-    pieces: tuple[Piece, ...]
-    ignored: tuple[str, ...] = ()
 
 
 def content(parts: items.Parts, where: str) -> Content:
@@ -56,20 +39,22 @@ def output(parts: items.Parts, where: str) -> Content:
     return _content(parts, where, media.image_of_result)
 
 
-def _content(parts: items.Parts, where: str, read_image: ReadImage) -> Content:
+def _content(parts: items.Parts, where: str, read_image: media.ReadImage) -> Content:
     if isinstance(parts, str):
-        return Content((Text(parts),) if parts.strip() else ())
-    found = [_part(part, f"{where}[{index}]", read_image) for index, part in enumerate(parts or ())]
-    pieces = tuple(piece for one in found for piece in one.pieces if not isinstance(piece, Text) or piece.text.strip())
-    return Content(pieces, tuple(name for one in found for name in one.ignored))
+        return _said(parts)
+    return joined(_part(part, f"{where}[{index}]", read_image) for index, part in enumerate(parts or ()))
 
 
-def _part(part: dict[str, Any], where: str, read_image: ReadImage) -> Content:
+def _said(text: str) -> Content:
+    return Content((Text(text),) if text.strip() else ())
+
+
+def _part(part: dict[str, Any], where: str, read_image: media.ReadImage) -> Content:
     match part.get("type"):
         case str(kind) if kind in _TEXTS:
-            return Content((Text(converted(part, items.TextPart, where).text),))
+            return _said(converted(part, items.TextPart, where).text)
         case "refusal":
-            return Content((Text(converted(part, items.RefusalPart, where).refusal),))
+            return _said(converted(part, items.RefusalPart, where).refusal)
         case "input_image":
             return _image(converted(part, items.ImagePart, where), where, read_image)
         case "input_file":
@@ -83,7 +68,7 @@ def _part(part: dict[str, Any], where: str, read_image: ReadImage) -> Content:
     raise invalid("must be a string", f"{where}.type")
 
 
-def _image(part: items.ImagePart, where: str, read_image: ReadImage) -> Content:
+def _image(part: items.ImagePart, where: str, read_image: media.ReadImage) -> Content:
     if part.image_url is None:
         raise _without_data(part.file_id, where, "image_url")
     try:
