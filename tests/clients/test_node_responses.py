@@ -11,7 +11,7 @@ from tests.clients.agents import over_http
 from tests.clients.node_side import PET, both_ways
 from tests.clients.overhear import Overhearing
 from tests.clients.upstream_side import CACHED_TOKENS, COMPLETION_TOKENS, PROMPT_TOKENS, TOTAL_TOKENS, spoken
-from tests.upstream import FakeUpstream, Message, Script, Thinking, ToolUse, text
+from tests.upstream import FakeUpstream, Message, Script, Thinking, ToolUse, stall_after, text
 
 QUESTIONS = ("What is 3 squared?", "And 4?", "And both together?")
 ROUNDS = (
@@ -93,6 +93,12 @@ def test_a_stream_in_the_background_is_left_and_resumed(scenario: Scenario, upst
     assert (told["text"], told["end"]) == ("".join(WORDS), "response.completed")
     assert told["numbers"] == list(range(len(told["numbers"])))
     assert len(upstream.messages_requests) == 1
+
+
+def test_a_response_in_the_background_is_polled_and_cancelled(scenario: Scenario, upstream: FakeUpstream) -> None:
+    upstream.replies(stall_after(1))
+
+    assert scenario("cancel") == ["queued", "in_progress", "cancelled"]
 
 
 @both_ways

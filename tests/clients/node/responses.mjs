@@ -108,6 +108,13 @@ await run({
     return { text: deltas.join(""), numbers: events.map((event) => event.sequence_number), end: events.at(-1).type };
   },
 
+  cancel: async () => {
+    let job = await client.responses.create({ ...asked, background: true });
+    const begun = job.status;
+    while (!job.output_text) job = await client.responses.retrieve(job.id);
+    return [begun, job.status, (await client.responses.cancel(job.id)).status];
+  },
+
   generateText: () => aiConversation(generateText),
 
   streamText: () =>
