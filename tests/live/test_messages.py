@@ -32,7 +32,8 @@ def ask(relay: Relay, *messages: dict[str, Any], **fields: Any) -> httpx.Respons
 def test_an_answer_ends_as_the_upstream_says(
     chat: Relay, upstream: FakeUpstream, reason: str, sequence: str | None
 ) -> None:
-    upstream.replies(text("so far", stop_reason=reason, stop_sequence=sequence))
+    # no model writes as fast as the guard is not ready in time
+    upstream.replies(text(chunks=("so ", "far"), interval=0.1, stop_reason=reason, stop_sequence=sequence))
 
     answer = ask(chat, stop_sequences=["END"]).json()
 

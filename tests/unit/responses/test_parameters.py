@@ -118,14 +118,6 @@ def test_what_is_ignored_is_named_and_has_no_effect(name: str, personality: Pers
     assert after.run == before.run
 
 
-@pytest.mark.parametrize(("name", "personality"), pairs("refused"))
-def test_what_is_refused_is_named(name: str, personality: Personality) -> None:
-    error = refusal(**having(name, personality))
-
-    assert error.param == name
-    assert error.status in {400, 404}
-
-
 @pytest.mark.parametrize(("name", "personality"), pairs("ignored"))
 def test_a_strict_relay_refuses_what_it_would_ignore(name: str, personality: Personality) -> None:
     assert refusal(Settings(strict=True), **having(name, personality)).code == "unsupported_parameter"

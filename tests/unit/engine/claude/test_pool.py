@@ -214,7 +214,7 @@ async def test_a_spare_of_one_profile_serves_no_other_and_no_request_without_one
 
 
 async def test_a_profile_that_nobody_asks_for_any_more_keeps_no_spare(opener: Opener) -> None:
-    pool = Pool(opener, replace(limits(1), idle_seconds=0.3), lambda _: 0, lambda: CAPABLE)
+    pool = Pool(opener, replace(limits(1), idle_seconds=2.0), lambda _: 0, lambda: CAPABLE)
     pool.start("agent")
     await pool.checkout(wanting_profile(profile("one")))
     await until_spares_are_ready(pool, 2)
