@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from claude_relay.engine.claude import command, wire
+from claude_relay.engine.claude import command, outgoing
 from claude_relay.engine.claude.discovery import Installation, bundled, read_version
 from claude_relay.settings import Personality, Settings
 from tests.live.relay import Relay, clean_environment, served_by_command
@@ -70,12 +70,12 @@ def _cold(argv: tuple[str, ...], environ: dict[str, str], home: Path) -> float:
 def _direct(argv: tuple[str, ...], environ: dict[str, str], home: Path, personality: Personality) -> float:
     """From the question to the first text, on a process that has answered a control request."""
     with _process(argv, environ, home) as (stdin, stdout):
-        _write(stdin, wire.control("ready", "get_binary_version"))
+        _write(stdin, outgoing.control("ready", "get_binary_version"))
         stdout.readline()
         time.sleep(QUIET)
         prompt = {"systemPrompt": [""]} if personality == "chat" else {}
         started = time.perf_counter()
-        _write(stdin, wire.control("init", "initialize", title="benchmark", **prompt), _question())
+        _write(stdin, outgoing.control("init", "initialize", title="benchmark", **prompt), _question())
         return _first_text(stdout) - started
 
 
@@ -105,12 +105,12 @@ def _process(argv: tuple[str, ...], environ: dict[str, str], home: Path) -> Iter
         process.communicate()
 
 
-def _question() -> wire.UserLine:
-    return wire.user([{"type": "text", "text": "hi"}], asks=True, client_composed=True)
+def _question() -> outgoing.UserLine:
+    return outgoing.user([{"type": "text", "text": "hi"}], asks=True, client_composed=True)
 
 
-def _write(stdin: IO[bytes], *lines: wire.Outgoing) -> None:
-    stdin.write(wire.encode(lines))
+def _write(stdin: IO[bytes], *lines: outgoing.Line) -> None:
+    stdin.write(outgoing.encode(lines))
     stdin.flush()
 
 

@@ -22,7 +22,7 @@ from msgspec import Struct
 
 from claude_relay.chat.inbound import Defaults, to_run_request
 from claude_relay.chat.schemas import ChatCompletionRequest
-from claude_relay.engine.claude import command, history, process, wire
+from claude_relay.engine.claude import command, history, outgoing, process
 from claude_relay.engine.claude.capabilities import Capabilities
 from claude_relay.engine.claude.discovery import Installation, bundled, read_version
 from claude_relay.engine.claude.matching import Conversation, answered
@@ -204,7 +204,7 @@ async def _direct(installation: Installation, upstream: FakeUpstream, home: Path
             await session.ready()
         elif session.history != Conversation.of(request.turns[:-1]):
             session.settle(None)
-            await session._channel.write(wire.boundary())
+            await session._channel.write(outgoing.boundary())
         translator = Translator(None, [tool.name for tool in request.tools])
         said: list[Event] = []
         await session.ask(request, history.native)

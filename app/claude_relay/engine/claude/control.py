@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from claude_relay.engine.claude import tools, wire
+from claude_relay.engine.claude import outgoing, tools, wire
 from claude_relay.engine.claude.causes import causes
 from claude_relay.engine.claude.process import ChildProcess
 from claude_relay.engine.vocabulary import Tool
@@ -53,18 +53,18 @@ class ControlChannel:
         self._end_logged = False
         self._ids = (f"relay-{number}" for number in itertools.count(1))
 
-    def request(self, subtype: str, **fields: Any) -> wire.ControlLine:
+    def request(self, subtype: str, **fields: Any) -> outgoing.ControlLine:
         """Return a control request with an id of its own."""
-        return wire.control(next(self._ids), subtype, **fields)
+        return outgoing.control(next(self._ids), subtype, **fields)
 
-    async def write(self, *lines: wire.Outgoing) -> None:
+    async def write(self, *lines: outgoing.Line) -> None:
         """Write lines.
 
         Raises:
             ProcessGoneError: The process no longer reads.
         """
         try:
-            await self._process.write(wire.encode(lines))
+            await self._process.write(outgoing.encode(lines))
         except ConnectionError:
             raise await self._gone() from None
 
@@ -95,16 +95,18 @@ class ControlChannel:
                     break
         raise UpstreamError("Claude Code writes lines that are not JSON.", code="claude_unreadable")
 
-    def _answer(self, request_id: str, question: wire.ControlQuestion) -> wire.Outgoing:
+    def _answer(self, request_id: str, question: wire.ControlQuestion) -> outgoing.Line:
         """The CLI waits for an answer to whatever it asks, so everything gets one."""
         match question.subtype:
             case "mcp_message":
-                return wire.answer(request_id, tools.mcp_reply(question.message, self.tools))
+                return outgoing.answer(request_id, tools.mcp_reply(question.message, self.tools))
             case "hook_callback":
-                return wire.answer(request_id, tools.hook_reply(wire.hook_input(question.input).tool_name, self.tools))
+                return outgoing.answer(
+                    request_id, tools.hook_reply(wire.hook_input(question.input).tool_name, self.tools)
+                )
             case unknown:
                 _log.warning("claude[%d] asked for %r, which is unknown", self._process.pid, unknown)
-                return wire.refusal(request_id, f"claude-relay does not know {unknown!r}")
+                return outgoing.refusal(request_id, f"claude-relay does not know {unknown!r}")
 
     async def _gone(self) -> ProcessGoneError:
         last_words = await self._process.last_words()

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from claude_relay.engine.claude import wire
+from claude_relay.engine.claude import outgoing
 from claude_relay.engine.custom_tools import with_input
 from claude_relay.engine.vocabulary import (
     AgentToolUse,
@@ -28,7 +28,7 @@ from claude_relay.engine.vocabulary import (
 _GO_ON = Turn("user", (Text("Continue exactly where your last message ended; do not repeat any of it."),))
 _TAKES_PREFILL = re.compile(r"claude-(?:3-|(?:opus|sonnet|haiku)-4(?:-[0-5])?(?:[-@]\d{8})?(?!-?\d))")
 
-Batch = tuple[wire.Outgoing, ...]
+Batch = tuple[outgoing.Line, ...]
 """Lines that may be written at once."""
 
 Block = dict[str, Any]
@@ -69,13 +69,13 @@ def native(request: RunRequest, *, client_composed: bool) -> Plan:
     """
     steps = tuple(_steps(request.turns))
     last = len(steps) - 1
-    batches: list[list[wire.Outgoing]] = [[]]
+    batches: list[list[outgoing.Line]] = [[]]
     for index, (role, content) in enumerate(steps):
         if role == "assistant":
-            batches.append([wire.assistant(content, request.model)])
+            batches.append([outgoing.assistant(content, request.model)])
         else:
             content = content if client_composed else _guarded(content)  # noqa: PLW2901
-            line = wire.user(content, asks=index == last, client_composed=client_composed)
+            line = outgoing.user(content, asks=index == last, client_composed=client_composed)
             batches[-1].append(line)
     *past, question = (tuple(batch) for batch in batches if batch)
     return Plan(tuple(past), question, {})
@@ -89,8 +89,8 @@ def verbatim(request: RunRequest, *, client_composed: bool) -> Plan:
     turns = prefilled(request.turns) if takes_prefill(request) else ended_by_user(request.turns)
     messages = [{"role": turn.role, "content": blocks(turn)} for turn in turns]
     messages[-1]["content"][-1]["cache_control"] = {"type": "ephemeral"}  # type: ignore[index] # blocks are dicts
-    trigger = wire.user([{"type": "text", "text": "."}], asks=True, client_composed=client_composed)
-    return Plan((), (wire.boundary(), trigger), {"messages": messages})
+    trigger = outgoing.user([{"type": "text", "text": "."}], asks=True, client_composed=client_composed)
+    return Plan((), (outgoing.boundary(), trigger), {"messages": messages})
 
 
 def ended_by_user(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from claude_relay.engine.claude import command, history, private, process, wire
+from claude_relay.engine.claude import command, history, outgoing, private, process, wire
 from claude_relay.engine.claude.capabilities import Capabilities, Current, SelfTestResult, by_version
 from claude_relay.engine.claude.configuration import TITLE
 from claude_relay.engine.claude.discovery import Installation
@@ -156,7 +156,7 @@ class _Harness:
             call = {"type": "tool_use", "id": "toolu_1", "name": "SendMessage", "input": words}
             self._upstream.answers.append([call])
             async with self._session("agent") as agent:
-                await agent.process.write(wire.encode([wire.user([_TEXT], asks=True, client_composed=False)]))
+                await agent.process.write(outgoing.encode([outgoing.user([_TEXT], asks=True, client_composed=False)]))
                 while not isinstance(await agent.receive(), wire.Result):
                     pass
             turns = (*first.turns, Turn("assistant", (Text("ok"),)), Turn("user", (Text("two"),)))

@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from claude_relay.engine.claude import command, configuration, history, tools, wire
+from claude_relay.engine.claude import command, configuration, history, outgoing, tools, wire
 from claude_relay.engine.claude.capabilities import Current
 from claude_relay.engine.claude.control import ControlChannel, ProcessGoneError
 from claude_relay.engine.claude.guard import SingleRequestGuard
@@ -128,7 +128,7 @@ class Session:
         self._spent = 0.0
         self._own: frozenset[str] = frozenset()
         self._told: tuple[str, str] | None = None
-        self._rewind: wire.ControlLine | None = None
+        self._rewind: outgoing.ControlLine | None = None
         self._options: configuration.Options | None = None
         self._early: deque[wire.Line] = deque()
         self._in_own_turn = False
@@ -233,7 +233,9 @@ class Session:
         self._guard = (
             SingleRequestGuard.for_request(request) if self._capabilities.single_request else SingleRequestGuard()
         )
-        told = [line.uuid for batch in (*plan.past, plan.question) for line in batch if isinstance(line, wire.UserLine)]
+        told = [
+            line.uuid for batch in (*plan.past, plan.question) for line in batch if isinstance(line, outgoing.UserLine)
+        ]
         self._own = frozenset(told)
         self._told = (self._told[0] if self._told else told[0], told[-1])
         lines = [*self._sign_of_life(), *self._initial(request), *self._changes(request, plan, goes_on=goes_on)]
@@ -321,7 +323,7 @@ class Session:
             ProcessGoneError: It has ended.
         """
         reply = tools.permission_reply(decision, asked.request.input)
-        await self._channel.write(wire.answer(asked.request_id, reply))
+        await self._channel.write(outgoing.answer(asked.request_id, reply))
 
     async def abort(self) -> None:
         """See to it that nothing more is asked upstream, where the answer ended before the CLI's own turn did."""
@@ -354,12 +356,12 @@ class Session:
             async with asyncio.timeout(_INTERRUPT_TIMEOUT):
                 await self._channel.write(self._channel.request("interrupt"))
 
-    def _sign_of_life(self) -> list[wire.Outgoing]:
+    def _sign_of_life(self) -> list[outgoing.Line]:
         """Return a control request that is answered at once, unless the CLI confirms each line by itself."""
         tells = self._capabilities.tied_turns and self.binding is not None
         return [] if tells else [self._channel.request("get_binary_version")]
 
-    def _initial(self, request: RunRequest) -> list[wire.Outgoing]:
+    def _initial(self, request: RunRequest) -> list[outgoing.Line]:
         """The first ``initialize`` of a process is the only one that counts."""
         if self.binding is not None:
             return []
@@ -367,7 +369,7 @@ class Session:
         self._channel.is_bound = True
         return [self._channel.request("initialize", **configuration.initial(request))]
 
-    def _changes(self, request: RunRequest, plan: history.Plan, *, goes_on: bool) -> list[wire.Outgoing]:
+    def _changes(self, request: RunRequest, plan: history.Plan, *, goes_on: bool) -> list[outgoing.Line]:
         """Only what differs from what is set already is set: it costs the CLI some 20 ms."""
         self._options = configuration.options(request)
         wanted = configuration.settings(request, plan)
@@ -376,7 +378,7 @@ class Session:
         same_model, self._settings = wanted["model"] == self.model, wanted
         change = self._channel.request("apply_flag_settings", settings=wanted)
         # a boundary hides what a change of model leaves in the conversation, and with it the conversation
-        return [change] if goes_on or same_model else [change, wire.boundary()]
+        return [change] if goes_on or same_model else [change, outgoing.boundary()]
 
     async def _next(self) -> wire.Line:
         line = self._early.popleft() if self._early else await self._channel.read()
@@ -439,7 +441,7 @@ class Session:
             await asyncio.gather(self._watching, return_exceptions=True)
             self._watching = None
 
-    async def _write(self, *lines: wire.Outgoing) -> None:
+    async def _write(self, *lines: outgoing.Line) -> None:
         """Write lines, and see that the process hears them: before all others the one to forget, if it must."""
         rewind, self._rewind = self._rewind, None
         await self._channel.write(*([rewind] if rewind else []), *lines)

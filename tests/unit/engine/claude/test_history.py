@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from claude_relay.engine.claude import wire
+from claude_relay.engine.claude import outgoing
 from claude_relay.engine.claude.history import Block, Strategy, blocks, ended_by_user, native, verbatim
 from claude_relay.engine.vocabulary import (
     AgentToolUse,
@@ -30,12 +30,12 @@ PICTURE = Image(Base64("image/png", "aGk="))
 Told = tuple[str, str, bool]
 
 
-def _told(line: wire.Outgoing) -> Told:
+def _told(line: outgoing.Line) -> Told:
     """Return who says what, and whether it asks."""
     match line:
-        case wire.UserLine(wire.Say([{"text": text}])):
+        case outgoing.UserLine(outgoing.Say([{"text": text}])):
             return "user", text, line.shouldQuery
-        case wire.AssistantLine(wire.PastAnswer(content=[{"text": text}])):
+        case outgoing.AssistantLine(outgoing.PastAnswer(content=[{"text": text}])):
             return "assistant", text, False
     raise AssertionError(line)
 
@@ -50,7 +50,7 @@ def asked(*content: Piece, composed: bool) -> list[Block]:
     """Return the blocks of a lone question."""
     request = RunRequestFactory.build(turns=(Turn("user", content),))
     (line,) = native(request, client_composed=composed).question
-    assert isinstance(line, wire.UserLine)
+    assert isinstance(line, outgoing.UserLine)
     return line.message.content
 
 
@@ -85,7 +85,7 @@ def test_past_answers_are_of_the_model_that_is_asked_so_that_the_cli_keeps_them_
     request = RunRequestFactory.build(model="opus", turns=conversation("1", "2", "3"))
     question = native(request, client_composed=True).question
 
-    assert [line.message.model for line in question if isinstance(line, wire.AssistantLine)] == ["opus"]
+    assert [line.message.model for line in question if isinstance(line, outgoing.AssistantLine)] == ["opus"]
 
 
 @pytest.mark.parametrize("composed", [True, False])
@@ -93,7 +93,7 @@ def test_user_lines_are_marked_as_plain_text_for_a_cli_that_knows_the_mark(compo
     plan = native(RunRequestFactory.build(turns=conversation("1", "2", "3")), client_composed=composed)
     lines = [line for batch in (*plan.past, plan.question) for line in batch]
 
-    assert {line.client_composed for line in lines if isinstance(line, wire.UserLine)} == {composed}
+    assert {line.client_composed for line in lines if isinstance(line, outgoing.UserLine)} == {composed}
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_verbatim_hands_the_whole_conversation_over_and_asks_with_a_mere_trigger
     boundary, trigger = plan.question
 
     assert plan.past == ()
-    assert isinstance(boundary, wire.BoundaryLine)
+    assert isinstance(boundary, outgoing.BoundaryLine)
     assert _told(trigger) == ("user", ".", True)
     assert [(message["role"], message["content"][0]["text"]) for message in plan.body["messages"]] == [
         ("user", "/1"),
@@ -272,7 +272,7 @@ def test_verbatim_needs_no_guard_for_the_cli_reads_only_the_trigger(composed: bo
     trigger = plan.question[-1]
 
     assert plan.body["messages"][0]["content"][0]["text"] == "/clear"
-    assert isinstance(trigger, wire.UserLine)
+    assert isinstance(trigger, outgoing.UserLine)
     assert trigger.client_composed is composed
 
 
@@ -350,7 +350,7 @@ def test_past_reasoning_goes_back_byte_for_byte_where_it_stood(strategy: Strateg
     said = (Thinking("hm\u2028", "U1+/="), Text("a"), RedactedThinking("eA=="), ToolCall("c1", "f", {}))
     turns = (turn(Text("?")), turn(*said, role="assistant"), turn(ToolResult("c1", ())))
 
-    written = wire.encode(
+    written = outgoing.encode(
         [
             line
             for plan in [strategy(RunRequestFactory.build(turns=turns), client_composed=True)]
@@ -375,9 +375,9 @@ def test_past_reasoning_goes_back_byte_for_byte_where_it_stood(strategy: Strateg
 # --- what an agent did -----------------------------------------------------------------------------------------------
 
 
-def shown(line: wire.Outgoing) -> tuple[str, list[Any]]:
+def shown(line: outgoing.Line) -> tuple[str, list[Any]]:
     """Return who says what, in short."""
-    assert isinstance(line, wire.UserLine | wire.AssistantLine)
+    assert isinstance(line, outgoing.UserLine | outgoing.AssistantLine)
     content = line.message.content
     return line.message.role, [block.get("text") or block.get("id") or block.get("tool_use_id") for block in content]
 
@@ -398,7 +398,7 @@ def test_what_an_agent_did_is_a_call_and_its_result_in_messages_of_their_own() -
         [("assistant", ["Done.", "1"]), ("user", ["1", "Thanks"])],
     ]
     _, told = plan.past[1]
-    assert isinstance(told, wire.UserLine)
+    assert isinstance(told, outgoing.UserLine)
     assert told.message.content == [
         {"type": "tool_result", "tool_use_id": "1", "content": [{"type": "text", "text": "ok"}]},
         {"type": "tool_result", "tool_use_id": "2", "content": [], "is_error": True},

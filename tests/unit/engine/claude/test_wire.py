@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from claude_relay.engine.claude import wire
+from claude_relay.engine.claude import outgoing, wire
 from tests.unit import captures
 
 PASSED_OVER = {
@@ -103,16 +103,16 @@ def test_a_line_that_cannot_be_read_at_all_is_the_promised_error(line: bytes) ->
         wire.decode(line)
 
 
-def written(*lines: wire.Outgoing) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in wire.encode(lines).splitlines()]
+def written(*lines: outgoing.Line) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in outgoing.encode(lines).splitlines()]
 
 
 def test_lines_are_written_one_json_object_each_whatever_they_hold() -> None:
     nasty = "two\nlines\r\n, \u2028 a separator, \x00 and 😀"
-    encoded = wire.encode(
+    encoded = outgoing.encode(
         [
-            wire.user([{"type": "text", "text": nasty}], asks=True, client_composed=True),
-            wire.assistant([{"type": "text", "text": nasty}], "sonnet"),
+            outgoing.user([{"type": "text", "text": nasty}], asks=True, client_composed=True),
+            outgoing.assistant([{"type": "text", "text": nasty}], "sonnet"),
         ]
     )
 
@@ -123,7 +123,7 @@ def test_lines_are_written_one_json_object_each_whatever_they_hold() -> None:
 
 
 def test_a_question_carries_what_the_cli_needs_and_nothing_it_might_not_know() -> None:
-    (line,) = written(wire.user([{"type": "text", "text": "Hi"}], asks=True, client_composed=False))
+    (line,) = written(outgoing.user([{"type": "text", "text": "Hi"}], asks=True, client_composed=False))
     uuid = line.pop("uuid")
 
     assert len(uuid) == 36
@@ -135,19 +135,19 @@ def test_a_question_carries_what_the_cli_needs_and_nothing_it_might_not_know() -
 
 
 def test_a_turn_of_the_past_asks_nothing() -> None:
-    (line,) = written(wire.user([], asks=False, client_composed=False))
+    (line,) = written(outgoing.user([], asks=False, client_composed=False))
 
     assert line["shouldQuery"] is False
 
 
 def test_plain_text_is_marked_where_the_cli_knows_the_mark() -> None:
-    (line,) = written(wire.user([], asks=True, client_composed=True))
+    (line,) = written(outgoing.user([], asks=True, client_composed=True))
 
     assert line["client_composed"] is True
 
 
 def test_a_past_answer_looks_like_one_of_the_model() -> None:
-    (line,) = written(wire.assistant([{"type": "text", "text": "Hi"}], "opus"))
+    (line,) = written(outgoing.assistant([{"type": "text", "text": "Hi"}], "opus"))
     message = line["message"]
 
     assert line["type"] == "assistant"
@@ -170,9 +170,9 @@ def test_a_past_answer_looks_like_one_of_the_model() -> None:
 
 def test_no_two_lines_share_an_id_for_the_cli_ignores_what_it_has_seen() -> None:
     lines = written(
-        *(wire.user([], asks=False, client_composed=False) for _ in range(20)),
-        *(wire.assistant([], "opus") for _ in range(20)),
-        *(wire.boundary() for _ in range(20)),
+        *(outgoing.user([], asks=False, client_composed=False) for _ in range(20)),
+        *(outgoing.assistant([], "opus") for _ in range(20)),
+        *(outgoing.boundary() for _ in range(20)),
     )
 
     assert len({line["uuid"] for line in lines}) == 60
@@ -180,7 +180,7 @@ def test_no_two_lines_share_an_id_for_the_cli_ignores_what_it_has_seen() -> None
 
 
 def test_a_control_request_carries_its_fields_beside_its_kind() -> None:
-    assert written(wire.control("relay-1", "initialize", title="t", systemPrompt=["be brief"])) == [
+    assert written(outgoing.control("relay-1", "initialize", title="t", systemPrompt=["be brief"])) == [
         {
             "type": "control_request",
             "request_id": "relay-1",
@@ -190,13 +190,13 @@ def test_a_control_request_carries_its_fields_beside_its_kind() -> None:
 
 
 def test_a_refusal_names_the_request_that_it_answers() -> None:
-    assert written(wire.refusal("theirs", "no")) == [
+    assert written(outgoing.refusal("theirs", "no")) == [
         {"type": "control_response", "response": {"request_id": "theirs", "error": "no", "subtype": "error"}}
     ]
 
 
 def test_a_boundary_is_a_compaction_by_hand() -> None:
-    (line,) = written(wire.boundary())
+    (line,) = written(outgoing.boundary())
 
     assert (line["type"], line["subtype"]) == ("system", "compact_boundary")
     assert line["compact_metadata"] == {"trigger": "manual", "pre_tokens": 1}

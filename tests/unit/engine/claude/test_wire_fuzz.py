@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from claude_relay.engine.claude import wire
+from claude_relay.engine.claude import outgoing, wire
 from tests.unit.captures import NAMES, raw_lines
 
 pytestmark = pytest.mark.slow
@@ -100,16 +100,16 @@ def test_what_was_recorded_is_known_to_the_last_line() -> None:
 @given(TEXT, OBJECT, st.booleans())
 def test_each_thing_that_is_written_is_one_line_and_one_object(text: str, fields: dict[str, Any], flag: bool) -> None:
     content = [{"type": "text", "text": text}]
-    lines: list[wire.Outgoing] = [
-        wire.user(content, asks=flag, client_composed=flag),
-        wire.assistant(content, text),
-        wire.control(text, "initialize", fields=fields),
-        wire.answer(text, fields),
-        wire.refusal(text, text),
-        wire.boundary(),
+    lines: list[outgoing.Line] = [
+        outgoing.user(content, asks=flag, client_composed=flag),
+        outgoing.assistant(content, text),
+        outgoing.control(text, "initialize", fields=fields),
+        outgoing.answer(text, fields),
+        outgoing.refusal(text, text),
+        outgoing.boundary(),
     ]
 
-    written = wire.encode(lines)
+    written = outgoing.encode(lines)
 
     assert written.endswith(b"\n")
     objects = [json.loads(line) for line in written[:-1].split(b"\n")]
