@@ -17,8 +17,8 @@ from claude_relay.engine.vocabulary import (
     TextDelta,
     ThinkingDelta,
     ToolActivity,
-    Usage,
 )
+from claude_relay.web.usage import completion_usage
 
 _FINISH: dict[StopReason, schemas.FinishReason] = {
     "end": "stop",
@@ -147,23 +147,6 @@ def fold(options: RenderOptions, events: Iterable[Indexed]) -> schemas.ChatCompl
         model=options.model,
         choices=[_choice(options, index, answer) for index, answer in enumerate(by_answer)],
         usage=completion_usage(ends),
-    )
-
-
-def completion_usage(ends: Iterable[RunEnd]) -> schemas.CompletionUsage:
-    """Return the sum of token counts as OpenAI counts them: what a cache held is part of the prompt."""
-    ends = tuple(ends)
-    usage = sum((end.usage for end in ends), Usage())
-    thinking = [end.thinking_tokens for end in ends if end.thinking_tokens is not None]
-    costs = [end.cost for end in ends if end.cost is not None]
-    all_think, all_cost = len(thinking) == len(ends), len(costs) == len(ends)
-    return schemas.CompletionUsage(
-        prompt_tokens=usage.prompt_tokens,
-        completion_tokens=usage.output_tokens,
-        total_tokens=usage.prompt_tokens + usage.output_tokens,
-        prompt_tokens_details=schemas.PromptTokensDetails(usage.cache_read_tokens),
-        completion_tokens_details=schemas.CompletionTokensDetails(sum(thinking)) if all_think else UNSET,
-        cost=sum(costs) if all_cost else UNSET,
     )
 
 

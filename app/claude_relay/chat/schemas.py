@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from claude_relay.web.usage import CompletionUsage
 from claude_relay.web.validation_errors import RULE
 
 # --- messages --------------------------------------------------------------------------------------------------------
@@ -304,33 +305,6 @@ class ChatCompletionRequest(Struct, frozen=True, kw_only=True):
 # --- the answer ------------------------------------------------------------------------------------------------------
 
 FinishReason = Literal["stop", "length", "content_filter", "tool_calls", "function_call"]
-
-
-class PromptTokensDetails(Struct, frozen=True):
-    """Where prompt tokens came from."""
-
-    cached_tokens: int
-
-
-class CompletionTokensDetails(Struct, frozen=True):
-    """What completion tokens were used for."""
-
-    reasoning_tokens: int
-
-
-class CompletionUsage(Struct, frozen=True, omit_defaults=True):
-    """Token counts; cached prompt tokens are part of ``prompt_tokens``.
-
-    Attributes:
-        cost: US dollars for this request, by Claude Code's own estimate (the name is OpenRouter's).
-    """
-
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
-    prompt_tokens_details: PromptTokensDetails
-    completion_tokens_details: CompletionTokensDetails | UnsetType = UNSET
-    cost: float | UnsetType = UNSET
 
 
 class AnswerMessage(Struct, frozen=True, kw_only=True):

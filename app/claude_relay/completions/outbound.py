@@ -1,6 +1,6 @@
 """Engine events -> OpenAI's completions. Pure."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 
 from msgspec import UNSET, Struct
 
@@ -8,12 +8,11 @@ from claude_relay.completions.code_blocks import BACKTICKS, Unwrapped
 from claude_relay.completions.schemas import (
     Completion,
     CompletionChoice,
-    CompletionUsage,
     FinishReason,
-    PromptTokensDetails,
 )
 from claude_relay.engine.fanout import Indexed
-from claude_relay.engine.vocabulary import Event, RunEnd, StopReason, TextDelta, Usage
+from claude_relay.engine.vocabulary import Event, RunEnd, StopReason, TextDelta
+from claude_relay.web.usage import CompletionUsage, completion_usage
 
 _FINISH: dict[StopReason, FinishReason] = {
     "end": "stop",
@@ -111,20 +110,6 @@ async def completion(options: RenderOptions, events: AsyncIterator[Indexed]) -> 
         for index, pieces in enumerate(texts)
     ]
     return _answer(options, choices, completion_usage(ends.values()))
-
-
-def completion_usage(ends: Iterable[RunEnd]) -> CompletionUsage:
-    """Return the sum of token counts as OpenAI counts them: what a cache held is part of the prompt."""
-    ends = tuple(ends)
-    usage = sum((end.usage for end in ends), Usage())
-    costs = [end.cost for end in ends if end.cost is not None]
-    return CompletionUsage(
-        usage.prompt_tokens,
-        usage.output_tokens,
-        usage.prompt_tokens + usage.output_tokens,
-        PromptTokensDetails(usage.cache_read_tokens),
-        sum(costs) if len(costs) == len(ends) else UNSET,
-    )
 
 
 def _chunk(options: RenderOptions, choice: CompletionChoice) -> Completion:

@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from claude_relay.web.usage import CompletionUsage
+
 
 class StreamOptions(Struct, frozen=True):
     """How a stream is sent."""
@@ -48,26 +50,6 @@ class CompletionRequest(Struct, frozen=True, kw_only=True):
 # --- the answer ------------------------------------------------------------------------------------------------------
 
 FinishReason = Literal["stop", "length", "content_filter"]
-
-
-class PromptTokensDetails(Struct, frozen=True):
-    """Where prompt tokens came from."""
-
-    cached_tokens: int
-
-
-class CompletionUsage(Struct, frozen=True, omit_defaults=True):
-    """Token counts; cached prompt tokens are part of ``prompt_tokens``.
-
-    Attributes:
-        cost: US dollars for this request, by Claude Code's own estimate (the name is OpenRouter's).
-    """
-
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
-    prompt_tokens_details: PromptTokensDetails
-    cost: float | UnsetType = UNSET
 
 
 class CompletionChoice(Struct, frozen=True, kw_only=True):

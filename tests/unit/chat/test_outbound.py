@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from claude_relay.chat.outbound import RenderOptions, chunks, completion, completion_usage, fold
+from claude_relay.chat.outbound import RenderOptions, chunks, completion, fold
 from claude_relay.engine.fanout import Indexed
 from claude_relay.engine.vocabulary import (
     ApprovalRequested,
@@ -22,6 +22,7 @@ from claude_relay.engine.vocabulary import (
     ToolCallStart,
     Usage,
 )
+from claude_relay.web.usage import completion_usage
 from tests.unit.factories import UsageFactory
 
 pytestmark = pytest.mark.anyio
