@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.serving import Place
 
-_NGINX = """
+NGINX = """
 daemon off;
 {user}
 pid {folder}/pid;
@@ -24,6 +24,13 @@ http {{
     fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
+    {shown}
+}}
+"""
+"""What every configuration needs in a directory of its own, around what is shown."""
+_NGINX = NGINX.replace(
+    "    {shown}\n",
+    """\
     upstream relay {{ {servers} keepalive 4; }}
     server {{
         listen 127.0.0.1:{port};
@@ -33,8 +40,8 @@ http {{
             {headers}
         }}
     }}
-}}
-"""
+""",
+)
 
 _HAPROXY = """
 defaults

@@ -17,25 +17,9 @@ from claude_relay.engine.echo import EchoRunner
 from claude_relay.settings import Settings
 from tests.api.sockets import listening
 from tests.docs.pages import section
-from tests.live.proxies import installed, running
+from tests.live.proxies import NGINX, installed, running
 from tests.serving import Place
 
-NGINX = """
-daemon off;
-{user}
-pid {folder}/pid;
-error_log stderr warn;
-events {{ worker_connections 256; }}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    {shown}
-}}
-"""
 CADDY = """
 {{
     admin off

@@ -214,14 +214,8 @@ class Archive(Struct, frozen=True):
         Raises:
             NotFoundError: The response, or the item to go on behind, is not there.
         """
-        await self.get(response_id)
-        page = None
-        if after is None or state.is_id(after):
-            key, descending = self._key(response_id), order == "desc"
-            page = await self.store.page(key, after=after, limit=limit, descending=descending)
-        if page is None:
-            raise state.unknown_response(response_id) if after is None else state.unknown_cursor(after)
-        return page
+        record = await self._record(response_id)
+        return await page_of(self.store, record.key, after, limit, order, missing=state.unknown_response(response_id))
 
     async def _history(self, response_id: str) -> tuple[Item, ...]:
         """Return the items of a response that is gone on from, and of those before it."""
@@ -293,6 +287,30 @@ def _is_in_background(body: bytes) -> bool:
 def conversation_key(owner: str, conversation_id: str) -> Key:
     """Return where a conversation of a caller is."""
     return Key(owner, "conversation", conversation_id)
+
+
+async def page_of(
+    store: Store, key: Key, after: str | None, limit: int, order: Literal["asc", "desc"], *, missing: NotFoundError
+) -> Page:
+    """Return some of the items that were put into a record.
+
+    Args:
+        store: Where it is.
+        key: The record.
+        after: The id of the item to go on behind.
+        limit: How many at most.
+        order: Whether the last ones come first.
+        missing: What is raised if the record is gone.
+
+    Raises:
+        NotFoundError: The record, or the item to go on behind, is not there.
+    """
+    page = None
+    if after is None or state.is_id(after):
+        page = await store.page(key, after=after, limit=limit, descending=order == "desc")
+    if page is None:
+        raise missing if after is None else state.unknown_cursor(after)
+    return page
 
 
 def archive_of(request: Request[Any, Any, Any]) -> Archive | None:

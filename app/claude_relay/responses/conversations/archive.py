@@ -96,13 +96,8 @@ class Conversations(Struct, frozen=True):
             NotFoundError: The conversation, or the item to go on behind, is not there.
         """
         await self.get(conversation_id)
-        page = None
-        if after is None or state.is_id(after):
-            key = self._key(conversation_id)
-            page = await self.store.page(key, after=after, limit=limit, descending=order == "desc")
-        if page is None:
-            raise state.unknown_conversation(conversation_id) if after is None else state.unknown_cursor(after)
-        return page
+        key, missing = self._key(conversation_id), state.unknown_conversation(conversation_id)
+        return await archive.page_of(self.store, key, after, limit, order, missing=missing)
 
     async def item(self, conversation_id: str, item_id: str) -> bytes:
         """Return one item of a conversation as JSON.
