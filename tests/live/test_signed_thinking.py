@@ -122,8 +122,12 @@ def test_a_signature_that_the_upstream_refuses_costs_the_thinking_and_not_the_co
     asked = [{"role": "user", "content": "?"}, item(Thinking("hm", f"forged{kind}")), said]
     more = [*asked, {"role": "user", "content": "And?"}]
     upstream.default = reply
+    answers, costs = [], []
     try:
-        answers = [ask(running, more, model=model_for(kind, "claude-sonnet-4-6")) for _ in range(2)]
+        for _ in range(2):
+            before = len(upstream.messages_requests)
+            answers.append(ask(running, more, model=model_for(kind, "claude-sonnet-4-6")))
+            costs.append(len(upstream.messages_requests) - before)
     finally:
         upstream.default = text()
 
@@ -132,7 +136,11 @@ def test_a_signature_that_the_upstream_refuses_costs_the_thinking_and_not_the_co
     # Claude Code itself asks once more, without thinking; where the history is not its own it cannot
     named = [answer.headers.get("x-claude-relay-ignored") for answer in answers]
     assert named == (["input.reasoning.encrypted_content"] * 2 if kind == "verbatim" else [None, None])
-    assert len(upstream.messages_requests) == (3 if kind == "verbatim" else 4)
+    if kind == "verbatim":
+        # on a busy machine Claude Code may ask once more before it is stopped; what is known is not asked again
+        assert costs in ([2, 1], [3, 1])
+    else:
+        assert costs == [2, 2]
 
 
 def test_thinking_of_another_service_is_ignored_by_name(chat: Relay, upstream: FakeUpstream) -> None:
