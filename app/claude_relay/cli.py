@@ -13,7 +13,8 @@ from typing import Any, NoReturn, TypeVar, cast
 import rich_click as click
 
 from claude_relay import __version__, settings_loading
-from claude_relay.commands import clients
+from claude_relay.commands.clients import catalog
+from claude_relay.commands.clients.client import KEY, SERVER
 from claude_relay.errors import ListenError, RelayError, SettingsError
 from claude_relay.listening import Listening, listening
 from claude_relay.settings import Option, Settings, options
@@ -154,21 +155,21 @@ def litestar_command(arguments: tuple[str, ...]) -> None:
 
 @main.command("clients")
 @click.argument("name", required=False)
-@click.option("--url", metavar="URL", default=clients.SERVER, help="Where the relay is.", show_default=True)
-@click.option("--key", metavar="KEY", default=clients.KEY, help="One of its keys.", show_default=True)
+@click.option("--url", metavar="URL", default=SERVER, help="Where the relay is.", show_default=True)
+@click.option("--key", metavar="KEY", default=KEY, help="One of its keys.", show_default=True)
 def clients_command(name: str | None, url: str, key: str) -> None:
     """Print the settings for a client, such as 'codex' or 'open-webui'; without a name, list all clients."""
     if name is None:
-        for client in clients.CLIENTS:
+        for client in catalog.CLIENTS:
             click.echo(f"{client.name:<16}  {client.title}")
         return
-    found = clients.find(name)
+    found = catalog.find(name)
     if found is None:
         _fail(f"There is no client {name!r} here. 'claude-relay clients' lists all.", 2)
-    notes = [f"# {line}" for line in (f"{found.title}: in {found.where}", *clients.notes_of(found))]
+    notes = [f"# {line}" for line in (f"{found.title}: in {found.where}", *found.remarks())]
     # only the settings go where output goes, so that they can be written to a file
     click.echo("\n".join(notes), err=True)
-    click.echo(clients.settings_for(found, url.rstrip("/").removesuffix("/v1"), key))
+    click.echo(found.settings_for(url.rstrip("/").removesuffix("/v1"), key))
 
 
 @main.command("doctor")

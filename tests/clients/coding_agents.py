@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from claude_relay.commands import clients
+from claude_relay.commands.clients import catalog
 from tests.live.relay import clean_environment
 from tests.upstream import Reply, text
 
@@ -53,9 +53,9 @@ class Agent:
 
 def _documented(name: str, base_url: str) -> dict[str, Any]:
     """Return the settings that users are told to write."""
-    client = clients.find(name)
+    client = catalog.find(name)
     assert client is not None
-    found: dict[str, Any] = json.loads(clients.settings_for(client, base_url.removesuffix("/v1")))
+    found: dict[str, Any] = json.loads(client.settings_for(base_url.removesuffix("/v1")))
     return found
 
 

@@ -1,5 +1,6 @@
 """Coding agents for a terminal: opencode, Qwen Code and Cline, which act with tools of their own."""
 
+import base64
 import json
 import socket
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from tests.clients.coding_agents import CLINE, MODEL, OPENCODE, QWEN_CODE, Agent, Call, Talk, Terminal
 from tests.clients.node_side import PET
 from tests.clients.overhear import Overhearing
+from tests.clients.upstream_side import PNG, THE_PICTURE
 from tests.live.bodies import conversation
 from tests.live.relay import Relay, processes_with_home
 from tests.upstream import FakeUpstream, Message, Reply, Text, ToolUse, text
@@ -159,3 +161,15 @@ def test_opencode_gives_what_a_schema_asks_for(terminal: Terminal, answers: Talk
         finally:
             server.kill()
     assert answer["info"]["structured"] == PET
+
+
+@pytest.mark.parametrize("agent", [OPENCODE], ids=["opencode"])
+def test_opencode_sends_pictures(terminal: Terminal, answers: Talking, upstream: FakeUpstream) -> None:
+    """It does so because its settings say that the model takes them."""
+    (terminal.place / "pixel.png").write_bytes(base64.b64decode(PNG))
+    talk = answers(text("A pixel."))
+    assert "A pixel." in terminal.ask("What is this?", "--file", "pixel.png", "--")
+    (body,) = talk.bodies
+    blocks = [block for message in body["messages"] for block in message["content"] if isinstance(block, dict)]
+    assert [block["source"] for block in blocks if block["type"] == "image"] == [THE_PICTURE]
+    assert upstream.refusals == []

@@ -231,3 +231,14 @@ def test_the_models_can_be_listed_and_looked_up(client: OpenAI) -> None:
     names = [model.id for model in client.models.list()]
     assert "sonnet" in names
     assert client.models.retrieve("sonnet").id == "sonnet"
+
+
+def test_the_environment_names_the_relay(
+    base_url: str, upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", base_url)
+    monkeypatch.setenv("OPENAI_API_KEY", "unused")
+    upstream.replies(spoken("It is ", "Tom."))
+    with OpenAI(max_retries=0) as client:
+        pieces = client.chat.completions.create(model="sonnet", messages=QUESTION, stream=True)
+        assert "".join(chunk.choices[0].delta.content or "" for chunk in pieces) == "It is Tom."

@@ -17,7 +17,7 @@ PAGES = (
             "examples/README.md",
         )
     ),
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
 )
 
 

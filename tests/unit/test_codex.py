@@ -20,7 +20,7 @@ def test_the_configuration_names_the_relay_the_model_and_the_catalog() -> None:
 def test_the_page_shows_what_is_printed() -> None:
     printed = codex.config("http://127.0.0.1:8082/v1", "sonnet")
 
-    assert f"```toml\n{printed}```" in (ROOT / "docs/codex.md").read_text()
+    assert f"```toml\n{printed}```" in (ROOT / "docs/clients/codex.md").read_text()
 
 
 @pytest.mark.parametrize("name", ['a"b', "a\\b", "Grüße 🎈", "a\nb", "\x01"])
