@@ -22,8 +22,8 @@ def settings_section(client: Client) -> str:
     """Return the section of a client's page that has its settings."""
     settings = f"```{client.language}\n{client.settings_for()}\n```"
     notes = "\n".join(f"- {line}" for line in client.remarks())
-    printed = f"(`claude-relay clients {client.name}` prints them.)"
-    return f"\n## Settings\n\nIn {client.where}: {printed}\n\n{settings}\n\n{notes}\n"
+    where = f"In {client.where}, as `claude-relay clients {client.name}` prints them:"
+    return f"\n## Settings\n\n{where}\n\n{settings}\n\n{notes}\n"
 
 
 def table_section() -> str:
@@ -36,7 +36,9 @@ def table_section() -> str:
 
 
 def _row(client: Client) -> str:
-    return f"| [{client.title}]({page_of(client).name}) | {client.speaks} | {client.tested or 'no'} |\n"
+    version, _, how = client.tested.partition(", by ")
+    tested = f"{version}, by hand" if how == "hand" else version or "no"
+    return f"| [{client.title}]({page_of(client).name}) | {client.speaks} | {tested} |\n"
 
 
 def renewed(text: str, section: str) -> str:

@@ -16,7 +16,7 @@ OPENAI_API_KEY=unused
             "Then choose `sonnet:chat`. With `sonnet` an agent writes titles and tags too.",
             f"In Docker the relay is `http://host.docker.internal:8082/v1`. {ELSEWHERE}",
         ),
-        "Open WebUI 0.12 by tests/clients/open_webui",
+        "Open WebUI 0.12, by tests/clients/open_webui",
     ),
     Client(
         "llm",
@@ -31,7 +31,7 @@ OPENAI_API_KEY=unused
 """,
         "yaml",
         ("Then `llm -m relay`, with any text as `OPENAI_API_KEY`, or `llm keys set openai`.",),
-        "llm 0.36 by test_llm.py in tests/clients",
+        "llm 0.36, by test_llm.py in tests/clients",
     ),
     Client(
         "n8n",

@@ -20,7 +20,7 @@ class Client(Struct, frozen=True):
         settings: The settings.
         language: What they are written in.
         notes: What else a user has to know.
-        tested: Which version was tested, and how; empty if none was.
+        tested: Which version was tested, and after ``, by `` how; empty if none was.
         speaks: The API that it uses.
     """
 

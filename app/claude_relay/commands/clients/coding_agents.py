@@ -19,10 +19,10 @@ wire_api = "responses"
         "toml",
         (
             "It brings tools, so a plain model answers.",
-            "It does not know the model: it warns, and has no `apply_patch`. `claude-relay codex-config` cures both.",
+            "Without a model catalog it warns, and has no `apply_patch`. `claude-relay codex-config` prints one too.",
             'For a relay with keys, add `env_key = "RELAY_KEY"` to the provider, and set that variable to your key.',
         ),
-        "Codex CLI 0.171 by test_codex.py in tests/clients",
+        "Codex CLI 0.171, by test_codex.py in tests/clients",
         speaks="responses",
     ),
     Client(
@@ -34,7 +34,7 @@ ANTHROPIC_BASE_URL=http://localhost:8082 ANTHROPIC_API_KEY=unused claude
 """,
         "sh",
         ("Set them for this program alone: the relay's own Claude Code must not ask the relay.",),
-        "Claude Code 2.1.332 by test_claude_code.py in tests/clients",
+        "Claude Code 2.1.332, by test_claude_code.py in tests/clients",
         speaks="messages",
     ),
     Client(
@@ -59,7 +59,7 @@ ANTHROPIC_BASE_URL=http://localhost:8082 ANTHROPIC_API_KEY=unused claude
 """,
         "json",
         (f"{ACTS_ITSELF} It asks for titles without its tools, so it needs that there too.",),
-        "opencode 1.18 by test_coding_agents.py in tests/clients",
+        "opencode 1.18, by test_coding_agents.py in tests/clients",
     ),
     Client(
         "qwen-code",
@@ -77,7 +77,7 @@ ANTHROPIC_BASE_URL=http://localhost:8082 ANTHROPIC_API_KEY=unused claude
 """,
         "json",
         (ACTS_ITSELF,),
-        "Qwen Code 0.24 by test_coding_agents.py in tests/clients",
+        "Qwen Code 0.24, by test_coding_agents.py in tests/clients",
     ),
     Client(
         "cline",
@@ -88,7 +88,7 @@ cline auth -p openai -k unused -m sonnet:chat -b http://localhost:8082/v1
 """,
         "sh",
         (ACTS_ITSELF, "In an editor: the API provider `OpenAI Compatible`, with the same URL, key and model."),
-        "Cline 3.0 in a terminal by test_coding_agents.py in tests/clients",
+        "Cline 3.0 in a terminal, by test_coding_agents.py in tests/clients",
     ),
     Client(
         "continue",

@@ -14,7 +14,7 @@ model = ChatOpenAI(model="sonnet", base_url="http://localhost:8082/v1", api_key=
 """,
         "python",
         ("`OpenAI` in place of `ChatOpenAI` continues texts.",),
-        "langchain-openai 1.7 by test_langchain.py, test_responses.py and test_completions.py in tests/clients",
+        "langchain-openai 1.7, by test_langchain.py, test_responses.py and test_completions.py in tests/clients",
     ),
     Client(
         "langchain-js",
@@ -30,7 +30,7 @@ const model = new ChatOpenAI({
 });
 """,
         "js",
-        tested="@langchain/openai 1.6 by test_langchain_js.py in tests/clients",
+        tested="@langchain/openai 1.6, by test_langchain_js.py in tests/clients",
     ),
     Client(
         "ai-sdk",
@@ -50,7 +50,7 @@ const model = relay("sonnet");
 """,
         "js",
         ("`createOpenAI` of `@ai-sdk/openai`, with the same URL and key, uses the responses API.",),
-        "AI SDK 7 by test_node.py, test_node_responses.py and test_messages_node.py in tests/clients",
+        "AI SDK 7, by test_node.py, test_node_responses.py and test_messages_node.py in tests/clients",
     ),
     Client(
         "pydantic-ai",
@@ -63,7 +63,7 @@ from pydantic_ai.providers.openai import OpenAIProvider
 model = OpenAIChatModel("sonnet", provider=OpenAIProvider(base_url="http://localhost:8082/v1", api_key="unused"))
 """,
         "python",
-        tested="pydantic-ai 2.38 by test_pydantic_ai.py and test_responses.py in tests/clients",
+        tested="pydantic-ai 2.38, by test_pydantic_ai.py and test_responses.py in tests/clients",
     ),
     Client(
         "openai-agents",
@@ -80,7 +80,7 @@ agent = agents.Agent(name="Friend", model="sonnet:chat")
 """,
         "python",
         ("Without the two lines on tracing it reports each run to OpenAI.",),
-        "openai-agents 0.24 by test_responses.py and test_tool_loops.py in tests/clients",
+        "openai-agents 0.24, by test_responses.py and test_tool_loops.py in tests/clients",
         speaks="responses",
     ),
     Client(
@@ -96,7 +96,7 @@ client = instructor.from_openai(relay, mode=instructor.Mode.JSON_SCHEMA)
 """,
         "python",
         ("`Mode.TOOLS` forces a call in place of that, which the newest models refuse.",),
-        "instructor 1.17 by test_instructor.py and test_responses.py in tests/clients",
+        "instructor 1.17, by test_instructor.py and test_responses.py in tests/clients",
     ),
     Client(
         "litellm",
@@ -108,7 +108,7 @@ import litellm
 litellm.completion("openai/sonnet", messages=[...], base_url="http://localhost:8082/v1", api_key="unused")
 """,
         "python",
-        tested="LiteLLM 1.110 by test_litellm.py in tests/clients",
+        tested="LiteLLM 1.110, by test_litellm.py in tests/clients",
     ),
     Client(
         "llama-index",
@@ -129,7 +129,7 @@ model = OpenAILike(
 """,
         "python",
         ("Without `is_chat_model` it continues texts, by the legacy completions.",),
-        "llama-index-llms-openai-like 0.8 by tests/clients/frameworks",
+        "llama-index-llms-openai-like 0.8, by tests/clients/frameworks",
     ),
     Client(
         "autogen",
@@ -152,7 +152,7 @@ client = OpenAIChatCompletionClient(
 )
 """,
         "python",
-        tested="AutoGen 0.7 by tests/clients/frameworks",
+        tested="AutoGen 0.7, by tests/clients/frameworks",
     ),
     Client(
         "crewai",
@@ -164,7 +164,7 @@ from crewai import LLM
 model = LLM(model="openai/sonnet:chat", base_url="http://localhost:8082/v1", api_key="unused")
 """,
         "python",
-        tested="crewAI 1.15 by tests/clients/frameworks",
+        tested="crewAI 1.15, by tests/clients/frameworks",
     ),
     Client(
         "dspy",
@@ -179,7 +179,7 @@ model = dspy.LM("openai/sonnet:chat", api_base="http://localhost:8082/v1", api_k
         (
             "It asks for calls and JSON in words; `dspy.lm15.register_provider` says that tools and schemas work.",
         ),
-        "DSPy 3.4 by tests/clients/frameworks",
+        "DSPy 3.4, by tests/clients/frameworks",
     ),
     Client(
         "semantic-kernel",
@@ -193,7 +193,7 @@ client = AsyncOpenAI(base_url="http://localhost:8082/v1", api_key="unused")
 service = OpenAIChatCompletion(ai_model_id="sonnet:chat", async_client=client)
 """,
         "python",
-        tested="Semantic Kernel 1.45 by tests/clients/frameworks",
+        tested="Semantic Kernel 1.45, by tests/clients/frameworks",
     ),
     Client(
         "smolagents",
@@ -205,6 +205,6 @@ from smolagents import OpenAIModel
 model = OpenAIModel("sonnet:chat", api_base="http://localhost:8082/v1", api_key="unused")
 """,
         "python",
-        tested="smolagents 1.26 by tests/clients/frameworks",
+        tested="smolagents 1.26, by tests/clients/frameworks",
     ),
 )  # fmt: skip

@@ -13,7 +13,7 @@ from openai import OpenAI
 client = OpenAI(base_url="http://localhost:8082/v1", api_key="unused")
 """,
         "python",
-        tested="openai 3.3 by test_openai.py, test_responses.py and test_completions.py in tests/clients",
+        tested="openai 3.3, by test_openai.py, test_responses.py and test_completions.py in tests/clients",
     ),
     Client(
         "openai-node",
@@ -25,7 +25,7 @@ import OpenAI from "openai";
 const client = new OpenAI({ baseURL: "http://localhost:8082/v1", apiKey: "unused" });
 """,
         "js",
-        tested="openai 7.59 by test_node.py and test_node_responses.py in tests/clients",
+        tested="openai 7.59, by test_node.py and test_node_responses.py in tests/clients",
     ),
     Client(
         "environment",
@@ -36,7 +36,7 @@ OPENAI_BASE_URL=http://localhost:8082/v1
 OPENAI_API_KEY=unused
 """,
         "sh",
-        tested="openai 3.3 by test_openai.py in tests/clients",
+        tested="openai 3.3, by test_openai.py in tests/clients",
     ),
     Client(
         "anthropic",
@@ -49,7 +49,7 @@ client = Anthropic(base_url="http://localhost:8082", api_key="unused")
 """,
         "python",
         ("Its base URL has no `/v1`.",),
-        "anthropic 2.14 by test_anthropic.py in tests/clients",
+        "anthropic 2.14, by test_anthropic.py in tests/clients",
         speaks="messages",
     ),
     Client(
@@ -63,7 +63,7 @@ const client = new Anthropic({ baseURL: "http://localhost:8082", apiKey: "unused
 """,
         "js",
         ("Its base URL has no `/v1`.",),
-        "@anthropic-ai/sdk 1.14 by test_messages_node.py in tests/clients",
+        "@anthropic-ai/sdk 1.14, by test_messages_node.py in tests/clients",
         speaks="messages",
     ),
 )  # fmt: skip
