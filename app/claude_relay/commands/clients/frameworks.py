@@ -10,7 +10,7 @@ FRAMEWORKS = (
         """
 from langchain_openai import ChatOpenAI
 
-model = ChatOpenAI(model="sonnet", base_url="http://localhost:8082/v1", api_key="unused")
+model = ChatOpenAI(model="sonnet:chat", base_url="http://localhost:8082/v1", api_key="unused")
 """,
         "python",
         ("`OpenAI` in place of `ChatOpenAI` continues texts.",),
@@ -24,7 +24,7 @@ model = ChatOpenAI(model="sonnet", base_url="http://localhost:8082/v1", api_key=
 import { ChatOpenAI } from "@langchain/openai";
 
 const model = new ChatOpenAI({
-  model: "sonnet",
+  model: "sonnet:chat",
   apiKey: "unused",
   configuration: { baseURL: "http://localhost:8082/v1" },
 });
@@ -46,7 +46,7 @@ const relay = createOpenAICompatible({
   includeUsage: true,
   supportsStructuredOutputs: true,
 });
-const model = relay("sonnet");
+const model = relay("sonnet:chat");
 """,
         "js",
         ("`createOpenAI` of `@ai-sdk/openai`, with the same URL and key, uses the responses API.",),
@@ -60,7 +60,7 @@ const model = relay("sonnet");
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
-model = OpenAIChatModel("sonnet", provider=OpenAIProvider(base_url="http://localhost:8082/v1", api_key="unused"))
+model = OpenAIChatModel("sonnet:chat", provider=OpenAIProvider(base_url="http://localhost:8082/v1", api_key="unused"))
 """,
         "python",
         tested="pydantic-ai 2.38, by test_pydantic_ai.py and test_responses.py in tests/clients",
@@ -105,7 +105,7 @@ client = instructor.from_openai(relay, mode=instructor.Mode.JSON_SCHEMA)
         """
 import litellm
 
-litellm.completion("openai/sonnet", messages=[...], base_url="http://localhost:8082/v1", api_key="unused")
+litellm.completion("openai/sonnet:chat", messages=[...], base_url="http://localhost:8082/v1", api_key="unused")
 """,
         "python",
         tested="LiteLLM 1.110, by test_litellm.py in tests/clients",
