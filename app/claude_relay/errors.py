@@ -165,7 +165,7 @@ class RequestTooLargeError(RelayError):
 
 
 class UnsupportedMediaTypeError(RelayError):
-    """A web page sent a body with a content type that browsers send without a preflight."""
+    """A body is compressed, or a web page sent it with a content type that browsers send without a preflight."""
 
     status = 415
     type = "invalid_request_error"

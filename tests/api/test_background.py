@@ -111,6 +111,15 @@ def test_a_response_in_the_background_is_there_at_once_and_whole_later(client: C
     assert ask(client, "And?", previous_response_id=begun["id"])["status"] == "completed"
 
 
+@pytest.mark.parametrize("number", ["-2", str(2**53 + 1), str(10**30), "1.5"])
+def test_a_number_that_no_event_can_have_is_no_place_to_go_on_from(client: Client, number: str) -> None:
+    whole = polled(client, started(client, WORDS)["id"], is_over)
+
+    refused = client.get(f"/v1/responses/{whole['id']}", params={"stream": "true", "starting_after": number})
+
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "starting_after")
+
+
 def test_its_stream_has_the_same_events_while_it_is_written_and_afterwards(client: Client) -> None:
     body = {"input": "!echo interval=0.02\n" + WORDS, "background": True, "stream": True}
     answer = client.post("/v1/responses", json=body)

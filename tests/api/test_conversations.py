@@ -232,6 +232,7 @@ def test_errors_in_what_a_conversation_has_name_the_conversation(client: Client)
         ({"items": [{"role": "someone"}]}, (400, "invalid_value", "items[0].role")),
         ({"items": [SAID, {**SAID, "content": [{"type": "input_audio"}]}]}, (400, "invalid_value", None)),
         ({"metadata": "x"}, (400, "invalid_value", "metadata")),
+        ({"metadata": {"a": 5}}, (400, "invalid_value", "metadata[...]")),
     ],
 )
 def test_what_cannot_be_kept_is_refused_with_its_place(client: Client, body: Any, error: Any) -> None:

@@ -1,5 +1,6 @@
 """One error shape for all endpoints."""
 
+import gzip
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
@@ -28,6 +29,17 @@ def assert_openai_error(response: httpx.Response, status: int) -> dict[str, str 
     assert error["message"]
     assert error["type"]
     return error
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses", "/v1/completions", "/v1/conversations"])
+def test_a_compressed_body_is_refused_as_such(client: Client, path: str) -> None:
+    refused = client.post(path, content=gzip.compress(b"{}"), headers={"content-encoding": "gzip"})
+
+    assert "Content-Encoding" in (assert_openai_error(refused, 415)["message"] or "")
+
+
+def test_a_body_that_is_said_to_be_as_it_is_is_read(client: Client) -> None:
+    assert client.post("/v1/chat/completions", json=HELLO, headers={"content-encoding": "identity"}).is_success
 
 
 @pytest.mark.parametrize("prefix", ["", "/v1"])

@@ -106,13 +106,16 @@ def test_a_stream_that_fails_ends_in_both_forms(client: Client) -> None:
     assert failed["response"]["output"][0]["content"][0]["text"] == "a "
 
 
-@pytest.mark.parametrize("where", ["metadata", "x"])
+@pytest.mark.parametrize("where", ["client_metadata", "x"])
 def test_a_body_of_any_depth_is_served_or_refused(client: Client, where: str) -> None:
     """Reading, keeping and writing it each have a limit of their own."""
     found = set()
     for depth in (*range(930, 1000), 5_000):
         deep = '{"a":' * depth + "1" + "}" * depth
-        bodies = {"metadata": f'{{"metadata":{deep}}}', "x": f'{{"tools":[{{"type":"web_search","x":{deep}}}]}}'}
+        bodies = {
+            "client_metadata": f'{{"client_metadata":{deep}}}',
+            "x": f'{{"tools":[{{"type":"web_search","x":{deep}}}]}}',
+        }
         answer = client.post("/v1/responses", content=bodies[where], headers={"content-type": "application/json"})
         found.add((answer.status_code, answer.json()["error"]["code"] if answer.is_error else None))
 

@@ -38,7 +38,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_port: int) -> No
 @pytest.fixture
 def url() -> Iterator[str]:
     """A relay that needs a key."""
-    app = create_app(Settings(api_keys=("ada=sEcReTsEcReT",)), EchoRunner(), open_store=memory.open_store)
+    app = create_app(Settings(api_keys=("ada=sEcReT=sEcReT==",)), EchoRunner(), open_store=memory.open_store)
     with listening(app) as (host, port):
         yield f"http://{host}:{port}"
 
@@ -70,7 +70,7 @@ def test_in_this_process_no_tool_waits_for_who_is_not_asked(monkeypatch: pytest.
 
 @pytest.mark.parametrize("below", ["", "/v1", "/v1/"])
 def test_a_relay_that_is_named_answers_who_has_a_key(url: str, below: str) -> None:
-    with_key = asked("hi there", "--url", url + below, "--key", "sEcReTsEcReT")
+    with_key = asked("hi there", "--url", url + below, "--key", "sEcReT=sEcReT==")
     without = asked("hi there", "--url", url)
 
     assert (with_key.stdout, with_key.exit_code) == ("hi there\n", 0)
@@ -78,8 +78,16 @@ def test_a_relay_that_is_named_answers_who_has_a_key(url: str, below: str) -> No
     assert "API key" in without.stderr
 
 
+@pytest.mark.parametrize("key", ["ключ-ключ", "a key", "a\nkey"])
+def test_a_key_that_no_header_can_hold_is_a_wrong_option(url: str, key: str) -> None:
+    result = asked("hi there", "--url", url, "--key", key)
+
+    assert (result.stdout, result.exit_code) == ("", 2)
+    assert result.stderr == "claude-relay: --key: expected a key of ASCII characters without spaces\n"
+
+
 def test_a_relay_where_the_settings_say_is_found_with_the_key_that_they_have(url: str) -> None:
-    os.environ |= {"CLAUDE_RELAY_PORT": url.rpartition(":")[2], "CLAUDE_RELAY_API_KEYS": "ada=sEcReTsEcReT"}
+    os.environ |= {"CLAUDE_RELAY_PORT": url.rpartition(":")[2], "CLAUDE_RELAY_API_KEYS": "ada=sEcReT=sEcReT=="}
     os.environ["CLAUDE_RELAY_RUNNER"] = "claude"
     os.environ["PATH"] = ""
 
@@ -96,7 +104,7 @@ def test_a_relay_that_is_named_and_not_there_is_told_in_one_line(free_port: int)
 @pytest.mark.parametrize("options", [(), ("--url",)], ids=["in process", "relay"])
 @pytest.mark.parametrize("after", [0, 1])
 def test_a_failure_is_told_in_one_line_after_what_was_said(url: str, options: tuple[str, ...], after: int) -> None:
-    more = (*options, url, "--key", "sEcReTsEcReT") if options else ()
+    more = (*options, url, "--key", "sEcReT=sEcReT==") if options else ()
 
     result = asked(f"!echo error=502 after={after}\na b", *more)
 

@@ -69,18 +69,27 @@ def owner(keys: Iterable[Key], sent: Sequence[bytes]) -> str | None:
     return found
 
 
+def parts(text: str) -> tuple[str | None, str]:
+    """Return the name of a key, if it has one, and the key, which may have a ``=`` itself."""
+    name, named, key = text.partition("=")
+    return (name.strip(), key.strip()) if named else (None, text.strip())
+
+
+def is_sendable(key: str) -> bool:
+    """Whether a key can stand in a header: ASCII without spaces."""
+    return _SENDABLE.fullmatch(key) is not None
+
+
 def _key(place: int, entry: Entry) -> Key:
-    name, named, text = entry.text.partition("=")
-    if not named:
-        name, text = f"key-{place}", entry.text
-    name, text = name.strip(), text.strip()
+    name, text = parts(entry.text)
+    name = f"key-{place}" if name is None else name
     if not _NAME.fullmatch(name):
         raise SettingsError(
             f"{entry.where}: expected NAME=KEY with a name of letters, digits and . _ @ -, or a KEY without '='"
         )
     if len(text) < SHORTEST:
         raise SettingsError(f"{entry.where}: expected a key of {SHORTEST} characters or more; got {len(text)}")
-    if not _SENDABLE.fullmatch(text):
+    if not is_sendable(text):
         raise SettingsError(f"{entry.where}: expected a key of ASCII characters without spaces")
     return Key(name, _digest(text.encode()))
 

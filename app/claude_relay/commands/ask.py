@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from claude_relay import settings_loading
+from claude_relay.access.keys import is_sendable
 from claude_relay.access.policy import Caller
 from claude_relay.commands import relays
 from claude_relay.commands.display import display
@@ -64,6 +65,8 @@ def run(arguments: Arguments) -> None:
         RelayError: There is no relay where one is named, or no answer.
         CancelledError: A signal came.
     """
+    if not is_sendable(arguments.key or ""):
+        raise SettingsError("--key: expected a key of ASCII characters without spaces")
     chosen = settings_loading.load()
     session = None
     if arguments.session is not None:

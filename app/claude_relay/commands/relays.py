@@ -6,6 +6,7 @@ import httpx
 from msgspec import Struct
 
 from claude_relay.access import addresses
+from claude_relay.access.keys import parts
 from claude_relay.settings import Settings
 
 _STATES = {"ok", "degraded", "draining"}
@@ -29,7 +30,7 @@ class Place(Struct, frozen=True):
 
 def own(settings: Settings) -> Place:
     """Return where a relay with these settings listens, for programs of this machine."""
-    key = settings.api_keys[0].rpartition("=")[2].strip() if settings.api_keys else None
+    key = parts(settings.api_keys[0])[1] if settings.api_keys else None
     if settings.uds is not None:
         return Place("http://localhost", settings.uds, key)
     at = addresses.address(settings.host)

@@ -18,6 +18,7 @@ _FINISH: dict[StopReason, FinishReason] = {
     "end": "stop",
     "stop_sequence": "stop",
     "length": "length",
+    "context_window": "length",
     "refusal": "content_filter",
 }
 

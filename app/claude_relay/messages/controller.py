@@ -98,7 +98,7 @@ class MessagesController(WireController):
             s404="The thread does not exist.",
             s409="Another request had the same `Idempotency-Key`.",
             s413="The request is too large.",
-            s415="A web page sent a body that is not called JSON.",
+            s415="The body is compressed, or a web page sent one that is not called JSON.",
         ),
     )
     async def count_tokens(

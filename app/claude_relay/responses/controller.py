@@ -27,6 +27,8 @@ from claude_relay.web.live_responses import EVENTS, Form, LiveResponse
 read = bodies.reader(schemas.ResponsesRequest, KNOWN, limits.require_few)
 """Reads a request body."""
 _Id = FromPath[str]
+_LATEST = 2**53
+"""No event has a number above it."""
 _FAILURES = failures(
     s400="It cannot be done with this response.",
     s401="The caller has no key.",
@@ -115,7 +117,7 @@ class ResponsesController(WireController):
         response_id: _Id,
         *,
         stream: FromQuery[bool] = False,
-        starting_after: FromQuery[int] = BEFORE_FIRST,
+        starting_after: Annotated[int, QueryParameter(ge=BEFORE_FIRST, le=_LATEST)] = BEFORE_FIRST,
     ) -> Response[answer.Response]:
         """Return a response that was kept, whole or as far as it is written. With `stream=true` its events come again.
 

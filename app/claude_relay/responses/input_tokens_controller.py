@@ -44,7 +44,7 @@ class InputTokensController(WireController):
             s403="A web page calls that nobody allowed to.",
             s404="What the request refers to does not exist.",
             s413="The request is too large.",
-            s415="A web page sent a body that is not called JSON.",
+            s415="The body is compressed, or a web page sent one that is not called JSON.",
             s503="The store cannot be used.",
         ),
     )

@@ -31,7 +31,7 @@ PARAMETERS = (
         "conversation", "An id, or an object with it: its items come before `input`, and get this turn's as well."
     ),
     supported("store", "`false`: nothing of the request is kept. Otherwise it is, unless the relay keeps nothing."),
-    supported("metadata", "Comes back with the response."),
+    supported("metadata", "Texts by their names, which come back with the response."),
     supported("prompt_cache_key", "Comes back with the response. The upstream caches by the prompt itself."),
     supported("safety_identifier", "Comes back with the response. The upstream is not told who the user is."),
     supported("user", "Comes back with the response. The upstream is not told who the user is."),

@@ -102,7 +102,7 @@ def abandoned(found: Progress, error: RelayError) -> tuple[dict[str, Any], tuple
     last = found.last + _UNKEPT
     told = failures.error_event(error, last - 1)
     end = {"type": "response.failed", "sequence_number": last, "response": response}
-    return response, (logged(told), Event(last, b"event: response.failed\ndata: %b\n\n" % msgspec.json.encode(end)))
+    return response, (logged(told), Event(last, frame(end, "response.failed")))
 
 
 def logged(event: StreamEvent) -> Event:

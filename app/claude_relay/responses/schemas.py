@@ -115,7 +115,7 @@ class ResponsesRequest(Struct, frozen=True, kw_only=True):
     previous_response_id: str | None = None
     conversation: str | dict[str, Any] | None = None
     prompt: dict[str, Any] | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: dict[str, str] | None = None
     user: str | None = None
     safety_identifier: str | None = None
     service_tier: str | None = None

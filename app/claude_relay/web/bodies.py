@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from claude_relay.access.policy import Caller
 from claude_relay.engine.profiles import Profile
-from claude_relay.errors import InvalidRequestError
+from claude_relay.errors import InvalidRequestError, UnsupportedMediaTypeError
 from claude_relay.settings import Settings
 from claude_relay.web import profiles
 from claude_relay.web.auth_middleware import require_caller
@@ -147,6 +147,7 @@ def reading_form(
         raw, context, app = await request.body(), context_of(request.scope), request.app.state
         if not raw:
             return
+        _require_plain(request)
         offload: Offload = app[_OFFLOAD]
         settings, caller = app[_SETTINGS], require_caller(request.scope)
         usable = profiles.of_caller(app, caller)
@@ -174,9 +175,17 @@ def reading_body(read: Callable[[bytes], Body[T]]) -> Callable[[Request[Any, Any
 
     async def before_request(request: Request[Any, Any, Any]) -> None:
         if raw := await request.body():
+            _require_plain(request)
             context_of(request.scope).request = (await beside_loop(request, lambda: read(raw))).request
 
     return before_request
+
+
+def _require_plain(request: Request[Any, Any, Any]) -> None:
+    """Refuse a compressed body: how large it would become is not known before it has."""
+    coding = request.headers.get("content-encoding", "").strip().lower()
+    if coding not in {"", "identity"}:
+        raise UnsupportedMediaTypeError("Compressed bodies are not read: send the body without 'Content-Encoding'.")
 
 
 async def beside_loop(request: Request[Any, Any, Any], work: Callable[[], S]) -> S:

@@ -24,7 +24,7 @@ _OF_QUESTIONS = {
     "s404": "The model does not exist.",
     "s409": "Another request had the same `Idempotency-Key`.",
     "s413": "The request is too large.",
-    "s415": "A web page sent a body that is not called JSON.",
+    "s415": "The body is compressed, or a web page sent one that is not called JSON.",
     "s429": "The caller, the relay or the upstream is at a limit; see `retry-after`.",
     "s503": "There is no Claude Code, its upstream is overloaded, or the relay is stopping.",
 }

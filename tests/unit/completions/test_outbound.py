@@ -61,7 +61,13 @@ async def test_a_text_keeps_its_white_space_and_has_no_thinking_in_it() -> None:
 
 @pytest.mark.parametrize(
     ("stop", "reason"),
-    [("end", "stop"), ("stop_sequence", "stop"), ("length", "length"), ("refusal", "content_filter")],
+    [
+        ("end", "stop"),
+        ("stop_sequence", "stop"),
+        ("length", "length"),
+        ("context_window", "length"),
+        ("refusal", "content_filter"),
+    ],
 )
 async def test_it_is_told_why_a_text_ended(stop: StopReason, reason: str) -> None:
     ended = ((0, RunEnd(stop, USED)),)

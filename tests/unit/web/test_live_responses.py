@@ -76,7 +76,7 @@ def answer(frames: Frames, headers: dict[str, str] | None = None) -> tuple[Any, 
         return client.get("/"), closing
 
 
-@pytest.mark.parametrize("text", ["a", "two\nlines", "\r\n\r\ndata: x", "\u2028", "äöü 😀", '"\\'])
+@pytest.mark.parametrize("text", ["a", "two\nlines", "\r\n\r\ndata: x", "\v\f\x1c\x85\u2028\u2029", "äöü 😀", '"\\'])
 def test_a_frame_is_one_line_of_json_and_a_blank_line(text: str) -> None:
     framed = frame(Piece(text))
 
@@ -84,6 +84,8 @@ def test_a_frame_is_one_line_of_json_and_a_blank_line(text: str) -> None:
     assert framed.endswith(b"\n\n")
     assert framed.count(b"\n") == 2
     assert b"\r" not in framed
+    # httpx and requests end lines where Python does
+    assert len(framed.decode().splitlines()) == 2
     assert msgspec.json.decode(framed[6:-2], type=Piece) == Piece(text)
 
 

@@ -41,6 +41,11 @@ class Kind(Struct, frozen=True):
         """Return what a process must be started as if it is to answer a request."""
         return cls(request.personality, request.profile)
 
+    @property
+    def has_worktree(self) -> bool:
+        """Whether each process works in a git worktree of its own: a plain model of the same profile needs none."""
+        return self.personality == "agent" and self.profile is not None and self.profile.worktree
+
     def __str__(self) -> str:
         """Return what the log calls it."""
         return self.personality if self.profile is None else self.profile.name

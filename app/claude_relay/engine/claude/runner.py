@@ -349,7 +349,7 @@ class ClaudeCodeRunner:
     @asynccontextmanager
     async def _place_of(self, kind: Kind) -> AsyncIterator[_Place]:
         """Yield where a process works; a worktree that was made for one which then does not start is removed."""
-        if kind.profile is None or not kind.profile.worktree:
+        if kind.profile is None or not kind.has_worktree:
             yield _Place(self._directory(kind), self._private.sweep)
             return
         tree = await asyncio.to_thread(self._worktrees.make, kind.profile.name, self._directory(kind))

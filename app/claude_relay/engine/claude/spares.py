@@ -235,7 +235,7 @@ class Spares:
 
     def _number_of(self, kind: Kind) -> int:
         """A worktree is made for a conversation, from what its repository holds then."""
-        return 0 if kind.profile is not None and kind.profile.worktree else self._number
+        return 0 if kind.has_worktree else self._number
 
     def _is_awaited(self, kind: Kind) -> bool:
         return self._starting[kind] > 0 or any(Kind.of(one.request) == kind for one in self._waiting)

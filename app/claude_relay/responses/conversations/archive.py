@@ -29,7 +29,7 @@ class Conversations(Struct, frozen=True):
     owner: str
     days: int
 
-    async def create(self, metadata: dict[str, Any], items: tuple[Item, ...]) -> Conversation:
+    async def create(self, metadata: dict[str, str], items: tuple[Item, ...]) -> Conversation:
         """Keep a new conversation.
 
         Args:
@@ -51,7 +51,7 @@ class Conversations(Struct, frozen=True):
             raise state.unknown_conversation(conversation_id)
         return msgspec.json.decode(record.body, type=Conversation)
 
-    async def change(self, conversation_id: str, metadata: dict[str, Any]) -> Conversation:
+    async def change(self, conversation_id: str, metadata: dict[str, str]) -> Conversation:
         """Replace what the client wants to know of a conversation, and return it.
 
         Raises:

@@ -23,7 +23,9 @@ _FAILURES = failures(
 )
 _POST_FAILURES = {
     **_FAILURES,
-    **failures(s413="The request is too large.", s415="A web page sent a body that is not called JSON."),
+    **failures(
+        s413="The request is too large.", s415="The body is compressed, or a web page sent one that is not called JSON."
+    ),
 }
 _conversation = bodies.reader(
     schemas.NewConversation, frozenset(("items", "metadata")), lambda asked: inbound.require_few(asked.items)

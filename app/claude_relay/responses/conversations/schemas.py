@@ -13,13 +13,13 @@ class NewConversation(Struct, frozen=True):
     """A conversation to be made."""
 
     items: Items | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: dict[str, str] | None = None
 
 
 class ConversationChange(Struct, frozen=True):
     """What is to be different about a conversation."""
 
-    metadata: dict[str, Any] | None = None
+    metadata: dict[str, str] | None = None
 
 
 class NewItems(Struct, frozen=True):

@@ -154,6 +154,19 @@ async def test_an_agent_of_a_profile_with_worktrees_has_one_until_it_ends(
     assert list(worktrees.iterdir()) == []
 
 
+async def test_a_plain_model_of_a_profile_with_worktrees_needs_none(
+    make: Make, cli: FakeCli, tmp_path: Path, tree: Profile
+) -> None:
+    runner = make()
+
+    async for _ in runner.run(RunRequestFactory.build(personality="chat", profile=tree)):
+        pass
+    await runner.stop()
+
+    assert not any("worktrees" in start["cwd"] for start in cli.told("start"))
+    assert git(tmp_path / "project", "worktree", "list").count("\n") == 1
+
+
 async def test_a_worktree_whose_process_does_not_start_is_removed(
     make: Make, tmp_path: Path, tree: Profile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
