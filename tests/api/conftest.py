@@ -40,12 +40,22 @@ class FailingRunner:
         yield
 
 
-@pytest.fixture
+def _opened() -> Client:
+    app = create_app(Settings(), EchoRunner(), open_store=memory.open_store)
+    return calling(app, raise_server_exceptions=False)
+
+
+@pytest.fixture(scope="module")
 def client() -> Iterator[Client]:
-    """A client of the whole application over the echo runner."""
-    with calling(
-        create_app(Settings(), EchoRunner(), open_store=memory.open_store), raise_server_exceptions=False
-    ) as running:
+    """A client of the whole application over the echo runner; to build one takes longer than to ask it."""
+    with _opened() as running:
+        yield running
+
+
+@pytest.fixture
+def fresh() -> Iterator[Client]:
+    """A client of such an application that nobody has asked before, for tests of what is counted."""
+    with _opened() as running:
         yield running
 
 
