@@ -4,6 +4,7 @@ from contextlib import AbstractContextManager
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
+from schemathesis.pytest.plugin import SchemathesisFunction
 
 from claude_relay.asgi import create_app
 from claude_relay.engine.echo import EchoRunner
@@ -14,6 +15,13 @@ from claude_relay.store import memory
 from tests.callers import calling
 
 Client = TestClient[Litestar]
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Tell operations apart by their ids: schemathesis gives its tests names, but pytest 9.2 makes ids without them."""
+    if isinstance(item, SchemathesisFunction):
+        assert item.parent is not None
+        item._id = item.parent.id.child(item.name)
 
 
 class FailingRunner:
@@ -40,12 +48,22 @@ class FailingRunner:
         yield
 
 
-@pytest.fixture
+def _opened() -> Client:
+    app = create_app(Settings(), EchoRunner(), open_store=memory.open_store)
+    return calling(app, raise_server_exceptions=False)
+
+
+@pytest.fixture(scope="module")
 def client() -> Iterator[Client]:
-    """A client of the whole application over the echo runner."""
-    with calling(
-        create_app(Settings(), EchoRunner(), open_store=memory.open_store), raise_server_exceptions=False
-    ) as running:
+    """A client of the whole application over the echo runner; to build one takes longer than to ask it."""
+    with _opened() as running:
+        yield running
+
+
+@pytest.fixture
+def fresh() -> Iterator[Client]:
+    """A client of such an application that nobody has asked before, for tests of what is counted."""
+    with _opened() as running:
         yield running
 
 

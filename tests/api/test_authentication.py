@@ -56,16 +56,23 @@ def app(**choices: object) -> Any:
     return create_app(Settings(**choices), EchoRunner())  # type: ignore[arg-type] # fields by their names
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def stranger() -> Iterator[Client]:
     """A client on another machine; the operator set no key."""
     with calling(app(), ELSEWHERE) as client:
         yield client
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def keyed() -> Iterator[Client]:
     """A client on another machine; the operator set a key."""
+    with calling(app(api_keys=("alice=correct-horse",)), ELSEWHERE) as client:
+        yield client
+
+
+@pytest.fixture
+def guessed() -> Iterator[Client]:
+    """A client on another machine, which has sent no wrong key yet."""
     with calling(app(api_keys=("alice=correct-horse",)), ELSEWHERE) as client:
         yield client
 
@@ -309,19 +316,19 @@ def guesses(client: Client, number: int, **headers: str) -> list[int]:
     ]
 
 
-def test_who_guesses_keys_has_to_wait_and_learns_nothing_meanwhile(keyed: Client) -> None:
-    assert guesses(keyed, FREE) == [401] * FREE
+def test_who_guesses_keys_has_to_wait_and_learns_nothing_meanwhile(guessed: Client) -> None:
+    assert guesses(guessed, FREE) == [401] * FREE
 
-    refused = keyed.get("/v1/models", headers={"x-api-key": "another"})
+    refused = guessed.get("/v1/models", headers={"x-api-key": "another"})
 
     assert (refused.status_code, refused.json()["error"]["code"]) == (429, "too_many_wrong_keys")
     assert refused.headers["retry-after"] == "1"
-    assert keyed.get("/v1/models", headers=KEY).status_code == 429
+    assert guessed.get("/v1/models", headers=KEY).status_code == 429
     # an open path tells it no more than a stranger either
-    assert keyed.get("/health", headers=KEY).json() == {"status": "ok"}
+    assert guessed.get("/health", headers=KEY).json() == {"status": "ok"}
     # a program with an old key is not sent away for longer than the key is wrong
-    assert keyed.get("/v1/models", headers={"x-api-key": f"guess-0-of-{FREE}"}).status_code == 401
-    assert keyed.get("/v1/models").status_code == 401
+    assert guessed.get("/v1/models", headers={"x-api-key": f"guess-0-of-{FREE}"}).status_code == 401
+    assert guessed.get("/v1/models").status_code == 401
 
 
 def test_a_guesser_keeps_out_nobody_else_and_behind_a_trusted_proxy_that_is_by_client() -> None:
@@ -334,8 +341,8 @@ def test_a_guesser_keeps_out_nobody_else_and_behind_a_trusted_proxy_that_is_by_c
         assert client.get("/v1/models", headers=made_up).status_code == 429
 
 
-def test_the_log_tells_of_guessing_once_for_each_wait(keyed: Client, caplog: pytest.LogCaptureFixture) -> None:
-    guesses(keyed, FREE + 5)
+def test_the_log_tells_of_guessing_once_for_each_wait(guessed: Client, caplog: pytest.LogCaptureFixture) -> None:
+    guesses(guessed, FREE + 5)
 
     (warning,) = [record for record in caplog.records if record.name == "claude_relay.web.auth_middleware"]
     assert ELSEWHERE in warning.getMessage()

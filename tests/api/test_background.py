@@ -440,13 +440,13 @@ def is_up(client: httpx.Client) -> bool:
 
 @pytest.mark.parametrize("cancelled", [False, True])
 def test_work_in_the_background_is_counted_and_logged_when_it_is_over(
-    client: Client, caplog: pytest.LogCaptureFixture, *, cancelled: bool
+    fresh: Client, caplog: pytest.LogCaptureFixture, *, cancelled: bool
 ) -> None:
     caplog.set_level("INFO", "claude_relay.web.access_log")
-    response = started(client, ENDLESS if cancelled else "one two")
+    response = started(fresh, ENDLESS if cancelled else "one two")
     if cancelled:
-        client.post(f"/v1/responses/{response['id']}/cancel")
-    polled(client, response["id"], is_over)
+        fresh.post(f"/v1/responses/{response['id']}/cancel")
+    polled(fresh, response["id"], is_over)
     deadline = time.monotonic() + 5
     while not (lines := [record for record in caplog.records if record.getMessage() == "background"]):
         assert time.monotonic() < deadline
@@ -455,7 +455,7 @@ def test_work_in_the_background_is_counted_and_logged_when_it_is_over(
     fields = vars(lines[0])["fields"]
     assert fields.get("error") == ("cancelled" if cancelled else None)
     assert ("completion_tokens" in fields) is not cancelled
-    found = client.get("/metrics").text
+    found = fresh.get("/metrics").text
     outcome = "cancelled" if cancelled else "end"
     assert re.search(
         rf'^claude_relay_runs_total{{family="responses",.*outcome="{outcome}".*}} 1\.0$', found, re.MULTILINE

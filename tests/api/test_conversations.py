@@ -42,7 +42,7 @@ def texts(client: Client, conversation: str, order: str = "asc") -> list[str]:
     return [item["content"][0]["text"] for item in answer.json()["data"]]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def callers() -> Iterator[Client]:
     """A client of a relay with two keys."""
     with calling(create_app(KEYS, EchoRunner(), open_store=memory.open_store)) as running:
@@ -185,13 +185,13 @@ def test_an_answer_that_was_cut_off_is_in_the_conversation(client: Client) -> No
 
 
 def test_an_item_may_be_a_reference_to_one_that_was_kept(client: Client) -> None:
-    response = ask(client, [{**SAID, "id": "msg_1"}])
-    reference = {"type": "item_reference", "id": "msg_1"}
+    response = ask(client, [{**SAID, "id": "msg_kept"}])
+    reference = {"type": "item_reference", "id": "msg_kept"}
 
     conversation = create(client, reference, {"id": response["output"][0]["id"]})
 
     assert texts(client, conversation) == ["My name is Ada."] * 2
-    refused = client.post(PATH, json={"items": [{"type": "item_reference", "id": "msg_2"}]})
+    refused = client.post(PATH, json={"items": [{"type": "item_reference", "id": "msg_never_kept"}]})
     assert error_of(refused) == (404, "not_found", "items[0].id")
 
 

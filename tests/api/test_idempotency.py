@@ -201,7 +201,9 @@ def test_who_joins_a_request_that_fails_before_its_answer_begins_is_answered_its
 
 def test_who_joins_a_stream_that_fails_gets_the_same_failure(client: Client) -> None:
     sending = lambda: client.post(  # noqa: E731
-        CHAT, json=body(CHAT, "!echo error=502 after=8 interval=0.1\n" + WORDS, stream=True), headers=keyed()
+        CHAT,
+        json=body(CHAT, "!echo error=502 after=8 interval=0.1\n" + WORDS, stream=True),
+        headers=keyed("key-of-failure"),
     )
     first, second = at_once(sending, sending)
 

@@ -51,7 +51,7 @@ def error_of(answer: Any) -> tuple[int, str | None, str | None]:
     return answer.status_code, error["code"], error["param"]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def callers() -> Iterator[Client]:
     """A client of a relay with two keys."""
     with calling(create_app(KEYS, EchoRunner(), open_store=memory.open_store)) as running:

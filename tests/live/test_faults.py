@@ -70,7 +70,10 @@ class Answer:
             with self._http.stream("POST", "/v1/chat/completions", json={**QUESTION, "stream": True}) as response:
                 self.status = response.status_code
                 self._socket = response.extensions["network_stream"].get_extra_info("socket")
-                for line in filter(None, response.iter_lines()):
+                for line in response.iter_lines():
+                    # a busy machine takes so long that a comment keeps the stream open
+                    if not line or line.startswith(":"):
+                        continue
                     data = line.removeprefix("data: ")
                     self.frames.append(data if data == "[DONE]" else json.loads(data))
                     if self.text or self.errors:

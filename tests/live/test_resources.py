@@ -15,7 +15,7 @@ from tests.live.relay import Relay, clean_environment, processes_with_home, rela
 from tests.upstream import FakeUpstream
 
 GIGABYTE = 1 << 30
-REQUESTS, CALLERS = 36, 12
+REQUESTS, CALLERS = 24, 8
 
 
 class Memory:

@@ -21,9 +21,9 @@ from tests import upstream as fake
 from tests.live.relay import Relay, clean_environment, relay
 from tests.upstream import Failure, FakeUpstream, Message, Reply, Text, ToolUse, text
 
-REQUESTS = 150
+REQUESTS = 100
 """For each personality; many are turns of conversations, since each conversation of an agent needs a process."""
-TALKS, TURNS = 6, 12
+TALKS, TURNS = 4, 12
 _TAG = re.compile(r"\[(\w+)-(\d+)\]")
 _SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"], "additionalProperties": False}
 _FORMAT = {"type": "json_schema", "json_schema": {"name": "x", "schema": _SCHEMA}}
