@@ -1,57 +1,19 @@
 import gc
 import os
 import socket
-from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from claude_relay.engine.claude.discovery import bundled
-from tests.turns import Turns
 from tests.upstream import FakeUpstream
-
-TURNS = pytest.StashKey[Turns]()
 
 
 def pytest_collection_finish() -> None:
     """Spare the garbage collector what lives as long as the run; each full collection would walk it."""
     gc.collect()
     gc.freeze()
-
-
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Share a run of everything among two; each collects all tests, which costs more than it saves for less."""
-    return 2 if config.args_source is pytest.Config.ArgsSource.TESTPATHS else 0
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    here = Path(__file__)
-    config.stash[TURNS] = turns = Turns(here, here.with_name("turns.py"))
-    config.add_cleanup(turns.close)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse ids that two tests have: workers would run only one of them."""
-    twice = [each for each, number in Counter(item.nodeid for item in items).items() if number > 1]
-    if twice:
-        raise pytest.UsageError(f"two tests have one id: {', '.join(twice)}")
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
-    """Let tests with the mark ``alone`` run while no other worker's does; the wait is not part of a time limit."""
-    turns = item.config.stash[TURNS]
-    alone = _is_alone(item)
-    turns.begin(alone=alone)
-    try:
-        return (yield)
-    finally:
-        turns.end(keep=alone and nextitem is not None and _is_alone(nextitem))
-
-
-def _is_alone(item: pytest.Item) -> bool:
-    return item.get_closest_marker("alone") is not None
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

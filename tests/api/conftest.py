@@ -4,7 +4,6 @@ from contextlib import AbstractContextManager
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
-from schemathesis.pytest.plugin import SchemathesisFunction
 
 from claude_relay.asgi import create_app
 from claude_relay.engine.echo import EchoRunner
@@ -15,13 +14,6 @@ from claude_relay.store import memory
 from tests.callers import calling
 
 Client = TestClient[Litestar]
-
-
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Tell operations apart by their ids: schemathesis gives its tests names, but pytest 9.2 makes ids without them."""
-    if isinstance(item, SchemathesisFunction):
-        assert item.parent is not None
-        item._id = item.parent.id.child(item.name)
 
 
 class FailingRunner:
