@@ -17,7 +17,6 @@ import pytest
 from tests.live.relay import Relay, clean_environment, served_by_command
 from tests.upstream import FakeUpstream, Message, Reply, ToolUse, text
 
-pytestmark = pytest.mark.alone
 LONGEST_GAP = 0.1
 """Seconds that a delta may be late, beyond what it is on this machine when nobody else asks."""
 GIF = "R0lGODlhQUFBQUFB"
