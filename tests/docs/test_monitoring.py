@@ -160,8 +160,9 @@ def test_with_the_profile_prometheus_has_a_key_and_all_files_are_there(tmp_path:
     found = composed(tmp_path, "--profile", "monitoring", RELAY_DOCKER_METRICS_KEY="abcdefgh")
 
     assert set(found["services"]) == {"relay", "prometheus", "grafana"}
-    keys = found["services"]["relay"]["environment"]["CLAUDE_RELAY_API_KEYS"]
-    assert keys == "me=12345678,prometheus=abcdefgh"
+    environment = found["services"]["relay"]["environment"]
+    assert environment["CLAUDE_RELAY_API_KEYS"] == "me=12345678"
+    assert environment["CLAUDE_RELAY_METRICS_KEY"] == "abcdefgh"
     for name in ("prometheus", "grafana"):
         service = found["services"][name]
         assert service["read_only"]
