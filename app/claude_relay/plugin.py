@@ -124,6 +124,7 @@ class RelayPlugin(InitPlugin):
         self._watchdog = Watchdog()
         self._activity = Activity()
         self._metrics = RequestMetrics(self._names_of_families(), lambda: self._runner.models)
+        self._approvals.observe = self._metrics.observe_approval
         open_paths = paths((family for family in self._families if family.is_open), self._prefixes)
         known = keyring(settings) if keys is None else tuple(keys)
         self._profiles = load_profiles(settings, known, environment())

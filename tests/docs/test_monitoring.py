@@ -39,7 +39,7 @@ def exposed() -> dict[str, set[str]]:
     line = {"path": "/v1/chat/completions", "status": 200, "personality": "chat", "total_ms": 1}
     requests.observe(RequestContext("req", 0.0, asked=asked), line)
     found: dict[str, set[str]] = {}
-    for metric in (*requests.registry.collect(), *figures("claude", _HEALTH, LoopHealth(), 0)):
+    for metric in (*requests.registry.collect(), *figures("claude", _HEALTH, LoopHealth(), 0, ())):
         for sample in metric.samples:
             found.setdefault(sample.name, set()).update(sample.labels)
     return {name: labels for name, labels in found.items() if not name.endswith("_created")}
