@@ -131,6 +131,13 @@ def test_each_alert_is_documented() -> None:
     assert documented == [rule["alert"] for group in ALERTS["groups"] for rule in group["rules"]]
 
 
+def test_each_alert_has_series_that_promtool_fires_it_with() -> None:
+    first, _ = yaml.safe_load((FOLDER / "alerts.test.yml").read_text())["tests"]
+    fired = [sample["labels"] for sample in first["promql_expr_test"][0]["exp_samples"]]
+
+    assert fired == [f'{{alertname="{rule["alert"]}"}}' for group in ALERTS["groups"] for rule in group["rules"]]
+
+
 # --- Compose ---------------------------------------------------------------------------------------------------------
 
 
