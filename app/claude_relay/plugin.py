@@ -42,7 +42,7 @@ from claude_relay.responses.conversations.controller import ConversationsControl
 from claude_relay.responses.failures import DIALECT as RESPONSES
 from claude_relay.responses.input_tokens_controller import InputTokensController
 from claude_relay.settings import Settings
-from claude_relay.settings_loading import environment, keyring, state_directory
+from claude_relay.settings_loading import environment, keyring, metrics_key, state_directory
 from claude_relay.store.counters import MemoryCounters
 from claude_relay.store.opening import Opener, kept_open, opener
 from claude_relay.store.protocol import Store
@@ -124,10 +124,15 @@ class RelayPlugin(InitPlugin):
         self._watchdog = Watchdog()
         self._activity = Activity()
         self._metrics = RequestMetrics(self._names_of_families(), lambda: self._runner.models)
+        self._approvals.observe = self._metrics.observe_approval
         open_paths = paths((family for family in self._families if family.is_open), self._prefixes)
         known = keyring(settings) if keys is None else tuple(keys)
         self._profiles = load_profiles(settings, known, environment())
-        self._policy = policy_of(settings, known, socket.gethostname(), frozenset(open_paths))
+        self._policy = replace(
+            policy_of(settings, known, socket.gethostname(), frozenset(open_paths)),
+            metrics_key=metrics_key(settings),
+            metrics_paths=frozenset(paths((Family(MetricsController),), self._prefixes)),
+        )
         self._open_store = open_store or opener(settings, state_directory(settings, environment()))
         self._traces = traces or tracing.tracing(environment())
         self._protected: Litestar | None = None

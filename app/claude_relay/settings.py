@@ -59,6 +59,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             extra=RESTRICTED,
         ),
     ] = None
+    metrics_key: Annotated[
+        str | None,
+        Meta(
+            description="A key that opens /metrics, from anywhere, and nothing else: for Prometheus.",
+            extra={**RESTRICTED, "secret": True},
+        ),
+    ] = None
     allow_origin: Annotated[
         tuple[str, ...],
         Meta(

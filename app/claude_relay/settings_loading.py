@@ -127,12 +127,28 @@ def keyring(settings: Settings) -> tuple[Key, ...]:
     """Read the keys that let callers in, those of the file included; ``resolve`` returns them with the settings.
 
     Raises:
-        SettingsError: One is no key, or the file cannot be read.
+        SettingsError: One is no key, or that for figures alone; or the file cannot be read.
     """
     given = [
         Entry(f"{PREFIX}API_KEYS (--api-key): key {place}", text) for place, text in enumerate(settings.api_keys, 1)
     ]
-    return parse_keys([*given, *_of_file(settings.api_key_file)])
+    entries = [*given, *_of_file(settings.api_key_file)]
+    return parse_keys([*entries, *_for_metrics(settings)])[: len(entries)]
+
+
+def metrics_key(settings: Settings) -> Key | None:
+    """Read the key that opens ``/metrics`` alone.
+
+    Raises:
+        SettingsError: It is no key.
+    """
+    return next(iter(parse_keys(_for_metrics(settings))), None)
+
+
+def _for_metrics(settings: Settings) -> list[Entry]:
+    if settings.metrics_key is None:
+        return []
+    return [Entry(f"{PREFIX}METRICS_KEY (--metrics-key)", f"metrics={settings.metrics_key}")]
 
 
 def state_directory(settings: Settings, environ: Mapping[str, str]) -> Path:

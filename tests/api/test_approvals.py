@@ -94,6 +94,7 @@ def test_a_chat_waits_for_the_decision_of_who_asked_and_nobody_else_sees_it(clie
             assert not asking.done()
         (found,) = waiting(client, ANN)
         of_others = waiting(client, BOB)
+        while_it_waits = client.get("/metrics", headers=ANN).text
         refused = [decide(client, BOB), decide(client, ANN, {"approve": "yes"}), decide(client, ANN, {"reason": "x"})]
         decided = decide(client, ANN, {"approve": False, "reason": "Not now."})
         answer = asking.result(10)
@@ -108,6 +109,10 @@ def test_a_chat_waits_for_the_decision_of_who_asked_and_nobody_else_sees_it(clie
         "request_id": "req_1",
     }
     assert of_others == []
+    assert "claude_relay_approvals_waiting 1.0" in while_it_waits
+    figures = client.get("/metrics", headers=ANN).text
+    assert "claude_relay_approvals_waiting 0.0" in figures
+    assert 'claude_relay_approval_seconds_count{outcome="denied"} 1.0' in figures
     assert list(map(error, refused)) == [
         (404, "approval_not_found", None),
         (400, "invalid_value", "approve"),

@@ -351,3 +351,23 @@ def test_the_log_tells_of_guessing_once_for_each_wait(guessed: Client, caplog: p
 
 def test_without_keys_nothing_is_guessed(client: Client) -> None:
     assert set(guesses(client, 2 * FREE)) == {200}
+
+
+METRICS = {"authorization": "Bearer only-the-figures"}
+
+
+@pytest.mark.parametrize("choices", [{}, {"api_keys": ("alice=correct-horse",)}], ids=["no key", "a key"])
+def test_the_key_for_figures_reads_them_and_passes_no_other_door(choices: dict[str, Any]) -> None:
+    with calling(app(metrics_key="only-the-figures", **choices), ELSEWHERE) as client:
+        for path in ("/metrics", "/v1/metrics"):
+            assert "claude_relay_ok 1.0" in client.get(path, headers=METRICS).text
+            assert client.get(path).status_code == 401
+        for method, path in (*DOORS, ("POST", "/metrics"), ("GET", "/v1/metrics/nothing")):
+            assert client.request(method, path, headers=METRICS).status_code == 401, path
+
+
+def test_who_guesses_the_key_for_figures_has_to_wait() -> None:
+    with calling(app(metrics_key="only-the-figures"), ELSEWHERE) as client:
+        guesses(client, FREE + 1)
+
+        assert client.get("/metrics", headers=METRICS).status_code == 429

@@ -29,7 +29,7 @@ def of(key: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module", params=[(), (f"ann={ANN}", f"bob={BOB}")], ids=["no keys", "keys"])
 def url(request: pytest.FixtureRequest) -> Iterator[str]:
-    settings = Settings(runner="echo", api_keys=request.param)
+    settings = Settings(runner="echo", api_keys=request.param, workers=2)
     app = create_app(settings, open_store=memory.open_store)
     config = uvicorn.Config(app, port=0, http=BoundedProtocol, log_config=None, timeout_graceful_shutdown=1)
     with serving(config) as (_, port):
@@ -62,6 +62,7 @@ def test_what_goes_on_is_told_to_whose_it_is(url: str, request: pytest.FixtureRe
     served, usage, *rest = told(url, ANN, '"requests":[')
 
     assert served["caller"] == ("ann" if has_keys else "local")
+    assert served["workers"] == 2
     assert {"/v1/chat/completions", "/v1/responses", "/v1/console"} <= set(served["paths"])
     requests = next(event["requests"] for event in rest if "requests" in event)
     # programs of one user are one account, whatever dummy key each sends

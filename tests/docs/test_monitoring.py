@@ -39,7 +39,7 @@ def exposed() -> dict[str, set[str]]:
     line = {"path": "/v1/chat/completions", "status": 200, "personality": "chat", "total_ms": 1}
     requests.observe(RequestContext("req", 0.0, asked=asked), line)
     found: dict[str, set[str]] = {}
-    for metric in (*requests.registry.collect(), *figures("claude", _HEALTH, LoopHealth(), 0)):
+    for metric in (*requests.registry.collect(), *figures("claude", _HEALTH, LoopHealth(), 0, ())):
         for sample in metric.samples:
             found.setdefault(sample.name, set()).update(sample.labels)
     return {name: labels for name, labels in found.items() if not name.endswith("_created")}
@@ -131,6 +131,13 @@ def test_each_alert_is_documented() -> None:
     assert documented == [rule["alert"] for group in ALERTS["groups"] for rule in group["rules"]]
 
 
+def test_each_alert_has_series_that_promtool_fires_it_with() -> None:
+    first, _ = yaml.safe_load((FOLDER / "alerts.test.yml").read_text())["tests"]
+    fired = [sample["labels"] for sample in first["promql_expr_test"][0]["exp_samples"]]
+
+    assert fired == [f'{{alertname="{rule["alert"]}"}}' for group in ALERTS["groups"] for rule in group["rules"]]
+
+
 # --- Compose ---------------------------------------------------------------------------------------------------------
 
 
@@ -160,8 +167,9 @@ def test_with_the_profile_prometheus_has_a_key_and_all_files_are_there(tmp_path:
     found = composed(tmp_path, "--profile", "monitoring", RELAY_DOCKER_METRICS_KEY="abcdefgh")
 
     assert set(found["services"]) == {"relay", "prometheus", "grafana"}
-    keys = found["services"]["relay"]["environment"]["CLAUDE_RELAY_API_KEYS"]
-    assert keys == "me=12345678,prometheus=abcdefgh"
+    environment = found["services"]["relay"]["environment"]
+    assert environment["CLAUDE_RELAY_API_KEYS"] == "me=12345678"
+    assert environment["CLAUDE_RELAY_METRICS_KEY"] == "abcdefgh"
     for name in ("prometheus", "grafana"):
         service = found["services"][name]
         assert service["read_only"]

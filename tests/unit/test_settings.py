@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from claude_relay.access.keys import owner
 from claude_relay.errors import SettingsError
 from claude_relay.settings import Personality, Settings, options
 from claude_relay.settings_loading import (
@@ -18,6 +19,7 @@ from claude_relay.settings_loading import (
     is_exposed,
     keyring,
     load,
+    metrics_key,
     publish,
     resolve,
     state_directory,
@@ -180,6 +182,7 @@ def every_setting(tmp_path: Path) -> dict[str, Any]:
         "env_file": str(key_file),
         "api_keys": ("alice=correct-horse", "battery-staple"),
         "api_key_file": str(key_file),
+        "metrics_key": "for-figures",
         "allow_origin": ("https://app.example", "*"),
         "trusted_proxy": ("10.0.0.5", "192.168.0.0/16"),
         "personality": "chat",
@@ -289,7 +292,7 @@ def test_all_settings_are_plain_json() -> None:
 
 MAY_NOT = {
     # who gets in
-    *("host", "uds", "api_keys", "api_key_file", "allow_origin", "trusted_proxy"),
+    *("host", "uds", "api_keys", "api_key_file", "metrics_key", "allow_origin", "trusted_proxy"),
     # what is executed, and where
     *("claude_path", "cwd", "reload", "env_file"),
     # with which permissions: an alias may make an agent of what the operator calls a plain model
@@ -542,6 +545,27 @@ def test_keys_come_from_the_flag_the_variable_and_a_file(tmp_path: Path, dotenv:
     assert names(loaded(dotenv, {"api_keys": ("dave=of-the-flag",)}, **environ)) == ["dave", "bob", "key-3"]
     assert names(loaded(dotenv, {"api_keys": ("a=of-the-flag", "b=of-a-flag")})) == ["a", "b"]
     assert names(loaded(dotenv)) == []
+
+
+def test_the_key_for_figures_is_none_of_the_keys_that_let_callers_in(dotenv: Path) -> None:
+    settings = loaded(dotenv, None, CLAUDE_RELAY_API_KEYS="me=correct-horse", CLAUDE_RELAY_METRICS_KEY="figures=alone")
+
+    found = metrics_key(settings)
+
+    assert names(settings) == ["me"]
+    assert found is not None
+    assert (found.name, owner([found], [b"figures=alone"])) == ("metrics", "metrics")
+    assert metrics_key(loaded(dotenv, None, CLAUDE_RELAY_METRICS_KEY="")) is None
+    assert "alone" not in repr(settings)
+
+
+@pytest.mark.parametrize("text", ["short", "of two words", "correct-horse"])
+def test_a_bad_key_for_figures_and_one_that_lets_callers_in_too_are_refused(text: str, dotenv: Path) -> None:
+    with pytest.raises(SettingsError) as raised:
+        loaded(dotenv, None, CLAUDE_RELAY_API_KEYS="me=correct-horse", CLAUDE_RELAY_METRICS_KEY=text)
+
+    assert raised.value.message.startswith("CLAUDE_RELAY_METRICS_KEY (--metrics-key): expected ")
+    assert text not in raised.value.message
 
 
 SECRET = "sEcReTsEcReT"

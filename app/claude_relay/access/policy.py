@@ -45,6 +45,8 @@ _PROXIED = frozenset(
 )
 """Headers that a program does not send by itself, and a proxy does."""
 
+_READING = frozenset({HTTPMethod.GET, HTTPMethod.HEAD})
+
 _UNASKED = frozenset({"", "application/x-www-form-urlencoded", "multipart/form-data", "text/plain"})
 """Content types that any web page may send anywhere, without the browser asking whether it is welcome."""
 
@@ -76,6 +78,8 @@ class Policy(Struct, frozen=True):
         unix_proxy: Whether a proxy that connects by a Unix socket is believed.
         open_paths: Paths that answer everybody.
         pages: Paths that do, themselves and below, if there is a key: what a browser loads there can ask for it.
+        metrics_key: The key that opens the paths of figures, and nothing else.
+        metrics_paths: The paths of figures.
     """
 
     keys: tuple[Key, ...] = ()
@@ -86,6 +90,13 @@ class Policy(Struct, frozen=True):
     unix_proxy: bool = False
     open_paths: frozenset[str] = frozenset()
     pages: tuple[str, ...] = ("/schema",)
+    metrics_key: Key | None = None
+    metrics_paths: frozenset[str] = frozenset()
+
+    @property
+    def takes_keys(self) -> bool:
+        """Whether there is any key that somebody could guess."""
+        return bool(self.keys) or self.metrics_key is not None
 
 
 class RequestHead(Struct, frozen=True):
@@ -141,7 +152,9 @@ def authenticate(head: RequestHead, policy: Policy) -> Caller:
         OriginNotAllowedError: It is a web page that nobody allowed to call.
         UnsupportedMediaTypeError: A web page sends a body without saying that it is JSON.
     """
-    caller = _key_holder(head, policy) if policy.keys else _local_program(head, policy)
+    caller = _metrics_reader(head, policy)
+    if caller is None:
+        caller = _key_holder(head, policy) if policy.keys else _local_program(head, policy)
     if "origin" in head.headers and _has_body(head) and _media_type(head) in _UNASKED:
         raise UnsupportedMediaTypeError("A web page must send its body with 'Content-Type: application/json'.")
     return caller
@@ -151,7 +164,7 @@ def is_open(head: RequestHead, policy: Policy) -> bool:
     """Whether a request needs no caller: preflights, open paths, and pages if there is a key."""
     if head.method == HTTPMethod.OPTIONS:
         return bool(head.headers.get("origin"))
-    if head.method not in {HTTPMethod.GET, HTTPMethod.HEAD}:
+    if head.method not in _READING:
         return False
     page = any(head.path == path or head.path.startswith(f"{path}/") for path in policy.pages)
     return head.path in policy.open_paths or (bool(policy.keys) and page)
@@ -212,9 +225,20 @@ def _is_trusted(peer: str | None, policy: Policy) -> TypeGuard[str]:
     return peer is not None and addresses.is_within(peer, policy.proxies)
 
 
+def _metrics_reader(head: RequestHead, policy: Policy) -> Caller | None:
+    if policy.metrics_key is None or head.path not in policy.metrics_paths or head.method not in _READING:
+        return None
+    name = _owner(head, (policy.metrics_key,))
+    return None if name is None else Caller(name, name, name)
+
+
+def _owner(head: RequestHead, keys: tuple[Key, ...]) -> str | None:
+    return owner(keys, [key.encode("latin-1") for key in credentials(head)])
+
+
 def _key_holder(head: RequestHead, policy: Policy) -> Caller:
     sent = credentials(head)
-    name = owner(policy.keys, [key.encode("latin-1") for key in sent])
+    name = _owner(head, policy.keys)
     if name is None:
         what = "Incorrect API key provided." if sent else "You didn't provide an API key."
         raise UnauthenticatedError(f"{what} {_SEND_KEY}")

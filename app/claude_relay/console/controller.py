@@ -67,6 +67,7 @@ class ConsoleController(WireController):
             model=settings.model,
             paths=list(registered(request.app)),
             keeps_responses=store_of(request) is not None,
+            workers=settings.workers,
         )
         return LiveResponse(_frames(served, _View(caller, runner, activity, approvals), draining), nothing)
 

@@ -33,6 +33,7 @@ class Served(Struct, frozen=True, kw_only=True):
         model: The operator's usual model.
         paths: The paths below which something is served.
         keeps_responses: Whether there is a store.
+        workers: How many workers there are; all that is told is of one of them.
     """
 
     version: str
@@ -41,6 +42,7 @@ class Served(Struct, frozen=True, kw_only=True):
     model: str
     paths: list[str]
     keeps_responses: bool
+    workers: int
 
 
 class Waiting(Struct, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -13,6 +13,10 @@ from claude_relay.errors import InvalidRequestError, NotFoundError, RelayError, 
 
 Respond = Callable[[Decision], Awaitable[None]]
 """Tells the agent what was decided."""
+Outcome = Literal["approved", "denied", "timed_out", "withdrawn"]
+"""What became of an approval: ``timed_out`` if nobody decided, ``withdrawn`` if the agent did not wait any more."""
+Observer = Callable[[Outcome, float], None]
+"""Is told what became of each approval, and how many seconds it waited."""
 
 
 class Approval(Struct, frozen=True):
@@ -45,6 +49,7 @@ class _Entry(Struct):
         respond: Tells the agent what was decided.
         timer: Ends the wait.
         expire: What happens then.
+        since: Since when it waits, by the event loop's clock.
         is_held: Whether only a request that goes on from its response may decide.
     """
 
@@ -52,6 +57,7 @@ class _Entry(Struct):
     respond: Respond
     timer: asyncio.TimerHandle
     expire: Callable[[], Awaitable[None]]
+    since: float
     is_held: bool = False
 
 
@@ -60,10 +66,14 @@ class Approvals:
 
     Args:
         timeout: Seconds to wait.
+
+    Attributes:
+        observe: Is told what became of each.
     """
 
     def __init__(self, timeout: float) -> None:
         self.timeout = timeout
+        self.observe: Observer = _ignore
         self._waiting: dict[str, _Entry] = {}
         self._expiring: set[asyncio.Task[None]] = set()
 
@@ -74,16 +84,17 @@ class Approvals:
             approval: What waits.
             respond: Tells the agent what was decided; called once at most.
         """
-        timer = asyncio.get_running_loop().call_later(self.timeout, self._expire, approval.id)
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(self.timeout, self._expire, approval.id)
         reason = f"Nobody answered within {self.timeout:g} seconds."
         denied = Decision(approval.id, approve=False, reason=reason)
-        self._waiting[approval.id] = _Entry(approval, respond, timer, partial(respond, denied))
+        self._waiting[approval.id] = _Entry(approval, respond, timer, partial(respond, denied), loop.time())
 
     def withdraw(self, approval_ids: Iterable[str]) -> None:
         """Stop waiting, since the agent does not wait any more."""
         for approval_id in approval_ids:
-            if (entry := self._waiting.pop(approval_id, None)) is not None:
-                entry.timer.cancel()
+            if approval_id in self._waiting:
+                self._end(approval_id, "withdrawn")
 
     def cancel(self, approval_id: str) -> None:
         """Stop waiting, since the agent goes on by itself; what is held is ended, for nobody would see how."""
@@ -95,6 +106,10 @@ class Approvals:
     def is_waiting(self, approval_id: str) -> bool:
         """Whether something waits that was not decided yet."""
         return approval_id in self._waiting
+
+    def waits(self) -> tuple[float, ...]:
+        """Return for how many seconds each has waited so far."""
+        return tuple(asyncio.get_running_loop().time() - entry.since for entry in self._waiting.values())
 
     def of(self, caller: str) -> tuple[Approval, ...]:
         """Return what waits of a caller's requests, the oldest first."""
@@ -115,7 +130,7 @@ class Approvals:
                 "This approval belongs to a response that has ended: go on from it, with an 'mcp_approval_response'.",
                 code="approval_of_response",
             )
-        (respond,) = self.take((decision.approval_id,))
+        (respond,) = self.take((decision,))
         await respond(decision)
         return entry.approval
 
@@ -140,14 +155,18 @@ class Approvals:
         entry = self._waiting.get(approval_id)
         return entry is not None and entry.is_held and entry.approval.caller == caller
 
-    def take(self, approval_ids: Iterable[str]) -> list[Respond]:
+    def take(self, decisions: Iterable[Decision]) -> list[Respond]:
         """Stop waiting, and return what tells the agent of each decision."""
-        entries = [self._waiting[approval_id] for approval_id in approval_ids]
-        self.withdraw([entry.approval.id for entry in entries])
-        return [entry.respond for entry in entries]
+        return [self._end(one.approval_id, "approved" if one.approve else "denied").respond for one in decisions]
 
     def _expire(self, approval_id: str) -> None:
-        self._start(self._waiting.pop(approval_id).expire)
+        self._start(self._end(approval_id, "timed_out").expire)
+
+    def _end(self, approval_id: str, outcome: Outcome) -> _Entry:
+        entry = self._waiting.pop(approval_id)
+        entry.timer.cancel()
+        self.observe(outcome, asyncio.get_running_loop().time() - entry.since)
+        return entry
 
     def _start(self, work: Callable[[], Awaitable[None]]) -> None:
         task = asyncio.create_task(_done(work))
@@ -157,6 +176,10 @@ class Approvals:
 
 GONE = "it was answered, its time was over, or its process has ended, as it does when the relay is restarted."
 """Why an approval may not be there."""
+
+
+def _ignore(_outcome: Outcome, _seconds: float) -> None:
+    """Observe nothing."""
 
 
 async def _done(work: Callable[[], Awaitable[None]]) -> None:

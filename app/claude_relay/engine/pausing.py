@@ -89,7 +89,7 @@ class PausingRunner:
     async def _resumed(self, caller: str, decisions: tuple[Decision, ...]) -> AsyncGenerator[Event, None]:
         run = self._decided(caller, decisions)
         self._forget(run)
-        responses = self._approvals.take(decision.approval_id for decision in decisions)
+        responses = self._approvals.take(decisions)
         try:
             for decision, respond in zip(decisions, responses, strict=True):
                 await respond(decision)

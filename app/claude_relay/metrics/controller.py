@@ -8,6 +8,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from claude_relay import logs
+from claude_relay.engine.approvals import Approvals
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.metrics.figures import figures
 from claude_relay.web import draining
@@ -35,9 +36,11 @@ class MetricsController(WireController):
         runner: NamedDependency[SkipValidation[ClaudeRunner]],
         watchdog: NamedDependency[Watchdog],
         metrics: NamedDependency[RequestMetrics],
+        approvals: NamedDependency[SkipValidation[Approvals]],
     ) -> Response[bytes]:
         """Tell what was counted since the start, and how many processes there are now, in this worker."""
-        present = _Present(list(figures(runner.name, runner.health(), watchdog.health, logs.lost())))
+        now = figures(runner.name, runner.health(), watchdog.health, logs.lost(), approvals.waits())
+        present = _Present(list(now))
         text = generate_latest(metrics.registry) + generate_latest(present)
         return Response(text, media_type="text/plain; version=0.0.4")
 

@@ -1,6 +1,6 @@
 """Runner's and event loop's health -> figures for Prometheus. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -14,7 +14,9 @@ _STATES = ("starting", "spare", "idle", "busy", "ending")
 _FAULTS = ("unresponsive", "unsolicited")
 
 
-def figures(runner: str, health: RunnerHealth, loop: LoopHealth, log_lines_lost: int) -> Iterator[Metric]:
+def figures(
+    runner: str, health: RunnerHealth, loop: LoopHealth, log_lines_lost: int, approvals: Collection[float]
+) -> Iterator[Metric]:
     """Yield what is true of a server now.
 
     Args:
@@ -22,6 +24,7 @@ def figures(runner: str, health: RunnerHealth, loop: LoopHealth, log_lines_lost:
         health: How that is.
         loop: How late its event loop was.
         log_lines_lost: Log lines that nobody read.
+        approvals: For how many seconds each tool that waits for permission has waited.
     """
     detail = health.detail
     yield GaugeMetricFamily("claude_relay_ok", "1, or 0 where the engine is degraded.", float(health.status == "ok"))
@@ -33,6 +36,14 @@ def figures(runner: str, health: RunnerHealth, loop: LoopHealth, log_lines_lost:
     if "waiting" in detail:
         yield GaugeMetricFamily("claude_relay_running", "Answers that go on.", detail["running"])
         yield GaugeMetricFamily("claude_relay_waiting", "Requests that wait for their turn.", detail["waiting"])
+    yield GaugeMetricFamily(
+        "claude_relay_approvals_waiting", "Tools that wait for somebody's permission.", len(approvals)
+    )
+    yield GaugeMetricFamily(
+        "claude_relay_approvals_longest_wait_seconds",
+        "How long the one that waits longest has waited; 0 if none does.",
+        max(approvals, default=0.0),
+    )
     if (limits := detail.get("limits")) is not None:
         yield GaugeMetricFamily("claude_relay_answers_limit", "Answers that may go on at once.", limits["answers"])
         yield GaugeMetricFamily("claude_relay_processes_limit", "Processes that there may be.", limits["processes"])

@@ -96,7 +96,7 @@ def _address(text: str) -> str:
 
 def _authenticated(head: RequestHead, policy: Policy, throttle: KeyThrottle) -> Caller:
     """Return who calls; wrong keys are counted, and too many of them refused unseen."""
-    sent, source = credentials(head) if policy.keys else [], source_of(head, policy)
+    sent, source = credentials(head) if policy.takes_keys else [], source_of(head, policy)
     throttle.require_allowed(source, sent)
     try:
         return authenticate(head, policy)

@@ -1,10 +1,11 @@
 """Figures of requests for Prometheus, counted when a request is over."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
+from claude_relay.engine.approvals import Outcome
 from claude_relay.engine.vocabulary import RunEnd, Usage
 from claude_relay.web.context import Asked, RequestContext
 
@@ -55,6 +56,11 @@ class RequestMetrics:
         self._checkout = self._histogram("checkout", "Seconds from there until they had a process.")
         self._first_token = self._histogram("first_token", "Seconds until answers began.")
         self._total = self._histogram("request", "Seconds that requests for answers took in all.")
+        self._approvals = self._histogram(
+            "approval", "Seconds that tools waited for permission, by what became of that.", "outcome"
+        )
+        for outcome in get_args(Outcome):
+            self._approvals.labels(outcome)
 
     def observe(self, context: RequestContext, fields: Mapping[str, Any]) -> None:
         """Count a request that is over.
@@ -79,6 +85,15 @@ class RequestMetrics:
             self._count_end(end, model, personality)
         self._time(context.asked, personality, fields["total_ms"] / 1000)
 
+    def observe_approval(self, outcome: Outcome, seconds: float) -> None:
+        """Count a tool that waits for permission no more.
+
+        Args:
+            outcome: What became of it.
+            seconds: How long it waited.
+        """
+        self._approvals.labels(outcome).observe(seconds)
+
     def _count_end(self, end: RunEnd, model: str, personality: str) -> None:
         for kind, count in _tokens(end.usage, end.thinking_tokens or 0):
             self._tokens.labels(model, kind).inc(count)
@@ -96,10 +111,8 @@ class RequestMetrics:
     def _counter(self, name: str, meaning: str, labels: tuple[str, ...]) -> Counter:
         return Counter(f"claude_relay_{name}", meaning, labels, registry=self.registry)
 
-    def _histogram(self, name: str, meaning: str) -> Histogram:
-        return Histogram(
-            f"claude_relay_{name}_seconds", meaning, ("personality",), buckets=_SECONDS, registry=self.registry
-        )
+    def _histogram(self, name: str, meaning: str, label: str = "personality") -> Histogram:
+        return Histogram(f"claude_relay_{name}_seconds", meaning, (label,), buckets=_SECONDS, registry=self.registry)
 
     def _path(self, path: str) -> str:
         below = f"{path}/"

@@ -1,6 +1,7 @@
 """Who may call, over everything that a request shows and an operator chooses."""
 
 import pytest
+from msgspec.structs import replace
 
 from claude_relay.access.policy import (
     Caller,
@@ -14,7 +15,7 @@ from claude_relay.access.policy import (
 )
 from claude_relay.errors import OriginNotAllowedError, RelayError, UnauthenticatedError, UnsupportedMediaTypeError
 from claude_relay.settings import Settings
-from claude_relay.settings_loading import keyring
+from claude_relay.settings_loading import keyring, metrics_key
 
 OPEN = frozenset({"/health"})
 JSON = {"content-type": "application/json", "content-length": "2"}
@@ -519,3 +520,54 @@ def test_what_is_open_to_everybody(method: str, path: str, without_key: bool, wi
 )
 def test_a_preflight_is_answered_for_every_path(headers: dict[str, str], preflight: bool) -> None:
     assert is_open(RequestHead("OPTIONS", "/v1/chat/completions", "192.0.2.7", headers), NOBODY) is preflight
+
+
+METRICS = {"authorization": "Bearer only-the-figures"}
+FIGURES = frozenset({"/v1/metrics", "/metrics"})
+
+
+def reading(whom: Policy) -> Policy:
+    chosen = Settings(metrics_key="only-the-figures")
+    return replace(whom, metrics_key=metrics_key(chosen), metrics_paths=FIGURES)
+
+
+@pytest.mark.parametrize("path", sorted(FIGURES))
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("whom", [NOBODY, KEYED], ids=["no key", "keys"])
+def test_the_key_for_figures_opens_them_from_anywhere(path: str, method: str, whom: Policy) -> None:
+    asked = RequestHead(method, path, "192.0.2.7", METRICS)
+
+    assert verdict(asked, reading(whom)) == "metrics"
+    assert verdict(asked, whom) != "metrics"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/models"),
+        ("GET", "/v1/metrics/more"),
+        ("POST", "/v1/chat/completions"),
+        ("POST", "/v1/metrics"),
+        ("DELETE", "/metrics"),
+        ("GET", "/"),
+    ],
+)
+def test_the_key_for_figures_opens_nothing_else(method: str, path: str) -> None:
+    asked = RequestHead(method, path, "192.0.2.7", METRICS)
+
+    assert verdict(asked, reading(KEYED)) == "invalid_api_key"
+    assert verdict(asked, reading(NOBODY)) == "local_only"
+
+
+def test_other_keys_open_figures_too_and_wrong_ones_do_not() -> None:
+    def asked(key: str) -> RequestHead:
+        return RequestHead("GET", "/metrics", "192.0.2.7", {"authorization": f"Bearer {key}"})
+
+    assert verdict(asked("correct-horse"), reading(KEYED)) == "alice"
+    assert verdict(asked("only-the-figure"), reading(KEYED)) == "invalid_api_key"
+    assert verdict(asked("only-the-figure"), reading(NOBODY)) == "local_only"
+
+
+def test_a_key_for_figures_leaves_programs_of_this_machine_as_they_are() -> None:
+    assert verdict(RequestHead("GET", "/metrics", "127.0.0.1", {}), reading(NOBODY)) == "local"
+    assert verdict(RequestHead("POST", "/v1/chat/completions", "127.0.0.1", METRICS), reading(NOBODY)) == "local"

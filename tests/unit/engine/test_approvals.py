@@ -72,6 +72,23 @@ async def test_what_nobody_decides_is_denied_with_the_reason_why() -> None:
     assert not approvals.is_waiting("a")
 
 
+async def test_what_became_of_each_is_observed_with_how_long_it_waited() -> None:
+    agent, approvals, observed = Agent(), Approvals(30), []
+    approvals.observe = lambda outcome, seconds: observed.append((outcome, seconds))
+    for name in "abcd":
+        approvals.ask(approval(name), agent.hear)
+
+    await asyncio.sleep(2)
+    assert approvals.waits() == (2, 2, 2, 2)
+    await approvals.decide("ann", Decision("a", approve=True))
+    await approvals.decide("ann", Decision("b", approve=False))
+    approvals.withdraw(["c", "never heard of"])
+    await asyncio.sleep(29)
+
+    assert observed == [("approved", 2), ("denied", 2), ("withdrawn", 2), ("timed_out", 30)]
+    assert approvals.waits() == ()
+
+
 async def test_what_is_withdrawn_is_never_told() -> None:
     agent, approvals = Agent(), Approvals(30)
     approvals.ask(approval("a"), agent.hear)
@@ -95,7 +112,7 @@ async def test_what_is_held_is_for_the_request_that_goes_on_from_its_response() 
         False,
         False,
     )
-    (respond,) = approvals.take(["a"])
+    (respond,) = approvals.take([Decision("a", approve=True)])
     await respond(Decision("a", approve=True))
 
     assert agent.heard == [(0, Decision("a", approve=True))]

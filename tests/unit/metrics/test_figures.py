@@ -36,7 +36,7 @@ def test_what_is_known_of_a_server_is_told() -> None:
         "waiting": 7,
     }
 
-    assert values(list(figures("claude", RunnerHealth("ok", detail), LoopHealth(2, 1500, 1750), 6))) == {
+    assert values(list(figures("claude", RunnerHealth("ok", detail), LoopHealth(2, 1500, 1750), 6, (3.5, 61.0)))) == {
         "ok": 1,
         f"info.{__version__}.claude.2.1.332": 1,
         "running": 3,
@@ -54,11 +54,14 @@ def test_what_is_known_of_a_server_is_told() -> None:
         "event_loop_stalled_seconds_total": 1.75,
         "event_loop_longest_stall_seconds": 1.5,
         "log_lines_lost_total": 6,
+        "approvals_waiting": 2,
+        "approvals_longest_wait_seconds": 61,
     }
 
 
 def test_an_engine_without_processes_has_fewer_figures() -> None:
-    found = values(list(figures("echo", RunnerHealth("degraded"), LoopHealth(), 0)))
+    found = values(list(figures("echo", RunnerHealth("degraded"), LoopHealth(), 0, ())))
 
     assert found["ok"] == 0
+    assert (found["approvals_waiting"], found["approvals_longest_wait_seconds"]) == (0, 0)
     assert not [name for name in found if name.startswith(("processes", "answers"))]

@@ -56,7 +56,8 @@ function enter() {
     served(served) {
       isIn = true;
       keepsResponses = served.keeps_responses;
-      byId("about").textContent = `${served.version} · ${served.runner} · ${served.caller}`;
+      const seen = served.workers > 1 ? [`one of ${served.workers} workers, figures are its own`] : [];
+      byId("about").textContent = [served.version, served.runner, served.caller, ...seen].join(" · ");
       overview.begin();
       playground.setServed(served);
       view();
