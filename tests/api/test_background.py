@@ -426,6 +426,69 @@ def is_up(client: httpx.Client) -> bool:
         return False
 
 
+# --- limits ----------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def limited(**limits: Any) -> Iterator[Any]:
+    """A client of a relay with the operator's limits."""
+    with calling(create_app(Settings(runner="echo", **limits), open_store=memory.open_store)) as client:
+        yield client
+
+
+def post(client: Any, given: str, **fields: Any) -> httpx.Response:
+    found: httpx.Response = client.post("/v1/responses", json={"input": given, "background": True, **fields})
+    return found
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_one_over_the_limit_of_a_minute_is_refused_at_once_as_one_with_a_client_is(*, stream: bool) -> None:
+    with limited(max_per_minute=1) as client:
+        first = post(client, "Hi").json()
+        refused = post(client, "Hi", stream=stream)
+        foreground = client.post("/v1/responses", json={"input": "Hi", "stream": stream})
+
+        assert polled(client, first["id"], is_over)["status"] == "completed"
+    assert (refused.status_code, foreground.status_code) == (429, 429)
+    assert refused.json() == foreground.json()
+    assert 0 < int(refused.headers["retry-after"]) <= 60
+
+
+def test_one_that_finds_the_queue_full_is_refused_at_once_and_one_that_waits_in_it_is_not() -> None:
+    with limited(max_concurrent=1, max_queue=1) as client:
+        running = post(client, ENDLESS).json()
+        polled(client, running["id"], has_text)
+        waiting = post(client, "two").json()
+        refused = post(client, "three")
+
+        assert error_of(refused)[:2] == (429, "queue_full")
+        assert int(refused.headers["retry-after"]) > 0
+        assert client.get(f"/v1/responses/{waiting['id']}").json()["status"] == "queued"
+        assert client.post(f"/v1/responses/{running['id']}/cancel").json()["status"] == "cancelled"
+        whole = polled(client, waiting["id"], is_over)
+    assert (whole["status"], text_of(whole)) == ("completed", "two")
+
+
+def test_one_of_a_caller_who_has_as_many_as_it_may_have_waits_for_its_turn() -> None:
+    with limited(max_concurrent=9, max_per_caller=1) as client:
+        first = post(client, ENDLESS).json()
+        polled(client, first["id"], has_text)
+        second = post(client, "two").json()
+
+        assert second["status"] == "queued"
+        assert client.delete(f"/v1/responses/{first['id']}").status_code == 200
+        assert polled(client, second["id"], is_over)["status"] == "completed"
+
+
+def test_one_that_waits_too_long_has_failed() -> None:
+    with limited(max_concurrent=1, queue_timeout=0.5) as client:
+        first = post(client, ENDLESS).json()
+        polled(client, first["id"], has_text)
+        second = polled(client, post(client, "two").json()["id"], is_over)
+
+    assert (second["status"], second["error"]["code"]) == ("failed", "queue_timeout")
+
+
 # --- what is told of them --------------------------------------------------------------------------------------------
 
 

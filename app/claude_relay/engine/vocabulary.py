@@ -419,6 +419,10 @@ class ToolCallDelta(Struct, frozen=True):
     arguments: str
 
 
+class RunAccepted(Struct, frozen=True):
+    """The operator's limits let the run in: it begins, or waits in the queue until it does."""
+
+
 class RunStarted(Struct, frozen=True):
     """The run has begun; nothing of the answer has come yet.
 
@@ -484,6 +488,7 @@ Event = (
     | ToolOutcome
     | ApprovalRequested
     | RunPaused
+    | RunAccepted
     | RunStarted
     | PromptCounted
     | ParameterDropped

@@ -93,9 +93,13 @@ class ResponsesController(WireController):
             closed=telling.closed,
         )
         if data.background and kept_in is not None and recording is not None:
-            await telling.queue()
-            work = answering.unattended(context_of(request.scope), runner, question, rendering)
-            jobs_of(request).start(recording.while_wanted(work))
+            work = await answering.unattended(context_of(request.scope), runner, question, rendering)
+            try:
+                await telling.queue()
+            except BaseException:
+                await work.close()
+                raise
+            jobs_of(request).start(recording.while_wanted(work.finish()))
             headers = answering.headers_of(question)
             if data.stream:
                 return _following(kept_in, response.begun.id, BEFORE_FIRST, headers)
