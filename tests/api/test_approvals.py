@@ -1,6 +1,7 @@
 """What waits for permission, over HTTP: listed and decided by who asked, and by nobody else."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -82,6 +83,12 @@ def decide(client: Client, headers: dict[str, str], body: Any = None) -> Any:
     return client.post("/v1/approvals/mcpr_1", json=body or {"approve": True}, headers=headers)
 
 
+def decision_of(client: Client, first: dict[str, Any]) -> Any:
+    answer = {"type": "mcp_approval_response", "approval_request_id": "mcpr_1", "approve": True}
+    body = {"model": "sonnet:agent", "input": [answer], "previous_response_id": first["id"]}
+    return client.post("/v1/responses", json=body, headers=ANN)
+
+
 def error(answer: Any) -> tuple[int, Any, Any]:
     found = answer.json()["error"]
     return answer.status_code, found["code"], found["param"]
@@ -137,6 +144,37 @@ def test_a_response_ends_and_is_gone_on_from_by_who_asked(client: Client) -> Non
     assert [item["type"] for item in second["output"]] == ["mcp_call", "message"]
     assert second["output"][0]["approval_request_id"] == "mcpr_1"
     assert (first["usage"]["output_tokens"], second["usage"]["output_tokens"]) == (1, 2)
+
+
+def test_a_request_that_goes_on_without_a_decision_ends_what_waits(client: Client) -> None:
+    first = client.post("/v1/responses", json={"model": "sonnet:agent", "input": "Hi"}, headers=ANN).json()
+    asked = client.get("/v1/approvals", headers=ANN).json()["data"]
+    further = {"model": "sonnet:chat", "input": "Never mind.", "previous_response_id": first["id"], "background": True}
+
+    client.post("/v1/responses", json=further, headers=ANN)
+
+    assert [each["id"] for each in asked] == ["mcpr_1"]
+    assert decision_of(client, first).status_code == 400
+
+
+@pytest.mark.parametrize("method", ["cancel", "delete"])
+def test_a_response_that_is_cancelled_or_deleted_waits_no_more(client: Client, method: str) -> None:
+    body = {"model": "sonnet:agent", "input": "Hi", "background": True}
+    first = client.post("/v1/responses", json=body, headers=ANN).json()
+    path = f"/v1/responses/{first['id']}"
+    deadline = time.monotonic() + 5
+    while client.get(path, headers=ANN).json()["status"] != "completed":
+        assert time.monotonic() < deadline
+    held = waiting(client, ANN)
+    of_others = client.post(f"{path}/cancel", headers=BOB), client.delete(path, headers=BOB)
+    still = waiting(client, ANN)
+
+    ended = client.post(f"{path}/cancel", headers=ANN) if method == "cancel" else client.delete(path, headers=ANN)
+
+    assert [answer.status_code for answer in of_others] == [404, 404]
+    assert ended.status_code == 200
+    assert len(held) == len(still) == 1
+    assert waiting(client, ANN) == []
 
 
 def test_who_has_no_key_sees_nothing(client: Client) -> None:

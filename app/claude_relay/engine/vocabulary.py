@@ -256,6 +256,8 @@ class RunRequest(Struct, frozen=True):
             process.
         pauses: Whether the answer may end where a tool waits for permission, to go on with a request that decides.
         decisions: What it decides about tools that wait: then it goes on with their answer, and asks nothing.
+        undecided: The approvals that its conversation has asked for, if it goes on without deciding: none of them is
+            waited for any more.
     """
 
     model: str
@@ -274,6 +276,7 @@ class RunRequest(Struct, frozen=True):
     profile: Profile | None = None
     pauses: bool = False
     decisions: tuple[Decision, ...] = ()
+    undecided: tuple[str, ...] = ()
 
     @property
     def instructions(self) -> str | None:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from claude_relay.errors import NotFoundError, UnavailableError
 from claude_relay.responses import answer, replay, state
+from claude_relay.responses.conversation import requested_approvals
 from claude_relay.responses.schemas import ResponsesRequest
 from claude_relay.store.protocol import Event, Item, Key, Lease, Page, Record, Store
 from claude_relay.web import bodies
@@ -201,6 +202,15 @@ class Archive(Struct, frozen=True):
         """
         if not (state.is_id(response_id) and await self.store.delete(self._key(response_id))):
             raise state.unknown_response(response_id)
+
+    async def requested_approvals(self, response_id: str) -> tuple[str, ...]:
+        """Return the ids of what a response has asked permission for, if it is complete.
+
+        Raises:
+            NotFoundError: It is not there.
+        """
+        record = await self._record(response_id)
+        return requested_approvals(msgspec.json.decode(record.body)["output"])
 
     async def inputs(self, response_id: str, after: str | None, limit: int, order: Literal["asc", "desc"]) -> Page:
         """Return some of the items of a response's request.
