@@ -7,8 +7,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.responses import archive
 from claude_relay.settings import Settings
 from claude_relay.store import memory, sqlite
+from claude_relay.store.protocol import BEFORE_FIRST, Event, Key, Store
 from claude_relay.web.protocol import BoundedProtocol
 from tests.api.conftest import Client
 from tests.api.test_stored_responses import ANN, BOB, ask, callers, error_of
@@ -109,6 +110,34 @@ def test_a_response_in_the_background_is_there_at_once_and_whole_later(client: C
     assert whole["usage"]["output_tokens"] == 10
     assert whole["metadata"] == {"a": "b"}
     assert ask(client, "And?", previous_response_id=begun["id"])["status"] == "completed"
+
+
+def test_a_poll_reads_what_is_new_and_no_event_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    read_events: list[int] = []
+
+    @asynccontextmanager
+    async def counting() -> AsyncIterator[Store]:
+        async with memory.open_store() as store:
+            events = store.events
+
+            async def counted(key: Key, after: int = BEFORE_FIRST) -> tuple[Event, ...]:
+                found = await events(key, after)
+                read_events.extend(event.sequence_number for event in found)
+                return found
+
+            monkeypatch.setattr(store, "events", counted)
+            yield store
+
+    with calling(create_app(Settings(runner="echo"), open_store=counting)) as client:
+        begun = started(client, ENDLESS)
+        texts = [text_of(polled(client, begun["id"], has_text))]
+        while len(set(texts)) < 4:
+            texts.append(text_of(client.get(f"/v1/responses/{begun['id']}").json()))
+        cancelled = client.post(f"/v1/responses/{begun['id']}/cancel").json()
+
+    assert read_events == list(range(len(read_events)))
+    assert texts == sorted(texts, key=len)
+    assert text_of(cancelled).startswith(texts[-1])
 
 
 def test_its_stream_has_the_same_events_while_it_is_written_and_afterwards(client: Client) -> None:
