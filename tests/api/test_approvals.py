@@ -1,6 +1,7 @@
 """What waits for permission, over HTTP: listed and decided by who asked, and by nobody else."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -142,6 +143,26 @@ def test_a_response_ends_and_is_gone_on_from_by_who_asked(client: Client) -> Non
     assert [item["type"] for item in second["output"]] == ["mcp_call", "message"]
     assert second["output"][0]["approval_request_id"] == "mcpr_1"
     assert (first["usage"]["output_tokens"], second["usage"]["output_tokens"]) == (1, 2)
+
+
+@pytest.mark.parametrize("method", ["cancel", "delete"])
+def test_a_response_that_is_cancelled_or_deleted_waits_no_more(client: Client, method: str) -> None:
+    body = {"model": "sonnet:agent", "input": "Hi", "background": True}
+    first = client.post("/v1/responses", json=body, headers=ANN).json()
+    path = f"/v1/responses/{first['id']}"
+    deadline = time.monotonic() + 5
+    while client.get(path, headers=ANN).json()["status"] != "completed":
+        assert time.monotonic() < deadline
+    held = waiting(client, ANN)
+    of_others = client.post(f"{path}/cancel", headers=BOB), client.delete(path, headers=BOB)
+    still = waiting(client, ANN)
+
+    ended = client.post(f"{path}/cancel", headers=ANN) if method == "cancel" else client.delete(path, headers=ANN)
+
+    assert [answer.status_code for answer in of_others] == [404, 404]
+    assert ended.status_code == 200
+    assert len(held) == len(still) == 1
+    assert waiting(client, ANN) == []
 
 
 def test_who_has_no_key_sees_nothing(client: Client) -> None:

@@ -7,8 +7,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.responses import archive
 from claude_relay.settings import Settings
 from claude_relay.store import memory, sqlite
+from claude_relay.store.protocol import BEFORE_FIRST, Event, Key, Store
 from claude_relay.web.protocol import BoundedProtocol
 from tests.api.conftest import Client
 from tests.api.test_stored_responses import ANN, BOB, ask, callers, error_of
@@ -118,6 +119,34 @@ def test_a_number_that_no_event_can_have_is_no_place_to_go_on_from(client: Clien
     refused = client.get(f"/v1/responses/{whole['id']}", params={"stream": "true", "starting_after": number})
 
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "starting_after")
+
+
+def test_a_poll_reads_what_is_new_and_no_event_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    read_events: list[int] = []
+
+    @asynccontextmanager
+    async def counting() -> AsyncIterator[Store]:
+        async with memory.open_store() as store:
+            events = store.events
+
+            async def counted(key: Key, after: int = BEFORE_FIRST) -> tuple[Event, ...]:
+                found = await events(key, after)
+                read_events.extend(event.sequence_number for event in found)
+                return found
+
+            monkeypatch.setattr(store, "events", counted)
+            yield store
+
+    with calling(create_app(Settings(runner="echo"), open_store=counting)) as client:
+        begun = started(client, ENDLESS)
+        texts = [text_of(polled(client, begun["id"], has_text))]
+        while len(set(texts)) < 4:
+            texts.append(text_of(client.get(f"/v1/responses/{begun['id']}").json()))
+        cancelled = client.post(f"/v1/responses/{begun['id']}/cancel").json()
+
+    assert read_events == list(range(len(read_events)))
+    assert texts == sorted(texts, key=len)
+    assert text_of(cancelled).startswith(texts[-1])
 
 
 def test_its_stream_has_the_same_events_while_it_is_written_and_afterwards(client: Client) -> None:
@@ -433,6 +462,69 @@ def is_up(client: httpx.Client) -> bool:
         return client.get("/health").status_code == 200
     except httpx.TransportError:
         return False
+
+
+# --- limits ----------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def limited(**limits: Any) -> Iterator[Any]:
+    """A client of a relay with the operator's limits."""
+    with calling(create_app(Settings(runner="echo", **limits), open_store=memory.open_store)) as client:
+        yield client
+
+
+def post(client: Any, given: str, **fields: Any) -> httpx.Response:
+    found: httpx.Response = client.post("/v1/responses", json={"input": given, "background": True, **fields})
+    return found
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_one_over_the_limit_of_a_minute_is_refused_at_once_as_one_with_a_client_is(*, stream: bool) -> None:
+    with limited(max_per_minute=1) as client:
+        first = post(client, "Hi").json()
+        refused = post(client, "Hi", stream=stream)
+        foreground = client.post("/v1/responses", json={"input": "Hi", "stream": stream})
+
+        assert polled(client, first["id"], is_over)["status"] == "completed"
+    assert (refused.status_code, foreground.status_code) == (429, 429)
+    assert refused.json() == foreground.json()
+    assert 0 < int(refused.headers["retry-after"]) <= 60
+
+
+def test_one_that_finds_the_queue_full_is_refused_at_once_and_one_that_waits_in_it_is_not() -> None:
+    with limited(max_concurrent=1, max_queue=1) as client:
+        running = post(client, ENDLESS).json()
+        polled(client, running["id"], has_text)
+        waiting = post(client, "two").json()
+        refused = post(client, "three")
+
+        assert error_of(refused)[:2] == (429, "queue_full")
+        assert int(refused.headers["retry-after"]) > 0
+        assert client.get(f"/v1/responses/{waiting['id']}").json()["status"] == "queued"
+        assert client.post(f"/v1/responses/{running['id']}/cancel").json()["status"] == "cancelled"
+        whole = polled(client, waiting["id"], is_over)
+    assert (whole["status"], text_of(whole)) == ("completed", "two")
+
+
+def test_one_of_a_caller_who_has_as_many_as_it_may_have_waits_for_its_turn() -> None:
+    with limited(max_concurrent=9, max_per_caller=1) as client:
+        first = post(client, ENDLESS).json()
+        polled(client, first["id"], has_text)
+        second = post(client, "two").json()
+
+        assert second["status"] == "queued"
+        assert client.delete(f"/v1/responses/{first['id']}").status_code == 200
+        assert polled(client, second["id"], is_over)["status"] == "completed"
+
+
+def test_one_that_waits_too_long_has_failed() -> None:
+    with limited(max_concurrent=1, queue_timeout=0.5) as client:
+        first = post(client, ENDLESS).json()
+        polled(client, first["id"], has_text)
+        second = polled(client, post(client, "two").json()["id"], is_over)
+
+    assert (second["status"], second["error"]["code"]) == ("failed", "queue_timeout")
 
 
 # --- what is told of them --------------------------------------------------------------------------------------------

@@ -94,7 +94,7 @@ def test_the_service_is_installed_changed_and_removed(home: Path, stub: Callable
 
     assert ran("uninstall").exit_code == 0
     assert not definition.exists()
-    assert not variables.exists()
+    assert not variables.parent.exists()
     made = [f"systemctl --user {told}" for told in ("daemon-reload", *(f"{x} claude-relay.service" for x in _STARTED))]
     removed = ["systemctl --user disable --now claude-relay.service", "systemctl --user daemon-reload"]
     assert calls.read_text().splitlines() == [*made, *made, *removed]

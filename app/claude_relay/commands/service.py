@@ -87,6 +87,9 @@ def uninstall(environ: Mapping[str, str], chosen: Manager) -> list[str]:
     try:
         for path in removed:
             path.unlink()
+        with suppress(OSError):
+            # what the operator has written stays
+            (_config(environ) / NAME).rmdir()
     except OSError as error:
         raise RelayError(f"{error.filename!r} cannot be removed: {error.strerror}") from None
     for command in chosen.forget():

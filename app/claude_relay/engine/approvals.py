@@ -103,6 +103,14 @@ class Approvals:
         if entry is not None and entry.is_held:
             self._start(entry.expire)
 
+    async def abandon(self, caller: str, approval_ids: Iterable[str]) -> None:
+        """End those answers of a caller that wait for one of these: no request will go on from them."""
+        for approval_id in approval_ids:
+            if self.is_held(caller, approval_id):
+                end = self._waiting[approval_id].expire
+                self.withdraw((approval_id,))
+                await _done(end)
+
     def is_waiting(self, approval_id: str) -> bool:
         """Whether something waits that was not decided yet."""
         return approval_id in self._waiting

@@ -1,12 +1,12 @@
 """The runs of one request: begun together, their events merged, closed together."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
-from claude_relay.engine.runner import ClaudeRunner, Run, open_run
+from claude_relay.engine.runner import ClaudeRunner, Run, nothing, open_run
 from claude_relay.engine.vocabulary import Event, RunEnd, RunRequest, RunStarted
 
 Indexed = tuple[int, Event]
@@ -90,14 +90,21 @@ class Answers:
         self._waiting[asyncio.ensure_future(_next(self._streams[index]))] = index
 
 
-async def opened(runner: ClaudeRunner, requests: Sequence[RunRequest]) -> Answers:
+async def opened(
+    runner: ClaudeRunner, requests: Sequence[RunRequest], accepted: Callable[[], None] = nothing
+) -> Answers:
     """Ask all that one request asks at once, and wait until an answer has begun. It is charged for together.
+
+    Args:
+        runner: The engine.
+        requests: What it asks.
+        accepted: Called when the limits have let one of them in, perhaps to the queue; more than once, maybe.
 
     Raises:
         RelayError: A run failed before its first event; the others are stopped.
     """
     charged = [replace(each, charge=0 if index else len(requests)) for index, each in enumerate(requests)]
-    answers = Answers([asyncio.create_task(open_run(runner, each)) for each in charged])
+    answers = Answers([asyncio.create_task(open_run(runner, each, accepted)) for each in charged])
     try:
         await answers.begin()
     except BaseException:

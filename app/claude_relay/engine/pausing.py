@@ -82,9 +82,18 @@ class PausingRunner:
         """
         if request.decisions:
             return self._resumed(request.caller, request.decisions)
+        if any(self._approvals.is_held(request.caller, approval_id) for approval_id in request.undecided):
+            return self._moved_on(request)
         if request.pauses:
             return self._until_paused(_PausableRun(self._runner.run(request)))
         return self._runner.run(request)
+
+    async def _moved_on(self, request: RunRequest) -> AsyncGenerator[Event, None]:
+        """End what waits in a conversation that goes on without it, which may need its place, and answer."""
+        await self._approvals.abandon(request.caller, request.undecided)
+        async with aclosing(self.run(request)) as events:
+            async for event in events:
+                yield event
 
     async def _resumed(self, caller: str, decisions: tuple[Decision, ...]) -> AsyncGenerator[Event, None]:
         run = self._decided(caller, decisions)

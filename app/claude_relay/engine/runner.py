@@ -5,7 +5,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from msgspec import Struct, field
 
-from claude_relay.engine.vocabulary import Event, ParameterDropped, PromptCounted, RunRequest, RunStarted
+from claude_relay.engine.vocabulary import Event, ParameterDropped, PromptCounted, RunAccepted, RunRequest, RunStarted
 
 Spend = Callable[[str, float], None]
 """Is told who has spent how many US dollars, each time that becomes known, whether a run was finished or not."""
@@ -93,8 +93,17 @@ class Run:
         await self._rest.aclose()
 
 
-async def open_run(runner: ClaudeRunner, request: RunRequest) -> Run:
+def nothing() -> None:
+    """Do nothing: nobody has to know."""
+
+
+async def open_run(runner: ClaudeRunner, request: RunRequest, accepted: Callable[[], None] = nothing) -> Run:
     """Start a run and wait for the first event of its answer, so that early failures are raised here.
+
+    Args:
+        runner: The runner.
+        request: What to ask.
+        accepted: Called when the limits have let the run in, perhaps to the queue; more than once, maybe.
 
     Raises:
         RelayError: The run failed before its first event.
@@ -103,7 +112,8 @@ async def open_run(runner: ClaudeRunner, request: RunRequest) -> Run:
     dropped: list[str] = []
     counted: PromptCounted | None = None
     begun = RunStarted("unknown")
-    while isinstance(first := await anext(events), RunStarted | ParameterDropped | PromptCounted):
+    while isinstance(first := await anext(events), RunAccepted | RunStarted | ParameterDropped | PromptCounted):
+        accepted()
         match first:
             case ParameterDropped(field_):
                 dropped.append(field_)
@@ -111,4 +121,5 @@ async def open_run(runner: ClaudeRunner, request: RunRequest) -> Run:
                 counted = first
             case RunStarted():
                 begun = first
+    accepted()
     return Run(first, events, tuple(dropped), begun, counted)

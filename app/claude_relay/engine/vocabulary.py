@@ -256,6 +256,8 @@ class RunRequest(Struct, frozen=True):
             process.
         pauses: Whether the answer may end where a tool waits for permission, to go on with a request that decides.
         decisions: What it decides about tools that wait: then it goes on with their answer, and asks nothing.
+        undecided: The approvals that its conversation has asked for, if it goes on without deciding: none of them is
+            waited for any more.
     """
 
     model: str
@@ -274,6 +276,7 @@ class RunRequest(Struct, frozen=True):
     profile: Profile | None = None
     pauses: bool = False
     decisions: tuple[Decision, ...] = ()
+    undecided: tuple[str, ...] = ()
 
     @property
     def instructions(self) -> str | None:
@@ -419,6 +422,10 @@ class ToolCallDelta(Struct, frozen=True):
     arguments: str
 
 
+class RunAccepted(Struct, frozen=True):
+    """The operator's limits let the run in: it begins, or waits in the queue until it does."""
+
+
 class RunStarted(Struct, frozen=True):
     """The run has begun; nothing of the answer has come yet.
 
@@ -484,6 +491,7 @@ Event = (
     | ToolOutcome
     | ApprovalRequested
     | RunPaused
+    | RunAccepted
     | RunStarted
     | PromptCounted
     | ParameterDropped

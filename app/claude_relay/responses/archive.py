@@ -8,11 +8,12 @@ from typing import Any, Literal
 
 import msgspec
 from litestar import Request
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from claude_relay.errors import NotFoundError, UnavailableError
 from claude_relay.responses import answer, replay, state
+from claude_relay.responses.conversation import requested_approvals
 from claude_relay.responses.schemas import ResponsesRequest
 from claude_relay.store.protocol import Event, Item, Key, Lease, Page, Record, Store
 from claude_relay.web import bodies
@@ -24,6 +25,7 @@ LEASE = 20.0
 LOG_SECONDS = 3600.0
 """How long the events are kept of a response that is complete."""
 _KIND = "response"
+_FOLDINGS = "claude_relay_foldings"
 _NO_EVENT = 2**40
 """A number behind those of all events, and before what ends a log in Valkey, which is numbered by the time."""
 _ANSWERED = frozenset(("completed", "incomplete"))
@@ -38,11 +40,13 @@ class Archive(Struct, frozen=True):
         store: Where it is kept.
         owner: The identity of the caller.
         days: For how long.
+        foldings: What is known of responses that are being worked on.
     """
 
     store: Store
     owner: str
     days: int
+    foldings: replay.Foldings = field(default_factory=replay.Foldings)
 
     async def recall(self, request: ResponsesRequest) -> state.Stored:
         """Return what a request refers to.
@@ -135,6 +139,7 @@ class Archive(Struct, frozen=True):
         """
         record = await self._settled(response_id)
         if record.lease_until is None:
+            self.foldings.forget(record.key)
             return record.body
         await self._want(response_id)
         return msgspec.json.encode((await self._progress(record)).response)
@@ -202,6 +207,15 @@ class Archive(Struct, frozen=True):
         if not (state.is_id(response_id) and await self.store.delete(self._key(response_id))):
             raise state.unknown_response(response_id)
 
+    async def requested_approvals(self, response_id: str) -> tuple[str, ...]:
+        """Return the ids of what a response has asked permission for, if it is complete.
+
+        Raises:
+            NotFoundError: It is not there.
+        """
+        record = await self._record(response_id)
+        return requested_approvals(msgspec.json.decode(record.body)["output"])
+
     async def inputs(self, response_id: str, after: str | None, limit: int, order: Literal["asc", "desc"]) -> Page:
         """Return some of the items of a response's request.
 
@@ -253,7 +267,9 @@ class Archive(Struct, frozen=True):
 
     async def _progress(self, record: Record) -> replay.Progress:
         """Return what is known by now of a response that was not complete."""
-        return replay.progress(record.body, await self.store.events(record.key))
+        folding = self.foldings.of(record.key)
+        folding.add(await self.store.events(record.key, folding.last))
+        return folding.progress(record.body)
 
     async def _want(self, response_id: str) -> None:
         """Take note that somebody asks for a response, for a worker whose client has left."""
@@ -318,7 +334,8 @@ def archive_of(request: Request[Any, Any, Any]) -> Archive | None:
     store = store_of(request)
     if store is None:
         return None
-    return Archive(store, require_caller(request.scope).identity, bodies.settings_of(request).store_days)
+    foldings = request.app.state.setdefault(_FOLDINGS, replay.Foldings())
+    return Archive(store, require_caller(request.scope).identity, bodies.settings_of(request).store_days, foldings)
 
 
 async def fetch(request: Request[Any, Any, Any], asked: ResponsesRequest) -> state.Stored | None:

@@ -9,6 +9,7 @@ from litestar import MediaType, Request, Response, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter, SkipValidation
 
+from claude_relay.engine.approvals import Approvals
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.responses import answer, archive, functions, inbound, limits, outbound, schemas, state
 from claude_relay.responses.operation import ResponsesOperation
@@ -95,9 +96,13 @@ class ResponsesController(WireController):
             closed=telling.closed,
         )
         if data.background and kept_in is not None and recording is not None:
-            await telling.queue()
-            work = answering.unattended(context_of(request.scope), runner, question, rendering)
-            jobs_of(request).start(recording.while_wanted(work))
+            work = await answering.unattended(context_of(request.scope), runner, question, rendering)
+            try:
+                await telling.queue()
+            except BaseException:
+                await work.close()
+                raise
+            jobs_of(request).start(recording.while_wanted(work.finish()))
             headers = answering.headers_of(question)
             if data.stream:
                 return _following(kept_in, response.begun.id, BEFORE_FIRST, headers)
@@ -137,9 +142,20 @@ class ResponsesController(WireController):
         response_description="It is gone.",
         responses=_FAILURES,
     )
-    async def delete_response(self, request: Request[Any, Any, Any], response_id: _Id) -> answer.DeletedResponse:
-        """Remove a response and its items. Responses that go on from it cannot be gone on from any more."""
-        await _archive(request, response_id).delete(response_id)
+    async def delete_response(
+        self,
+        request: Request[Any, Any, Any],
+        response_id: _Id,
+        approvals: NamedDependency[SkipValidation[Approvals]],
+    ) -> answer.DeletedResponse:
+        """Remove a response and its items. Responses that go on from it cannot be gone on from any more.
+
+        Work that waits for permission ends.
+        """
+        found = _archive(request, response_id)
+        asked = await found.requested_approvals(response_id)
+        await found.delete(response_id)
+        await approvals.abandon(found.owner, asked)
         return answer.DeletedResponse(response_id)
 
     @get(
@@ -170,9 +186,20 @@ class ResponsesController(WireController):
         response_description="The response.",
         responses=_FAILURES,
     )
-    async def cancel_response(self, request: Request[Any, Any, Any], response_id: _Id) -> Response[answer.Response]:
-        """Stop the work on a response in the background. One that is complete stays as it is."""
-        return _json(await _archive(request, response_id).cancel(response_id))
+    async def cancel_response(
+        self,
+        request: Request[Any, Any, Any],
+        response_id: _Id,
+        approvals: NamedDependency[SkipValidation[Approvals]],
+    ) -> Response[answer.Response]:
+        """Stop the work on a response in the background. One that is complete stays as it is.
+
+        But work that waits for permission ends.
+        """
+        found = _archive(request, response_id)
+        cancelled = await found.cancel(response_id)
+        await approvals.abandon(found.owner, await found.requested_approvals(response_id))
+        return _json(cancelled)
 
 
 def _following(

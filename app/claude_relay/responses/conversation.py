@@ -21,7 +21,8 @@ from claude_relay.web.validation_errors import converted
 _CALLS = ("function_call", "custom_tool_call", "function_call_output", "custom_tool_call_output")
 _SUMMED_UP = "What was said and done in this conversation before, summed up:"
 _DECIDED = "mcp_approval_response"
-_SILENT = ("additional_tools", "web_search_call", "mcp_approval_request", _DECIDED)
+_REQUESTED = "mcp_approval_request"
+_SILENT = ("additional_tools", "web_search_call", _REQUESTED, _DECIDED)
 """Items that say nothing to the model: tools and decisions, which are read elsewhere, and searches, of which only what
 was said after them tells what was found."""
 _OWN = "claude_code"
@@ -90,6 +91,12 @@ def decisions(
         response = converted(listed[index], items.McpApprovalResponse, place(index))
         found.append(Decision(response.approval_request_id, response.approve, response.reason or ""))
     return tuple(reversed(found))
+
+
+def requested_approvals(given: str | Iterable[dict[str, Any]] | None) -> tuple[str, ...]:
+    """Return the ids of what a conversation has asked permission for."""
+    listed = given if isinstance(given, list) else []
+    return tuple(item["id"] for item in listed if item.get("type") == _REQUESTED and isinstance(item.get("id"), str))
 
 
 def has_unheard_decisions(given: str | Iterable[dict[str, Any]] | None) -> bool:

@@ -18,6 +18,7 @@ from claude_relay.responses.conversation import (
     decisions,
     has_calls,
     has_unheard_decisions,
+    requested_approvals,
 )
 from claude_relay.responses.echo import Echo, echo
 from claude_relay.responses.parameters import PARAMETERS
@@ -91,6 +92,8 @@ def to_question(body: Body[schemas.ResponsesRequest], settings: Settings, caller
         pauses=personality == "agent" and settings.permission_mode == ASK,
         decisions=decisions(request.input, expanded.place),
     )
+    if not asked.decisions:
+        asked = replace(asked, undecided=requested_approvals(request.input))
     run, left_out = constrained(asked)
     without_effect = (
         *unsupported(PARAMETERS, request, personality, body.unknown),

@@ -12,7 +12,7 @@ from msgspec import Struct
 from claude_relay.errors import RelayError
 from claude_relay.responses import failures
 from claude_relay.responses.events import StreamEvent
-from claude_relay.store.protocol import Event, Item
+from claude_relay.store.protocol import BEFORE_FIRST, Event, Item, Key
 from claude_relay.web.frames import frame
 
 ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})
@@ -51,6 +51,84 @@ class Progress(Struct, frozen=True):
     last: int
 
 
+class Folding:
+    """What a log has told so far, so that none of its events is read twice.
+
+    Attributes:
+        last: The number of the last event.
+    """
+
+    def __init__(self) -> None:
+        self.last = BEFORE_FIRST
+        self._status: str | None = None
+        self._end: dict[str, Any] | None = None
+        self._items: dict[int, dict[str, Any]] = {}
+        self._pieces: dict[tuple[int, str, int | None, str], list[str]] = {}
+
+    def add(self, log: Iterable[Event]) -> None:
+        """Read further events; those that were read before are passed over."""
+        for event in log:
+            if event.sequence_number > self.last:
+                self._add(_decoded(event.data))
+                self.last = event.sequence_number
+
+    def progress(self, body: bytes) -> Progress:
+        """Return what is known of a response. What is told changes when further events are read.
+
+        Args:
+            body: It when it began.
+        """
+        response: dict[str, Any] = msgspec.json.decode(body)
+        if self._end is not None:
+            return Progress({**self._end, "background": response["background"]}, is_over=True, last=self.last)
+        _join(self._items, self._pieces)
+        self._pieces = {}
+        response["status"] = self._status or response["status"]
+        response["output"] = [self._items[index] for index in sorted(self._items)]
+        return Progress(response, is_over=False, last=self.last)
+
+    def _add(self, told: dict[str, Any]) -> None:
+        kind, index = told["type"], told.get("output_index", 0)
+        if kind in ENDS:
+            self._end = told["response"]
+        elif "response" in told:
+            self._status = told["response"]["status"]
+        elif kind in {"response.output_item.added", "response.output_item.done"}:
+            self._items[index] = told["item"]
+            self._pieces = {place: texts for place, texts in self._pieces.items() if place[0] != index}
+        elif kind in _LISTS:
+            name, _ = _LISTS[kind]
+            self._items[index][name].append(told["part"])
+        elif kind in _FIELDS:
+            self._pieces.setdefault((index, "", None, _FIELDS[kind]), []).append(told["delta"])
+        elif kind in _PARTS:
+            name, place, field = _PARTS[kind]
+            self._pieces.setdefault((index, name, told[place], field), []).append(told["delta"])
+
+
+class Foldings:
+    """What the logs have told of the responses that were asked for last.
+
+    Args:
+        most: Of how many at most.
+    """
+
+    def __init__(self, most: int = 32) -> None:
+        self._most = most
+        self._found: dict[Key, Folding] = {}
+
+    def of(self, key: Key) -> Folding:
+        """Return what the log of a record has told; the record asked for longest ago may be forgotten for it."""
+        folding = self._found[key] = self._found.pop(key) if key in self._found else Folding()
+        if len(self._found) > self._most:
+            del self._found[next(iter(self._found))]
+        return folding
+
+    def forget(self, key: Key) -> None:
+        """Forget a record, which is complete."""
+        self._found.pop(key, None)
+
+
 def progress(body: bytes, log: Iterable[Event]) -> Progress:
     """Return what is known of a response.
 
@@ -58,32 +136,9 @@ def progress(body: bytes, log: Iterable[Event]) -> Progress:
         body: It when it began.
         log: Its events since then.
     """
-    response: dict[str, Any] = msgspec.json.decode(body)
-    items: dict[int, dict[str, Any]] = {}
-    pieces: dict[tuple[int, str, int | None, str], list[str]] = {}
-    is_over, last = False, -1
-    for event in log:
-        told, last = _decoded(event.data), event.sequence_number
-        kind, index = told["type"], told.get("output_index", 0)
-        if kind in ENDS:
-            response, is_over = {**told["response"], "background": response["background"]}, True
-        elif "response" in told:
-            response["status"] = told["response"]["status"]
-        elif kind in {"response.output_item.added", "response.output_item.done"}:
-            items[index] = told["item"]
-            pieces = {place: texts for place, texts in pieces.items() if place[0] != index}
-        elif kind in _LISTS:
-            name, _ = _LISTS[kind]
-            items[index][name].append(told["part"])
-        elif kind in _FIELDS:
-            pieces.setdefault((index, "", None, _FIELDS[kind]), []).append(told["delta"])
-        elif kind in _PARTS:
-            name, place, field = _PARTS[kind]
-            pieces.setdefault((index, name, told[place], field), []).append(told["delta"])
-    if not is_over:
-        _join(items, pieces)
-        response["output"] = [items[index] for index in sorted(items)]
-    return Progress(response, is_over, last)
+    folding = Folding()
+    folding.add(log)
+    return folding.progress(body)
 
 
 def abandoned(found: Progress, error: RelayError) -> tuple[dict[str, Any], tuple[Event, ...]]:

@@ -105,37 +105,70 @@ async def answer(
     return Response(result, headers=headers)
 
 
-async def unattended(context: RequestContext, runner: ClaudeRunner, question: Question, rendering: Rendering) -> None:
-    """Ask, and see a stream through to its end for nobody: its frames go nowhere. The log tells how that ended.
+class Unattended:
+    """A question that the limits have let in, and whose answer nobody waits for.
+
+    Args:
+        context: What is known of it.
+        pending: Its answer.
+    """
+
+    def __init__(self, context: RequestContext, pending: "_Pending") -> None:
+        self._context = context
+        self._pending = pending
+
+    async def finish(self) -> None:
+        """See a stream through to its end: its frames go nowhere. The log tells how that ended."""
+        fields = self._context.fields
+        try:
+            async for _ in self._pending.frames():
+                pass
+        except RelayError as error:
+            fields["error"] = error.code
+        except asyncio.CancelledError:
+            fields["error"] = "cancelled"
+            raise
+        finally:
+            await self._pending.close()
+            self._context.log_end(self._context)
+
+    async def close(self) -> None:
+        """Stop the work before anybody has heard of it."""
+        await self._pending.close()
+
+
+async def unattended(
+    context: RequestContext, runner: ClaudeRunner, question: Question, rendering: Rendering
+) -> Unattended:
+    """Ask, and return when the limits have let the question in, perhaps to the queue.
 
     Args:
         context: What is known of the request that began it.
         runner: The engine.
         question: What to ask.
         rendering: How answers are shown.
+
+    Raises:
+        RelayError: It was refused.
     """
     own = in_background(context)
     own.fields.update(model=rendering.model[:_LONGEST_NAME], personality=question.run.personality)
     pending = _pending(own, runner, question, rendering)
     try:
-        async for _ in pending.frames():
-            pass
-    except RelayError as error:
-        own.fields["error"] = error.code
-    except asyncio.CancelledError:
-        own.fields["error"] = "cancelled"
-        raise
-    finally:
+        await pending.accepted()
+    except BaseException:
         await pending.close()
-        own.log_end(own)
+        raise
+    return Unattended(own, pending)
 
 
 def _pending(context: RequestContext, runner: ClaudeRunner, question: Question, rendering: Rendering) -> "_Pending":
     runs = [context.traced(run) for run in (question.run, *question.more) for _ in range(rendering.answers)]
     context.asked = Asked(question.run.model, len(runs), time.perf_counter())
     context.note_asked(context)
-    opening = asyncio.create_task(fanout.opened(runner, runs))
-    return _Pending(context, context.asked, opening, rendering)
+    accepted = asyncio.Event()
+    opening = asyncio.create_task(fanout.opened(runner, runs, accepted.set))
+    return _Pending(context, context.asked, opening, accepted, rendering)
 
 
 class _Pending:
@@ -145,13 +178,20 @@ class _Pending:
         context: What is known of the request.
         asked: What is asked, and will be known of it.
         opening: Begins the answers.
+        accepted: Is set when the limits have let one of them in.
         rendering: How they are shown.
     """
 
     def __init__(
-        self, context: RequestContext, asked: Asked, opening: asyncio.Task[Answers], rendering: Rendering
+        self,
+        context: RequestContext,
+        asked: Asked,
+        opening: asyncio.Task[Answers],
+        accepted: asyncio.Event,
+        rendering: Rendering,
     ) -> None:
         self.opening = opening
+        self._accepted = accepted
         self._asked = asked
         self._context = context
         self._rendering = rendering
@@ -160,6 +200,20 @@ class _Pending:
     def dropped(self) -> tuple[str, ...]:
         """What the upstream refused of the question's options, as far as answers have begun."""
         return self.opening.result().dropped if self._is_open() else ()
+
+    async def accepted(self) -> None:
+        """Wait until the limits have let the question in.
+
+        Raises:
+            RelayError: It was refused.
+        """
+        accepting = asyncio.create_task(self._accepted.wait())
+        try:
+            await asyncio.wait({accepting, self.opening}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            accepting.cancel()
+        if not self._accepted.is_set():
+            self.opening.result()
 
     async def body(self) -> Struct:
         """Return the whole answer."""

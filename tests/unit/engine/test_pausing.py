@@ -254,6 +254,32 @@ async def test_what_nobody_decides_is_ended_and_not_found_any_more() -> None:
         await relay.decide("a")
 
 
+async def test_a_conversation_that_goes_on_without_a_decision_ends_what_waits_before_it_begins() -> None:
+    relay = Relay(*PAUSED, *REST)
+    await relay.ask()
+    after = RunRequestFactory.build(caller="ann", undecided=("a", "gone"))
+
+    async with aclosing(relay.runner.run(after)) as events:
+        assert await anext(events) == RunStarted("started")
+        assert relay.script.ended == [pytest.approx(0.35)]
+
+    assert relay.script.decisions == []
+    assert timers() == 0
+
+
+@pytest.mark.parametrize(("caller", "undecided"), [("bob", ("a",)), ("ann", ()), ("ann", ("b",))])
+async def test_other_conversations_end_nothing_that_waits(caller: str, undecided: tuple[str, ...]) -> None:
+    relay = Relay(*PAUSED, *REST)
+    await relay.ask()
+
+    async with aclosing(relay.runner.run(RunRequestFactory.build(caller=caller, undecided=undecided))) as events:
+        await anext(events)
+
+    assert len(relay.script.ended) == 1
+    assert isinstance((await relay.decide("a"))[-1], RunEnd)
+    assert relay.script.decisions == [Decision("a", approve=True)]
+
+
 async def test_a_run_that_ends_while_it_is_paused_is_not_found_any_more() -> None:
     relay = Relay(BASH, asked("a"), RunPaused(BEFORE), 5.0, UpstreamError("The process is gone."))
     relay.script.pause_at_once = False

@@ -187,3 +187,12 @@ def test_only_an_agent_is_told_what_it_did() -> None:
         AgentToolUse("mcp_1", "Bash", {}, "a.txt"),
     )
     assert len(asked(input=given, model="sonnet:chat").run.turns) == 1
+
+
+def test_a_request_that_goes_on_without_a_decision_tells_what_is_not_waited_for() -> None:
+    question = {"type": "mcp_approval_request", "id": "mcpr_1", "name": "Bash", "arguments": "{}", "server_label": "x"}
+    decision = {"type": "mcp_approval_response", "approval_request_id": "mcpr_1", "approve": True}
+    further = {"role": "user", "content": "Never mind."}
+
+    assert asked(input=[further, question, further]).run.undecided == ("mcpr_1",)
+    assert asked(input=[further, question, decision]).run.undecided == ()

@@ -23,9 +23,9 @@ from claude_relay.errors import UnavailableError
 from claude_relay.responses.echo import echo
 from claude_relay.responses.functions import ClientTool
 from claude_relay.responses.outbound import RenderOptions, ResponseInProgress
-from claude_relay.responses.replay import abandoned, logged, progress
+from claude_relay.responses.replay import Folding, Foldings, abandoned, logged, progress
 from claude_relay.responses.schemas import ResponsesRequest
-from claude_relay.store.protocol import Event
+from claude_relay.store.protocol import Event, Key
 
 pytestmark = pytest.mark.anyio
 
@@ -105,3 +105,29 @@ async def test_a_response_whose_worker_is_gone_has_failed_and_its_stream_says_so
     # a client that still listened may have had more than was kept, and asks for what comes after that
     assert [event.sequence_number for event in events] == [len(log) + 999_998, len(log) + 999_999]
     assert progress(body, [*log, *events]).response == response
+
+
+async def test_a_log_that_is_read_as_it_grows_tells_the_same_as_one_that_is_read_at_once() -> None:
+    body, log, _ = await written((*EVENTS, RunEnd("end", Usage(1, 0, 0, 2))))
+    folding = Folding()
+
+    for count in range(1, len(log) + 1):
+        # polls at the same time read the same events
+        folding.add(log[max(0, count - 3) : count])
+        told, expected = folding.progress(body), progress(body, log[:count])
+
+        assert (told.is_over, told.last) == (expected.is_over, expected.last)
+        assert msgspec.json.encode(told.response) == msgspec.json.encode(expected.response)
+
+
+def test_what_was_asked_for_longest_ago_and_what_is_complete_is_forgotten() -> None:
+    foldings = Foldings(most=2)
+    one, two, three = (Key("ann", "response", name) for name in ("1", "2", "3"))
+    first, second = foldings.of(one), foldings.of(two)
+
+    assert foldings.of(one) is first
+    foldings.of(three)
+    assert foldings.of(one) is first
+    assert foldings.of(two) is not second
+    foldings.forget(two)
+    assert foldings.of(one) is first

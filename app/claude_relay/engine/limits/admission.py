@@ -4,8 +4,8 @@ import asyncio
 import math
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from msgspec import Struct
 
@@ -45,6 +45,36 @@ def capacity(settings: Settings, concurrent: int) -> Capacity:
     return Capacity(concurrent, settings.max_queue, settings.queue_timeout, settings.max_per_caller)
 
 
+class Ticket:
+    """The place of one run: in the queue, or among those that go on.
+
+    Args:
+        queue_timeout: Seconds that it waits at most.
+
+    Attributes:
+        turn: Is over when the run may go on, or fails when it gave way to another.
+        admitted_at: When that was, on the monotonic clock; None before.
+    """
+
+    def __init__(self, queue_timeout: float) -> None:
+        self.turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.admitted_at: float | None = None
+        self._came = time.monotonic()
+        self._queue_timeout = queue_timeout
+
+    async def wait(self) -> float:
+        """Wait until the run may go on, and return how long that took, in seconds.
+
+        Raises:
+            RateLimitError: The queue is full, and others come first.
+            TimeoutError: The wait became too long.
+        """
+        async with asyncio.timeout(self._queue_timeout):
+            await self.turn
+        self.admitted_at = time.monotonic()
+        return self.admitted_at - self._came
+
+
 class Admission:
     """Admits runs up to the capacity. Further runs wait in a queue, in which callers take turns.
 
@@ -68,47 +98,41 @@ class Admission:
         """How many wait in the queue."""
         return sum(map(len, self._queues.values()))
 
-    @asynccontextmanager
-    async def admit(self, caller: str) -> AsyncIterator[float]:
-        """Hold a ticket for as long as the block lasts. A caller that is cancelled while it waits leaves the queue.
+    @contextmanager
+    def enter(self, caller: str) -> Iterator[Ticket]:
+        """Hold a ticket for as long as the block lasts; one that still waits when it ends leaves the queue.
 
         Args:
             caller: Whose run it is; callers who wait come in one after the other, however many runs each has.
 
         Yields:
-            How long the run waited, in seconds.
+            The ticket, whose turn is to be waited for.
 
         Raises:
             RateLimitError: The queue is full, or the wait became too long.
         """
-        came = time.monotonic()
+        ticket = Ticket(self._capacity.queue_timeout)
         if self._has_room(caller):
             self._running[caller] += 1
+            ticket.turn.set_result(None)
         else:
-            await self._wait(caller)
-        entered = time.monotonic()
+            self._require_room(caller)
+            self._queues.setdefault(caller, deque()).append(ticket.turn)
         try:
-            yield entered - came
-        finally:
-            self._duration += _WEIGHT * (time.monotonic() - entered - self._duration)
-            self._leave(caller)
+            try:
+                yield ticket
+            finally:
+                if ticket.admitted_at is not None:
+                    self._duration += _WEIGHT * (time.monotonic() - ticket.admitted_at - self._duration)
+                self._withdraw(caller, ticket.turn)
+        except TimeoutError:
+            if ticket.admitted_at is not None:
+                raise
+            raise self._too_late() from None
 
     def _has_room(self, caller: str) -> bool:
         mine = self._capacity.per_caller or self._capacity.concurrent
         return self._running.total() < self._capacity.concurrent and self._running[caller] < mine
-
-    async def _wait(self, caller: str) -> None:
-        self._require_room(caller)
-        ticket = asyncio.get_running_loop().create_future()
-        self._queues.setdefault(caller, deque()).append(ticket)
-        try:
-            async with asyncio.timeout(self._capacity.queue_timeout):
-                await ticket
-        except BaseException as error:
-            self._withdraw(caller, ticket)
-            if isinstance(error, TimeoutError):
-                raise self._too_late() from None
-            raise
 
     def _require_room(self, caller: str) -> None:
         """Make room in a full queue for a caller that has fewer requests in it than another."""
@@ -123,7 +147,6 @@ class Admission:
 
     def _withdraw(self, caller: str, ticket: asyncio.Future[None]) -> None:
         if ticket.done() and not ticket.cancelled() and ticket.exception() is None:
-            # let in at the very moment of leaving
             self._leave(caller)
             return
         queue = self._queues.get(caller, deque())

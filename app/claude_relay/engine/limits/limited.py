@@ -12,7 +12,7 @@ from claude_relay.engine.limits.quotas import Quotas
 from claude_relay.engine.limits.resources import find
 from claude_relay.engine.limits.sizing import size
 from claude_relay.engine.runner import ClaudeRunner, RunnerHealth
-from claude_relay.engine.vocabulary import Event, RunRequest, RunStarted
+from claude_relay.engine.vocabulary import Event, RunAccepted, RunRequest, RunStarted
 from claude_relay.settings import Settings
 
 
@@ -68,18 +68,20 @@ class LimitedRunner:
         await self._quotas.charge_request(request.account, request.charge)
         has_begun = False
         try:
-            async with (
-                self._admission.admit(request.account) as waited,
-                aclosing(self._runner.run(request)) as events,
-                aclosing(with_deadlines(events, self._deadlines)) as timely,
-            ):
+            with self._admission.enter(request.account) as ticket:
+                yield RunAccepted()
+                waited = await ticket.wait()
                 admitted_at = time.monotonic()
-                async for event in timely:
-                    has_begun = True
-                    if isinstance(event, RunStarted):
-                        yield RunStarted(event.origin, waited, time.monotonic() - admitted_at)
-                    else:
-                        yield event
+                async with (
+                    aclosing(self._runner.run(request)) as events,
+                    aclosing(with_deadlines(events, self._deadlines)) as timely,
+                ):
+                    async for event in timely:
+                        has_begun = True
+                        if isinstance(event, RunStarted):
+                            yield RunStarted(event.origin, waited, time.monotonic() - admitted_at)
+                        else:
+                            yield event
         finally:
             if not has_begun:
                 await self._quotas.refund(request.account, request.charge)

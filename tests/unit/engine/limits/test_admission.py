@@ -60,7 +60,8 @@ class Visits:
         return raised.value
 
     async def _visit(self, name: str) -> None:
-        async with self.admission.admit(name[0]):
+        with self.admission.enter(name[0]) as ticket:
+            await ticket.wait()
             self.came.append(name)
             self.inside.add(name)
             try:
@@ -141,11 +142,10 @@ async def test_who_finds_the_line_full_is_told_when_to_come_back() -> None:
 async def test_who_fails_inside_leaves_the_place_to_the_next() -> None:
     admission = Admission(Capacity(1, 0, ENDLESS))
 
-    with pytest.raises(ZeroDivisionError):
-        async with admission.admit("a"):
-            raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError), admission.enter("a"):
+        raise ZeroDivisionError
 
-    async with admission.admit("a"):
+    with admission.enter("a"):
         pass
     assert_empty(admission)
 
@@ -168,8 +168,8 @@ async def test_how_long_somebody_waited_is_known() -> None:
     waits: list[float] = []
 
     async def visit(seconds: float) -> None:
-        async with admission.admit("a") as waited:
-            waits.append(waited)
+        with admission.enter("a") as ticket:
+            waits.append(await ticket.wait())
             await asyncio.sleep(seconds)
 
     await asyncio.gather(visit(0.05), visit(0))
@@ -366,7 +366,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 async def taking(admission: Admission, clock: Clock, *durations: float) -> None:
     for seconds in durations:
-        async with admission.admit("a"):
+        with admission.enter("a") as ticket:
+            await ticket.wait()
             clock.now += seconds
 
 

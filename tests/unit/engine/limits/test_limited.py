@@ -12,7 +12,7 @@ from claude_relay.engine.limits import admission
 from claude_relay.engine.limits.limited import LimitedRunner, limited
 from claude_relay.engine.limits.quotas import quotas
 from claude_relay.engine.runner import ClaudeRunner, RunnerHealth, open_run
-from claude_relay.engine.vocabulary import Event, ParameterDropped, RunEnd, RunRequest, RunStarted
+from claude_relay.engine.vocabulary import Event, ParameterDropped, RunAccepted, RunEnd, RunRequest, RunStarted
 from claude_relay.errors import DeadlineError, QuotaError, RateLimitError, RelayError, UpstreamError
 from claude_relay.settings import Settings
 from claude_relay.store.counters import MemoryCounters
@@ -100,7 +100,7 @@ async def test_it_is_a_runner_and_looks_like_the_one_that_does_the_work() -> Non
 async def test_within_the_limits_an_answer_is_what_it_would_be_without_them() -> None:
     text = "!echo delay=1 interval=1\none two"
 
-    assert await asked(under(EchoRunner(), Settings()), text) == await asked(EchoRunner(), text)
+    assert await asked(under(EchoRunner(), Settings()), text) == [RunAccepted(), *await asked(EchoRunner(), text)]
 
 
 async def test_a_run_tells_how_long_it_waited_in_line() -> None:
@@ -108,7 +108,7 @@ async def test_a_run_tells_how_long_it_waited_in_line() -> None:
 
     first, second = await asyncio.gather(asked(runner, "!echo delay=7\nhi"), asked(runner))
 
-    assert (first[0], second[0]) == (RunStarted("echo", 0.0), RunStarted("echo", 7.0))
+    assert (first[1], second[1]) == (RunStarted("echo", 0.0), RunStarted("echo", 7.0))
 
 
 async def test_every_beginning_of_a_run_tells_it_and_how_long_it_took_to_get_a_process() -> None:
@@ -124,7 +124,7 @@ async def test_every_beginning_of_a_run_tells_it_and_how_long_it_took_to_get_a_p
 
     answers = await asyncio.gather(asked(runner, "!echo delay=3\nhi"), asked(runner))
 
-    assert answers[1][:3] == [RunStarted("reused", 5.0, 2.0), ParameterDropped("top_k"), RunStarted("echo", 5.0, 2.0)]
+    assert answers[1][1:4] == [RunStarted("reused", 5.0, 2.0), ParameterDropped("top_k"), RunStarted("echo", 5.0, 2.0)]
 
 
 async def test_no_more_run_at_once_than_the_operator_allows_and_health_tells_who_waits() -> None:
@@ -288,7 +288,7 @@ async def test_of_several_answers_to_one_question_that_are_too_many_none_is_coun
     with pytest.raises(RateLimitError):
         await opened(runner, [asking("hi")] * 3)
 
-    assert [len(await asked(runner)) for _ in range(2)] == [4, 4]
+    assert [len(await asked(runner)) for _ in range(2)] == [5, 5]
 
 
 async def test_a_caller_that_calls_itself_by_another_name_has_the_same_limits() -> None:
@@ -324,3 +324,31 @@ async def test_without_limits_of_its_own_a_caller_meets_none() -> None:
 
     for _ in range(100):
         assert isinstance((await asked(limited(EchoRunner(), settings, used)))[-1], RunEnd)
+
+
+# --- what is known before an answer begins ---------------------------------------------------------------------------
+
+
+async def test_who_waits_in_line_knows_at_once_that_it_may() -> None:
+    runner = under(EchoRunner(), Settings(max_concurrent=1))
+    first = asyncio.create_task(asked(runner, "!echo delay=7\nhi"))
+    await asyncio.sleep(1)
+    came: list[float] = []
+
+    run = await open_run(runner, asking("hi"), lambda: came.append(now()))
+
+    assert (came[0], now()) == (1.0, 7.0)
+    await run.aclose()
+    await first
+
+
+async def test_who_has_spent_what_a_day_allows_is_not_let_in() -> None:
+    used = quotas(Settings(max_usd_per_day=1.0), MemoryCounters())
+    runner = limited(EchoRunner(), Settings(), used)
+    used.charge_cost("ann", 2.0)
+    came: list[float] = []
+
+    with pytest.raises(QuotaError):
+        await open_run(runner, asking("hi"), lambda: came.append(now()))
+
+    assert came == []
