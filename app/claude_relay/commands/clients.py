@@ -238,7 +238,7 @@ DEFAULT_MODELS=sonnet:chat
             "`DEFAULT_MODELS` is what a chat begins with, else `opus`, an agent. Agents write titles and tags too.",
             f"In Docker the relay is `http://host.docker.internal:8082/v1`. {_ELSEWHERE}",
         ),
-        "by tests/clients/open_webui",
+        "Open WebUI 0.12.4 by tests/clients/open_webui",
     ),
     Client(
         "langchain",
