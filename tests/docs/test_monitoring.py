@@ -19,7 +19,7 @@ from claude_relay.metrics.figures import figures
 from claude_relay.web.context import Asked, RequestContext
 from claude_relay.web.request_metrics import RequestMetrics
 from claude_relay.web.watchdog import LoopHealth
-from tests.docs.pages import ROOT, page, rows, section
+from tests.docs.pages import ROOT, rows, section
 from tests.unit.metrics.test_figures import PROCESSES
 
 FOLDER = ROOT / "docker/monitoring"
@@ -178,9 +178,23 @@ def test_with_the_profile_prometheus_has_a_key_and_all_files_are_there(tmp_path:
         assert all((ROOT / "docker" / file).exists() for file in files if file.startswith("."))
 
 
-def test_prometheus_asks_the_relay_with_the_key_of_the_secret() -> None:
+def test_prometheus_asks_the_relay_with_the_key_in_the_file_that_its_container_makes(tmp_path: Path) -> None:
     (job,) = yaml.safe_load((FOLDER / "prometheus.yml").read_text())["scrape_configs"]
+    service = composed(tmp_path, "--profile", "monitoring", RELAY_DOCKER_METRICS_KEY="a b$c")["services"]["prometheus"]
 
     assert job["static_configs"] == [{"targets": ["relay:8082"]}]
-    assert job["authorization"] == {"credentials_file": "/run/secrets/metrics_key"}
-    assert "metrics_key" in yaml.safe_load(page("docker/compose.yaml"))["secrets"]
+    assert job["authorization"] == {"credentials_file": "/tmp/metrics_key"}
+    assert service["tmpfs"] == ["/tmp"]
+    stand_in = tmp_path / "prometheus"
+    stand_in.write_text('#!/bin/sh\ncat metrics_key; echo; echo "$@"\n')
+    stand_in.chmod(0o755)
+    command = [part.replace("$$", "$").replace("/tmp/", "") for part in service["entrypoint"]]
+    environ = {"PATH": f"{tmp_path}:{os.defpath}"}
+    started = [*command, *service["command"]]
+    ran = subprocess.run(
+        started, env=environ | service["environment"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.splitlines() == ["a b$c", " ".join(service["command"])]
+    without = subprocess.run(started, env=environ, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert without.returncode
+    assert "RELAY_DOCKER_METRICS_KEY" in without.stderr

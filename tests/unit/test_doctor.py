@@ -119,6 +119,18 @@ def test_who_does_not_say_whether_it_is_logged_in_is_not_refused(claude: Any, fr
     assert checked(free_port, "--claude-path", claude(auth=auth))["login"]["outcome"] == "warning"
 
 
+def test_the_remedy_for_a_login_that_is_missing_names_a_claude_that_the_shell_finds(
+    claude: Any, free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = claude(auth=LOGGED_OUT)
+    elsewhere = checked(free_port, "--claude-path", path)["login"]["remedy"]
+    monkeypatch.setitem(os.environ, "PATH", f"{path.parent}:{os.environ['PATH']}")
+    on_the_path = checked(free_port)["login"]["remedy"]
+
+    assert f": {path} auth login." in elsewhere
+    assert ": claude auth login." in on_the_path
+
+
 def test_a_port_that_another_program_has_is_a_failure_and_one_that_a_relay_has_is_none(free_port: int) -> None:
     with socket.create_server(("127.0.0.1", free_port)) as server:
         server.settimeout(0)

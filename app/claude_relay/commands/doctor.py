@@ -4,6 +4,8 @@ import asyncio
 import json
 import logging
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -244,15 +246,22 @@ def _login(found: Installation, environ: Mapping[str, str]) -> Check:
         told = json.loads(ran.stdout)
         is_in, method, provider = bool(told["loggedIn"]), str(told["authMethod"]), str(told["apiProvider"])
     except (OSError, subprocess.TimeoutExpired, ValueError, KeyError, TypeError):
-        return Check("login", "warning", "Claude Code does not say whether it is logged in", "Run: claude auth status")
+        what = "Claude Code does not say whether it is logged in"
+        return Check("login", "warning", what, f"Run: {_typed(found, environ)} auth status")
     if is_in:
         return Check("login", "ok", f"{method}, {provider}")
     return Check(
         "login",
         "failed",
         "Claude Code is not logged in, and has no key",
-        "As the user that runs the relay: claude auth login. Or set ANTHROPIC_API_KEY in the relay's environment.",
+        f"As the user that runs the relay: {_typed(found, environ)} auth login. "
+        "Or set ANTHROPIC_API_KEY in the relay's environment.",
     )
+
+
+def _typed(found: Installation, environ: Mapping[str, str]) -> str:
+    """Return what a shell calls this CLI by: the one that comes with a package is not on PATH."""
+    return "claude" if shutil.which("claude", path=environ.get("PATH")) == found.path else shlex.quote(found.path)
 
 
 def _network(found: Installation, environ: Mapping[str, str], port: int) -> Check:

@@ -43,7 +43,7 @@ def opener(settings: Settings, directory: Path) -> Opener | None:
         try:
             from claude_relay.store import valkey  # noqa: PLC0415
         except ImportError:
-            raise UnavailableError("The store cannot be used: install claude-relay[valkey].") from None
+            raise UnavailableError("The store cannot be used: install the relay with its extra `valkey`.") from None
         return valkey.open_store(url)
 
     return open_url

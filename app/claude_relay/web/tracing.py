@@ -45,7 +45,7 @@ def tracing(environ: Mapping[str, str]) -> Tracing | None:
         from claude_relay.web import otel  # noqa: PLC0415
     except ImportError:
         # the variables may be meant for Claude Code alone
-        _log.info("Requests are not traced: that needs claude-relay[otel].")
+        _log.info("Requests are not traced: that needs the relay's extra `otel`.")
         return None
     return otel.OpenTelemetry(otel.provider())
 

@@ -63,7 +63,7 @@ async def test_a_server_whose_client_is_not_installed_is_done_without(
     async with kept_open(opener(Settings(store_url="valkey://127.0.0.1"), tmp_path), stores.append):
         assert (stores[-1] is not None) is False
 
-    assert "claude-relay[valkey]" in caplog.text
+    assert "extra `valkey`" in caplog.text
 
 
 async def test_what_has_expired_is_removed_now_and_then_even_if_that_fails_once(

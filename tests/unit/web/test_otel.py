@@ -233,7 +233,7 @@ def test_without_the_extra_nothing_is_traced_and_the_log_says_why(
     caplog.set_level("INFO")
 
     assert tracing.tracing(ENDPOINT) is None
-    assert "claude-relay[otel]" in caplog.text
+    assert "extra `otel`" in caplog.text
 
 
 @pytest.mark.anyio

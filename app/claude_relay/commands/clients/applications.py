@@ -10,13 +10,14 @@ APPLICATIONS = (
         """
 OPENAI_API_BASE_URL=http://localhost:8082/v1
 OPENAI_API_KEY=unused
+DEFAULT_MODELS=sonnet:chat
 """,
         "sh",
         (
-            "Then choose `sonnet:chat`. With `sonnet` an agent writes titles and tags too.",
+            "`DEFAULT_MODELS` is what a chat begins with, else `opus`, an agent. Agents write titles and tags too.",
             f"In Docker the relay is `http://host.docker.internal:8082/v1`. {ELSEWHERE}",
         ),
-        "Open WebUI 0.12, by tests/clients/open_webui",
+        "Open WebUI 0.12.4, by tests/clients/open_webui",
     ),
     Client(
         "llm",

@@ -16,7 +16,7 @@ from claude_relay.settings import PREFIX
 
 REMEDY = (
     "Install Claude Code so that `claude` is on the PATH, or name it with --claude-path (CLAUDE_RELAY_CLAUDE_PATH), "
-    "or install the extra that brings one along: claude-relay[bundled]."
+    "or install the relay with its extra `bundled`, which brings one along."
 )
 _VERSION_TIMEOUT = 20.0
 """Seconds that ``claude --version`` may take; the first start after an installation can be slow."""
