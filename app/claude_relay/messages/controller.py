@@ -17,6 +17,7 @@ from claude_relay.messages.failures import MessagesError, error_frame
 from claude_relay.messages.operation import MessagesOperation
 from claude_relay.messages.parameters import KNOWN
 from claude_relay.web import answering, bodies
+from claude_relay.web.body_limits import LARGE
 from claude_relay.web.controller import WireController, failures, failures_of_question
 from claude_relay.web.frames import frame
 from claude_relay.web.live_responses import EVENTS, Form
@@ -30,7 +31,7 @@ def _takes_long(body: bodies.Body[schemas.MessagesRequest]) -> bool:
     """Schemas that answers or calls are held to are looked over; and what came before may be long."""
     request = body.request
     is_held = request.output_format is not None or (request.output_config and request.output_config.format)
-    is_large = body.stored is not None and body.stored.size > bodies.LARGE
+    is_large = body.stored is not None and body.stored.size > LARGE
     return bool(is_held) or is_large or functions.is_held_to_schemas(request)
 
 

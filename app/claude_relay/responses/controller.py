@@ -19,6 +19,7 @@ from claude_relay.responses.telling import Follower, Telling
 from claude_relay.settings import Settings
 from claude_relay.store.protocol import BEFORE_FIRST
 from claude_relay.web import answering, bodies
+from claude_relay.web.body_limits import LARGE
 from claude_relay.web.context import context_of
 from claude_relay.web.controller import WireController, failures, failures_of_question
 from claude_relay.web.disconnects import nothing
@@ -43,7 +44,7 @@ def _takes_long(body: bodies.Body[schemas.ResponsesRequest]) -> bool:
     """Schemas that answers or calls are held to are looked over; and what came before may be long."""
     request = body.request
     is_held = request.text is not None and isinstance(request.text.format, schemas.JsonSchemaFormat)
-    is_large = body.stored is not None and body.stored.size > bodies.LARGE
+    is_large = body.stored is not None and body.stored.size > LARGE
     return is_held or is_large or functions.is_held_to_schemas(request)
 
 

@@ -1,10 +1,6 @@
-"""Request bodies: how much JSON may hold, and reading it without blocking the event loop.
+"""Request bodies, and how they are read without blocking the event loop: a large one in a thread."""
 
-A large body is read in a thread, in steps of which none lasts long. What goes beyond a limit is refused before it is
-decoded.
-"""
-
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -19,6 +15,7 @@ from claude_relay.errors import InvalidRequestError, UnsupportedMediaTypeError
 from claude_relay.settings import Settings
 from claude_relay.web import profiles
 from claude_relay.web.auth_middleware import require_caller
+from claude_relay.web.body_limits import LARGE, MOST_UNKNOWN, require_readable, too_much
 from claude_relay.web.context import context_of
 from claude_relay.web.dto import WireDTO, decode
 from claude_relay.web.offload import Offload
@@ -27,21 +24,6 @@ from claude_relay.web.parameters import Question
 S = TypeVar("S")
 T = TypeVar("T")
 
-MOST_VALUES = 100_000
-"""Values of JSON, names of fields aside, in a body that is large; and in the arguments of all past calls together."""
-MOST_UNKNOWN = 1_000
-"""Fields that are no parameters."""
-LONGEST_NUMBER = 128
-"""Digits in a row, in JSON that is large: the time that a whole number takes grows with the square of them."""
-LARGE = 64 * 1024
-"""Bytes from which on JSON may hold more than can be read in a moment."""
-
-_DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
-_TOO_LONG = b"0" * (LONGEST_NUMBER + 1)
-_STRIDE = 16
-_MANY = b"0" * (LONGEST_NUMBER // _STRIDE)
-_PIECE = 1024 * 1024
-"""Bytes that are looked at without a break."""
 _OTHER_FORM = "claude_relay_other_form"
 _SETTINGS = "claude_relay_settings"
 _OFFLOAD = "claude_relay_offload"
@@ -239,16 +221,6 @@ def reader(
     return read
 
 
-def require_readable(body: bytes) -> None:
-    """Check the size of a body's content without decoding it.
-
-    Raises:
-        InvalidRequestError: It has more values in it, or longer numbers, than can be read in a moment.
-    """
-    if len(body) > LARGE:
-        look_over([body], "The body", "values", None)
-
-
 def unknown_fields(body: bytes, known: frozenset[str]) -> frozenset[str]:
     """Return the unknown fields of a body.
 
@@ -257,80 +229,5 @@ def unknown_fields(body: bytes, known: frozenset[str]) -> frozenset[str]:
     """
     unknown = decode(_fields, body).keys() - known
     if len(unknown) > MOST_UNKNOWN:
-        raise _too_much("The body", "unknown parameters", MOST_UNKNOWN, None)
+        raise too_much("The body", "unknown parameters", MOST_UNKNOWN, None)
     return frozenset(unknown)
-
-
-def outside_of_texts(json: bytes) -> Iterator[bytes]:
-    """Yield the parts of JSON outside of strings, piece by piece.
-
-    Args:
-        json: It need not be valid.
-    """
-    start = inside = 0
-    while start < len(json):
-        piece = json[start : start + _PIECE]
-        if _ends_in_an_escape(piece):
-            piece = json[start : start + _PIECE + 1]
-        start += len(piece)
-        # with all escapes gone, texts begin and end at quotation marks
-        parts = piece.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
-        yield b"".join(parts[inside::2])
-        inside ^= (len(parts) - 1) & 1
-
-
-def look_over(documents: Sequence[bytes], what: str, things: str, param: str | None) -> None:
-    """Check the number of values in JSON documents together, without names of fields, and the length of each number.
-
-    Args:
-        documents: The JSON; it need not be valid.
-        what: What it stands in, for the error.
-        things: What is counted, for the error.
-        param: The parameter at fault.
-
-    Raises:
-        InvalidRequestError: There are more, or longer ones.
-    """
-    if not _may_be_too_much(documents):
-        return
-    found = 0
-    for document in documents:
-        digits = b""
-        for piece in outside_of_texts(document):
-            found += _values(piece)
-            if found > MOST_VALUES:
-                raise _too_much(what, things, MOST_VALUES, param)
-            digits = digits[-LONGEST_NUMBER:] + piece.translate(_DIGITS)
-            if _TOO_LONG in digits:
-                raise _too_much(what, "digits in a number", LONGEST_NUMBER, param)
-
-
-def _may_be_too_much(documents: Iterable[bytes]) -> bool:
-    """Check quickly, with strings counted too: what is within the limits then is so without strings."""
-    found = 0
-    for document in documents:
-        digits = b""
-        for start in range(0, len(document), _PIECE):
-            piece = document[start : start + _PIECE]
-            found += _values(piece)
-            # a number that is too long has many digits in a row, also where only each of so many characters is seen
-            digits = digits[-len(_MANY) :] + piece[::_STRIDE].translate(_DIGITS)
-            if found > MOST_VALUES or _MANY in digits:
-                return True
-    return False
-
-
-def _values(json: bytes) -> int:
-    return json.count(b",") + json.count(b"[") + json.count(b"{")
-
-
-def _ends_in_an_escape(piece: bytes) -> bool:
-    return (len(piece) - len(piece.rstrip(b"\\"))) % 2 == 1
-
-
-def _too_much(what: str, things: str, most: int, param: str | None) -> InvalidRequestError:
-    return InvalidRequestError(
-        f"{what} must not have more than {most:,} {things}.",
-        param=param,
-        code="request_too_complex",
-    )

@@ -11,7 +11,7 @@ from claude_relay.chat.controller import read
 from claude_relay.engine.custom_tools import InputText
 from claude_relay.engine.vocabulary import TextDelta
 from claude_relay.errors import InvalidRequestError
-from claude_relay.web import bodies
+from claude_relay.web import body_limits
 from tests.unit.chat.bodies import HELLO, defaults
 
 GIF = "R0lGODlhQUFBQUFB"
@@ -109,11 +109,11 @@ def test_a_body_with_too_much_in_it_is_not_read_however_it_is_written(body: byte
     error = refusal(body)
 
     assert (error.code, error.param) == ("request_too_complex", None)
-    assert f"{bodies.MOST_VALUES:,} values" in error.message
+    assert f"{body_limits.MOST_VALUES:,} values" in error.message
 
 
 def test_there_is_an_end_of_parameters_that_are_none() -> None:
-    error = refused(**{f"f{n}": 1 for n in range(bodies.MOST_UNKNOWN + 1)})
+    error = refused(**{f"f{n}": 1 for n in range(body_limits.MOST_UNKNOWN + 1)})
 
     assert (error.code, error.param) == ("request_too_complex", None)
 
@@ -145,23 +145,23 @@ def test_text_is_not_counted_whatever_stands_in_it(text: str) -> None:
     body = msgspec.json.encode({"messages": [{"role": "user", "content": text}]})
 
     assert read(body).request.messages[0].content == text
-    assert b"".join(bodies.outside_of_texts(body)) == b"{:[{:,:}]}"
+    assert b"".join(body_limits.outside_of_texts(body)) == b"{:[{:,:}]}"
 
 
 @pytest.mark.parametrize("piece", range(1, 12))
 def test_texts_are_left_out_wherever_the_pieces_of_a_body_end(piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "_PIECE", piece)
+    monkeypatch.setattr(body_limits, "_PIECE", piece)
     body = rb'{"a\\":[1,"x,\",[",{"b":"\\\\"},"\\\",{"],"c":2}'
 
-    assert b"".join(bodies.outside_of_texts(body)) == b"{:[1,,{:},],:2}"
+    assert b"".join(body_limits.outside_of_texts(body)) == b"{:[1,,{:},],:2}"
 
 
 @pytest.mark.parametrize("number", ["%s", "0.%s", "1e-%s"])
 @pytest.mark.parametrize("piece", [64, 1 << 20])
 def test_numbers_have_an_end_in_bodies_that_are_large(number: str, piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "_PIECE", piece)
+    monkeypatch.setattr(body_limits, "_PIECE", piece)
     longest, too_long = (f',"x":[{number % ("9081726354" * 13)[:size]}]'.encode() for size in (128, 129))
-    padding = b',"y":"%b"' % (b"1" * bodies.LARGE)
+    padding = b',"y":"%b"' % (b"1" * body_limits.LARGE)
 
     error = refusal(asked(too_long + padding))
     read(asked(longest + padding))

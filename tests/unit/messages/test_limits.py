@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from claude_relay.messages.limits import LONGEST_MODEL, LONGEST_STOP, MOST_MESSAGES, MOST_STOPS, MOST_TOOLS
+from claude_relay.messages.limits import MOST_MESSAGES
+from claude_relay.web.body_limits import LONGEST_MODEL, LONGEST_STOP, MOST_STOPS, MOST_TOOLS
 from tests.unit.messages.bodies import HELLO, TOOL, refusal, request
 
 

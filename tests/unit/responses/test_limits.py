@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from claude_relay.errors import RelayError
-from claude_relay.responses.limits import LONGEST_MODEL, MOST_ITEMS, MOST_TOOLS
+from claude_relay.responses.limits import MOST_ITEMS
+from claude_relay.web.body_limits import LONGEST_MODEL, MOST_TOOLS
 from tests.unit.responses.bodies import request
 
 TOOL = {"type": "function", "name": "f"}
