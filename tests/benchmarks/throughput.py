@@ -20,8 +20,9 @@ import msgspec
 import psutil
 from msgspec import Struct
 
-from claude_relay.chat.inbound import Defaults, to_run_request
-from claude_relay.chat.schemas import ChatCompletionRequest
+from claude_relay.access.policy import Caller
+from claude_relay.chat.controller import read
+from claude_relay.chat.inbound import to_question
 from claude_relay.engine.claude import command, history, outgoing, process
 from claude_relay.engine.claude.capabilities import Capabilities
 from claude_relay.engine.claude.discovery import Installation, bundled, read_version
@@ -186,12 +187,12 @@ async def _direct(installation: Installation, upstream: FakeUpstream, home: Path
     """One process for each worker: its next question after a boundary, or right away where it goes on."""
     base = clean_environment(home, upstream)
     environ = command.environment(base, installation, "chat", 0)
-    argv = command.argv(installation, "chat", Settings())
+    settings, caller = Settings(personality="chat"), Caller("", "", "")
+    argv = command.argv(installation, "chat", settings)
     sessions: list[Session | None] = [None] * level
-    decoder = msgspec.json.Decoder(ChatCompletionRequest)
 
     async def ask(number: int, body: dict[str, Any]) -> dict[str, Any]:
-        request = to_run_request(decoder.decode(msgspec.json.encode(body)), Defaults("sonnet", "chat", {})).run
+        request = to_question(read(msgspec.json.encode(body)), settings, caller).run
         session = sessions[number]
         if session is None:
             session = Session(

@@ -10,7 +10,6 @@ from litestar import Request, Response, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, SkipValidation
 
-from claude_relay.access.policy import Caller
 from claude_relay.chat import functions, inbound, limits, outbound
 from claude_relay.chat.operation import ChatOperation
 from claude_relay.chat.parameters import KNOWN
@@ -27,15 +26,9 @@ from claude_relay.settings import Settings
 from claude_relay.web import answering, bodies
 from claude_relay.web.controller import WireController, failures_of_question
 from claude_relay.web.frames import DONE, frame
-from claude_relay.web.parameters import Question
 
 read = bodies.reader(ChatCompletionRequest, KNOWN, limits.require_few)
 """Reads a request body."""
-
-
-def _to_question(body: bodies.Body[ChatCompletionRequest], settings: Settings, caller: Caller) -> Question:
-    defaults = inbound.Defaults(settings.model, settings.personality_of(caller.name), settings.aliases, settings.strict)
-    return inbound.to_run_request(body.request, defaults, body.unknown, caller.identity, caller.account)
 
 
 def _takes_long(body: bodies.Body[ChatCompletionRequest]) -> bool:
@@ -54,7 +47,7 @@ class ChatController(WireController):
 
     @post(
         status_code=200,
-        before_request=bodies.reading(read, _to_question, _takes_long),
+        before_request=bodies.reading(read, inbound.to_question, _takes_long),
         operation_id="createChatCompletion",
         operation_class=ChatOperation,
         summary="Create a chat completion",

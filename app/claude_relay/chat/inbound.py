@@ -2,9 +2,9 @@
 
 from collections.abc import Collection, Mapping
 
-from msgspec import Struct
 from msgspec.structs import replace
 
+from claude_relay.access.policy import Caller
 from claude_relay.chat import conversation, functions, schemas
 from claude_relay.chat.parameters import PARAMETERS
 from claude_relay.engine import model_names
@@ -12,7 +12,8 @@ from claude_relay.engine.constraints import Option, constrained
 from claude_relay.engine.structured_output import held_to_schema
 from claude_relay.engine.vocabulary import ANY_OBJECT, JsonOutput, RunRequest, Sampling, Text, Turn
 from claude_relay.errors import InvalidRequestError
-from claude_relay.settings import Personality
+from claude_relay.settings import Settings
+from claude_relay.web.bodies import Body
 from claude_relay.web.parameters import Question, named, unsupported
 
 _NAMES: Mapping[Option, str] = {
@@ -25,46 +26,23 @@ _NAMES: Mapping[Option, str] = {
 """Parameters that give way to others; the table tells which an agent ignores."""
 
 
-class Defaults(Struct, frozen=True):
-    """The operator's defaults for requests.
-
-    Attributes:
-        model: The model when the client names none.
-        personality: What answers when the model's name does not say.
-        aliases: Models by the names that clients use for them.
-        strict: Whether a parameter without effect is an error.
-    """
-
-    model: str
-    personality: Personality
-    aliases: Mapping[str, str]
-    strict: bool = False
-
-
-def to_run_request(
-    request: schemas.ChatCompletionRequest,
-    defaults: Defaults,
-    unknown: frozenset[str] = frozenset(),
-    caller: str = "",
-    account: str = "",
-) -> Question:
+def to_question(body: Body[schemas.ChatCompletionRequest], settings: Settings, caller: Caller) -> Question:
     """Return the neutral request, and which of the client's options it leaves out.
 
     Args:
-        request: What the client sent.
-        defaults: The operator's choices.
-        unknown: Fields of the body that are no parameters.
+        body: What the client sent.
+        settings: The operator's choices.
         caller: Who asks.
-        account: Whose use it is.
 
     Raises:
         InvalidRequestError: The request asks for what the relay cannot do.
     """
+    request = body.request
     tools = functions.offered_tools(request)
-    name = model_names.resolve(request.model or defaults.model, defaults.aliases)
+    name = model_names.resolve(request.model or settings.model, settings.aliases)
     # who brings tools wants a model that uses them, to the conversation's end, unless the model's name says otherwise
     uses_tools = bool(tools) or functions.were_called(request)
-    personality = name.personality or ("chat" if uses_tools else defaults.personality)
+    personality = name.personality or ("chat" if uses_tools else settings.personality_of(caller.name))
     # the messages are read last: a strict relay refuses before that
     asked = RunRequest(
         name.model,
@@ -76,18 +54,18 @@ def to_run_request(
         output=_output(request),
         tools=tools,
         tool_choice=functions.choice(request),
-        caller=caller,
-        account=account,
+        caller=caller.identity,
+        account=caller.account,
     )
     run, left_out = constrained(asked)
     without_effect = (
-        *unsupported(PARAMETERS, request, personality, unknown),
+        *unsupported(PARAMETERS, request, personality, body.unknown),
         *(_NAMES[option] for option in left_out if option in _NAMES),
         *conversation.unsupported_fields(request.messages),
         *functions.unenforced(request),
         *_obfuscation(request),
     )
-    ignored = named(without_effect, strict=defaults.strict)
+    ignored = named(without_effect, strict=settings.strict)
     system, turns = _conversation(request, {tool.name for tool in tools if tool.takes_text})
     functions.require_offered(request, tools)
     return Question(replace(run, system=system, turns=turns), ignored)

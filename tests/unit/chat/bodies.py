@@ -1,19 +1,19 @@
 """Chat requests as clients write them, read as the server reads them."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from claude_relay.chat.inbound import Defaults, to_run_request
-from claude_relay.chat.parameters import KNOWN
+from claude_relay.access.policy import Caller
+from claude_relay.chat import inbound
+from claude_relay.chat.controller import read
 from claude_relay.chat.schemas import ChatCompletionRequest, Message
-from claude_relay.settings import Personality
-from claude_relay.web.bodies import unknown_fields
+from claude_relay.settings import Personality, Settings
 from claude_relay.web.dto import decode
 from claude_relay.web.parameters import Question
 
 HELLO = [{"role": "user", "content": "Hello"}]
+CALLER = Caller("ann", "ann", "ann")
 _requests = msgspec.json.Decoder(ChatCompletionRequest)
 
 
@@ -27,14 +27,11 @@ def messages(*given: dict[str, Any]) -> list[Message]:
     return request(messages=list(given)).messages
 
 
-def defaults(
-    personality: Personality = "chat", aliases: Mapping[str, str] | None = None, *, strict: bool = False
-) -> Defaults:
-    """Return what an operator may have chosen."""
-    return Defaults("sonnet", personality, aliases or {}, strict)
+def asked(settings: Settings, /, **fields: Any) -> Question:
+    """Return what a request comes to, by the choices of an operator."""
+    return inbound.to_question(read(msgspec.json.encode({"messages": HELLO, **fields})), settings, CALLER)
 
 
 def to_question(personality: Personality = "chat", /, *, strict: bool = False, **fields: Any) -> Question:
     """Return what a request comes to."""
-    body = msgspec.json.encode({"messages": HELLO, **fields})
-    return to_run_request(decode(_requests, body), defaults(personality, strict=strict), unknown_fields(body, KNOWN))
+    return asked(Settings(personality=personality, strict=strict), **fields)

@@ -4,12 +4,11 @@ from typing import Any
 
 import pytest
 
-from claude_relay.chat.inbound import to_run_request
 from claude_relay.engine.turns import SILENCE
 from claude_relay.engine.vocabulary import JsonOutput, RunRequest, Sampling, Text, Turn
 from claude_relay.errors import InvalidRequestError
-from claude_relay.settings import Personality
-from tests.unit.chat.bodies import HELLO, defaults, request, to_question
+from claude_relay.settings import Personality, Settings
+from tests.unit.chat.bodies import HELLO, asked, to_question
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
 
@@ -31,7 +30,8 @@ def schema_format(schema: Any = None) -> dict[str, Any]:
 def test_a_request_that_asks_for_nothing_special_is_just_the_conversation() -> None:
     question = to_question()
 
-    assert question.run == RunRequest("sonnet", "chat", None, (Turn("user", (Text("Hello"),)),))
+    turns = (Turn("user", (Text("Hello"),)),)
+    assert question.run == RunRequest("sonnet", "chat", None, turns, caller="ann", account="ann")
     assert question.ignored == ()
 
 
@@ -49,9 +49,9 @@ def test_a_request_that_asks_for_nothing_special_is_just_the_conversation() -> N
     ],
 )
 def test_a_name_says_what_answers_or_the_operator_does(name: str, expected: tuple[str, Personality]) -> None:
-    aliases = {"gpt-4o": "opus", "worker": "haiku:agent"}
+    settings = Settings(personality="chat", alias=("gpt-4o=opus", "worker=haiku:agent"))
 
-    run = to_run_request(request(model=name), defaults(aliases=aliases)).run
+    run = asked(settings, model=name).run
 
     assert (run.model, run.personality) == expected
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from claude_relay.chat.inbound import to_run_request
 from claude_relay.engine.vocabulary import Sampling, Text, Tool, ToolCall, ToolChoice, ToolResult
 from claude_relay.errors import InvalidRequestError
+from claude_relay.settings import Settings
 from claude_relay.web.parameters import Question
-from tests.unit.chat.bodies import defaults, request, to_question
+from tests.unit.chat.bodies import CALLER, asked, to_question
 
 WEATHER = Tool("weather", "", {"type": "object", "properties": {}})
 TOOLS: dict[str, Any] = {"tools": [{"type": "function", "function": {"name": "weather"}}]}
@@ -77,15 +77,13 @@ def test_a_conversation_without_calls_is_no_reason_for_a_plain_model(calls: Any)
 
 
 def test_an_alias_may_say_that_an_agent_answers() -> None:
-    asked = request(model="worker", **TOOLS)
-
-    run = to_run_request(asked, defaults("chat", {"worker": "haiku:agent"})).run
+    run = asked(Settings(personality="chat", alias=("worker=haiku:agent",)), model="worker", **TOOLS).run
 
     assert (run.model, run.personality) == ("haiku", "agent")
 
 
 def test_the_caller_is_part_of_the_question() -> None:
-    assert to_run_request(request(**TOOLS), defaults(), caller="ann").run.caller == "ann"
+    assert to_question(**TOOLS).run.caller == CALLER.identity
 
 
 # --- what the model may do -------------------------------------------------------------------------------------------

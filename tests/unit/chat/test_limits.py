@@ -11,8 +11,9 @@ from claude_relay.chat.controller import read
 from claude_relay.engine.custom_tools import InputText
 from claude_relay.engine.vocabulary import TextDelta
 from claude_relay.errors import InvalidRequestError
+from claude_relay.settings import Settings
 from claude_relay.web import body_limits
-from tests.unit.chat.bodies import HELLO, defaults
+from tests.unit.chat.bodies import CALLER, HELLO
 
 GIF = "R0lGODlhQUFBQUFB"
 """The beginning of an image."""
@@ -196,8 +197,7 @@ def test_ten_times_as_much_takes_some_ten_times_as_long(make: Any) -> None:
     def seconds(size: int) -> float:
         body = msgspec.json.encode({"messages": HELLO, **make(size)})
         began = time.process_time()
-        found = read(body)
-        inbound.to_run_request(found.request, defaults(), found.unknown)
+        inbound.to_question(read(body), Settings(), CALLER)
         return time.process_time() - began
 
     # a collection of garbage may be in one run, and not in all
