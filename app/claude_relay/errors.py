@@ -121,7 +121,7 @@ class OriginNotAllowedError(RelayError):
 
 
 class NotFoundError(RelayError):
-    """There is no such model or path."""
+    """There is nothing of that name: no such path, model, response, or whatever else the request refers to."""
 
     status = 404
     type = "invalid_request_error"

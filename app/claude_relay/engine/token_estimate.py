@@ -88,7 +88,7 @@ def prompt_tokens(request: RunRequest) -> int:
     Raises:
         InvalidRequestError: Something is nested more deeply than can be written.
     """
-    found: float = _OF_PROMPT + _tokens(request.system or "")
+    found: float = _OF_PROMPT + text_tokens(request.system or "")
     if request.tools:
         found += _OF_TOOLS[request.tool_choice.mode] + sum(map(_of_tool, request.tools))
     if request.output is not None:
@@ -97,12 +97,8 @@ def prompt_tokens(request: RunRequest) -> int:
     return round(found)
 
 
-def text_tokens(text: str) -> int:
+def text_tokens(text: str) -> float:
     """Return about how many tokens a text has."""
-    return round(_tokens(text))
-
-
-def _tokens(text: str) -> float:
     return sum(map(_of_part, _parts(text)))
 
 
@@ -121,24 +117,24 @@ def _of_part(part: bytes) -> float:
 def _of_piece(piece: Piece) -> float:
     match piece:
         case Text(text) | Thinking(text):
-            return _tokens(text)
+            return text_tokens(text)
         case RedactedThinking(data):
             # what it holds is written in base64, and encrypted
             return len(data) * _OF_REDACTED
         case Image(source):
             return _of_image(source)
         case AgentToolUse(_, name, arguments, output):
-            return 2 * _OF_BLOCK + _tokens(name) + _of_json(arguments) + _tokens(output)
+            return 2 * _OF_BLOCK + text_tokens(name) + _of_json(arguments) + text_tokens(output)
         case Document(source, name):
-            return _tokens(name or "") + _of_document(source)
+            return text_tokens(name or "") + _of_document(source)
         case ToolCall():
-            return _OF_BLOCK + _tokens(piece.name) + _of_json(piece.arguments)
+            return _OF_BLOCK + text_tokens(piece.name) + _of_json(piece.arguments)
         case ToolResult():
             return _OF_BLOCK + sum(map(_of_piece, piece.content))
 
 
 def _of_tool(tool: Tool) -> float:
-    return _OF_BLOCK + _tokens(tool.name) + _tokens(tool.description) + _of_json(tool.schema)
+    return _OF_BLOCK + text_tokens(tool.name) + text_tokens(tool.description) + _of_json(tool.schema)
 
 
 def _of_image(source: Base64 | Link) -> float:
@@ -152,7 +148,7 @@ def _of_image(source: Base64 | Link) -> float:
 def _of_document(source: Base64 | Link | Text) -> float:
     match source:
         case Text(text):
-            return _tokens(text)
+            return text_tokens(text)
         case Base64(data=data):
             return _OF_PAGE * max(1, round(len(data) * 3 / 4 / _PAGE))
         case Link():
@@ -161,8 +157,8 @@ def _of_document(source: Base64 | Link | Text) -> float:
 
 def _of_json(value: dict[str, Any] | str) -> float:
     if isinstance(value, str):
-        return _tokens(value)
+        return text_tokens(value)
     try:
-        return _tokens(msgspec.json.encode(value).decode())
+        return text_tokens(msgspec.json.encode(value).decode())
     except RecursionError:
         raise InvalidRequestError("The request is nested too deeply.", code="invalid_value") from None

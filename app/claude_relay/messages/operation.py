@@ -29,4 +29,3 @@ MessagesOperation = streaming(
     'event: content_block_delta\ndata: {"index":0,"delta":{"type":"text_delta","text":"Hi"},'
     '"type":"content_block_delta"}\n\n',
 )
-"""Messages request -> both answers, and examples to send from the page."""

@@ -28,4 +28,3 @@ ResponsesOperation = streaming(
     'event: response.output_text.delta\ndata: {"sequence_number":4,"item_id":"msg_1","output_index":0,'
     '"content_index":0,"delta":"Hi","type":"response.output_text.delta","logprobs":[]}\n\n',
 )
-"""Responses request -> both answers, and examples to send from the page."""

@@ -77,7 +77,7 @@ class Draining(InitPlugin):
         return app_config
 
     def begin(self, number: int = signal.SIGTERM) -> None:
-        """Begin to drain; the same signal a second time is the end of all grace_period.
+        """Begin to drain; the same signal a second time is the end of all grace.
 
         It has to be the same: a Ctrl-C reaches every worker, and their supervisor then sends each a SIGTERM.
         """

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from claude_relay.errors import invalid, missing, too_long
+from claude_relay.errors import invalid, missing
 from claude_relay.responses import items, state
 from claude_relay.responses.content import content
 from claude_relay.responses.limits import MOST_ITEMS
 from claude_relay.responses.state import Stored
 from claude_relay.store.protocol import Item
+from claude_relay.web import body_limits
 from claude_relay.web.validation_errors import converted
 
 FIELD = "items"
@@ -21,8 +22,7 @@ def require_few(given: list[dict[str, Any]] | None) -> None:
     Raises:
         InvalidRequestError: There are too many.
     """
-    if given is not None and len(given) > MOST_ITEMS:
-        raise too_long(FIELD, MOST_ITEMS, len(given))
+    body_limits.require_few(FIELD, given, MOST_ITEMS)
 
 
 def kept(given: list[dict[str, Any]] | None, known: Mapping[str, bytes], token: str) -> tuple[Item, ...]:
