@@ -7,7 +7,7 @@ Each field is at once a flag of ``claude-relay serve``, a variable ``CLAUDE_RELA
 from collections.abc import Mapping
 from functools import cache, cached_property
 from types import MappingProxyType
-from typing import Annotated, Literal, cast, get_args
+from typing import Annotated, Any, Literal, cast, get_args
 
 import msgspec
 from msgspec import Meta
@@ -24,381 +24,294 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["text", "json"]
 
 
-RESTRICTED = {"restricted": True}
-"""Of a setting that decides who gets in, what is executed or with which permissions, or where what callers say is
-kept: a ``.env`` that happens to lie in the current directory, such as that of a repository somebody cloned, does not
-set it."""
-UNRESTRICTED = {"restricted": False}
-"""Of any other setting."""
+def restricted(description: str, **traits: Any) -> Meta:
+    """Describe a setting that a ``.env`` file sets only if the operator has named that file.
+
+    It decides who gets in, what is executed or with which permissions, or where what callers say is kept; and a file
+    may just happen to lie in the current directory, such as that of a repository somebody cloned.
+
+    Args:
+        description: What it means.
+        traits: What else ``Option`` tells of it: ``flag``, ``secret``, ``separator``.
+    """
+    return Meta(description=description, extra={"restricted": True, **traits})
+
+
+def unrestricted(description: str, **bounds: Any) -> Meta:
+    """Describe any other setting.
+
+    Args:
+        description: What it means.
+        bounds: What its values must be, as ``msgspec.Meta`` has it.
+    """
+    return Meta(description=description, extra={"restricted": False}, **bounds)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """The operator's choices, checked."""
 
-    host: Annotated[str, Meta(description="Address to listen on.", extra=RESTRICTED)] = "0.0.0.0"  # noqa: S104 - as documented
-    port: Annotated[int, Meta(ge=1, le=65535, description="Port to listen on.", extra=UNRESTRICTED)] = 8082
+    host: Annotated[str, restricted("Address to listen on.")] = "0.0.0.0"  # noqa: S104 - as documented
+    port: Annotated[int, unrestricted("Port to listen on.", ge=1, le=65535)] = 8082
     uds: Annotated[
         str | None,
-        Meta(
-            description="Path of a Unix socket to listen on, instead of an address; only your user can open it.",
-            extra=RESTRICTED,
-        ),
+        restricted("Path of a Unix socket to listen on, instead of an address; only your user can open it."),
     ] = None
     api_keys: Annotated[
         tuple[str, ...],
-        Meta(
-            description="A key that lets its holder in, from anywhere: NAME=KEY, or KEY. Without any, only programs of "
+        restricted(
+            "A key that lets its holder in, from anywhere: NAME=KEY, or KEY. Without any, only programs of "
             "this machine are served. Several: repeat the flag, or use commas.",
-            extra={**RESTRICTED, "flag": "--api-key", "secret": True},
+            flag="--api-key",
+            secret=True,
         ),
     ] = ()
     api_key_file: Annotated[
         str | None,
-        Meta(
-            description="A file of further keys, one on each line; lines that begin with # do not count.",
-            extra=RESTRICTED,
-        ),
+        restricted("A file of further keys, one on each line; lines that begin with # do not count."),
     ] = None
     metrics_key: Annotated[
         str | None,
-        Meta(
-            description="A key that opens /metrics, from anywhere, and nothing else: for Prometheus.",
-            extra={**RESTRICTED, "secret": True},
-        ),
+        restricted("A key that opens /metrics, from anywhere, and nothing else: for Prometheus.", secret=True),
     ] = None
     allow_origin: Annotated[
         tuple[str, ...],
-        Meta(
-            description="Origin of a web page that may call without a key, such as https://app.example, or * for all. "
-            "Pages of this machine always may. Several: repeat the flag, or use commas.",
-            extra=RESTRICTED,
+        restricted(
+            "Origin of a web page that may call without a key, such as https://app.example, or * for all. "
+            "Pages of this machine always may. Several: repeat the flag, or use commas."
         ),
     ] = ()
     trusted_proxy: Annotated[
         tuple[str, ...],
-        Meta(
-            description="Address or network of a proxy whose X-Forwarded-For tells who really calls, or 'unix' for one "
-            "that connects to --uds. Several: repeat the flag, or use commas.",
-            extra=RESTRICTED,
+        restricted(
+            "Address or network of a proxy whose X-Forwarded-For tells who really calls, or 'unix' for one "
+            "that connects to --uds. Several: repeat the flag, or use commas."
         ),
     ] = ()
     max_body_size: Annotated[
         int,
-        Meta(
-            ge=1,
-            le=2048,
-            description="Megabytes that the body of a request may have; larger ones get 413.",
-            extra=UNRESTRICTED,
-        ),
+        unrestricted("Megabytes that the body of a request may have; larger ones get 413.", ge=1, le=2048),
     ] = 32
     max_connections: Annotated[
         int,
-        Meta(
-            ge=0,
-            description="Connections at once, for each of --workers; further ones are refused. 0 means half of the "
+        unrestricted(
+            "Connections at once, for each of --workers; further ones are refused. 0 means half of the "
             "file descriptors that a process may have (ulimit -n), and 10000 at most.",
-            extra=UNRESTRICTED,
+            ge=0,
         ),
     ] = 0
     max_per_address: Annotated[
         int,
-        Meta(
-            ge=0,
-            description="Connections at once from one address, or one IPv6 network of 64 bits. 0 means half of "
+        unrestricted(
+            "Connections at once from one address, or one IPv6 network of 64 bits. 0 means half of "
             "--max-connections. This machine and trusted proxies are not limited by it.",
-            extra=UNRESTRICTED,
+            ge=0,
         ),
     ] = 0
     personality: Annotated[
         Personality,
-        Meta(
-            description="What answers: 'agent' is your own Claude Code with its tools, settings and MCP servers, "
-            "'chat' a plain isolated model.",
-            extra=UNRESTRICTED,
+        unrestricted(
+            "What answers: 'agent' is your own Claude Code with its tools, settings and MCP servers, "
+            "'chat' a plain isolated model."
         ),
     ] = "agent"
     personality_for: Annotated[
         tuple[str, ...],
-        Meta(
-            description="What answers the holder of a key, whatever --personality says: the key's name and a "
-            "personality, such as webui=chat. Several: repeat the flag, or use commas.",
-            extra=RESTRICTED,
+        restricted(
+            "What answers the holder of a key, whatever --personality says: the key's name and a "
+            "personality, such as webui=chat. Several: repeat the flag, or use commas."
         ),
     ] = ()
     runner: Annotated[
         Literal["claude", "echo"],
-        Meta(description="The engine: Claude Code, or the offline 'echo' for testing clients.", extra=UNRESTRICTED),
+        unrestricted("The engine: Claude Code, or the offline 'echo' for testing clients."),
     ] = "claude"
     model: Annotated[
         str,
-        Meta(
-            min_length=1,
-            description="Model for which processes are kept ready; any other works too.",
-            extra=UNRESTRICTED,
-        ),
+        unrestricted("Model for which processes are kept ready; any other works too.", min_length=1),
     ] = "sonnet"
     cwd: Annotated[
         str | None,
-        Meta(description="Directory the 'agent' personality works in.  [default: the current one]", extra=RESTRICTED),
+        restricted("Directory the 'agent' personality works in.  [default: the current one]"),
     ] = None
     claude_path: Annotated[
         str | None,
-        Meta(
-            description="The Claude Code executable.  "
-            "[default: 'claude' on PATH, then the one bundled with claude-agent-sdk]",
-            extra=RESTRICTED,
+        restricted(
+            "The Claude Code executable.  [default: 'claude' on PATH, then the one bundled with claude-agent-sdk]"
         ),
     ] = None
     permission_mode: Annotated[
         PermissionMode | None,
-        Meta(
-            description="Claude Code's permission mode for 'agent'; with 'ask' the caller is asked before a tool that "
-            "needs permission.  [default: what your Claude Code settings say]",
-            extra=RESTRICTED,
+        restricted(
+            "Claude Code's permission mode for 'agent'; with 'ask' the caller is asked before a tool that "
+            "needs permission.  [default: what your Claude Code settings say]"
         ),
     ] = None
     approval_timeout: Annotated[
         float,
-        Meta(
-            gt=0,
-            description="Seconds that a tool waits for the caller's permission with --permission-mode ask.",
-            extra=UNRESTRICTED,
-        ),
+        unrestricted("Seconds that a tool waits for the caller's permission with --permission-mode ask.", gt=0),
     ] = 300.0
     history: Annotated[
         Literal["native", "verbatim"],
-        Meta(
-            description="How 'chat' hands a conversation to Claude Code: as turns of its own, or as the upstream's "
-            "messages, word for word (for API keys and gateways of your own).",
-            extra=UNRESTRICTED,
+        unrestricted(
+            "How 'chat' hands a conversation to Claude Code: as turns of its own, or as the upstream's "
+            "messages, word for word (for API keys and gateways of your own)."
         ),
     ] = "native"
     alias: Annotated[
         tuple[str, ...],
-        Meta(
-            description="Another name for a model, such as gpt-4o=sonnet. Several: repeat the flag, or use commas.",
-            extra=RESTRICTED,
-        ),
+        restricted("Another name for a model, such as gpt-4o=sonnet. Several: repeat the flag, or use commas."),
     ] = ()
     profile: Annotated[
         tuple[str, ...],
-        Meta(
-            description="A name that callers may ask for as a model, and what answers them, where, and what it may do: "
+        restricted(
+            "A name that callers may ask for as a model, and what answers them, where, and what it may do: "
             "docs=sonnet:agent,cwd=~/docs,tools=Read+Grep. Several: repeat the flag, or use semicolons.",
-            extra={**RESTRICTED, "separator": ";"},
+            separator=";",
         ),
     ] = ()
     profiles: Annotated[
         str | None,
-        Meta(description="A TOML file of further profiles, each a table of its own.", extra=RESTRICTED),
+        restricted("A TOML file of further profiles, each a table of its own."),
     ] = None
     strict: Annotated[
         bool,
-        Meta(
-            description="Refuse requests with parameters that have no effect, instead of naming them.",
-            extra=UNRESTRICTED,
-        ),
+        unrestricted("Refuse requests with parameters that have no effect, instead of naming them."),
     ] = False
-    reasoning: Annotated[
-        bool, Meta(description="Show the model's thinking as reasoning_content.", extra=UNRESTRICTED)
-    ] = True
+    reasoning: Annotated[bool, unrestricted("Show the model's thinking as reasoning_content.")] = True
     show_activity: Annotated[
         bool,
-        Meta(description="Show what tools an agent uses, one line each, as reasoning_content.", extra=UNRESTRICTED),
+        unrestricted("Show what tools an agent uses, one line each, as reasoning_content."),
     ] = False
     warm: Annotated[
         int,
-        Meta(
-            ge=0,
-            le=64,
-            description="Processes kept ready for each personality in use, or likely to be.",
-            extra=UNRESTRICTED,
-        ),
+        unrestricted("Processes kept ready for each personality in use, or likely to be.", ge=0, le=64),
     ] = 1
     reuse: Annotated[
         bool,
-        Meta(
-            description="Use processes again: for the next turn of their conversation, or reset for another.",
-            extra=UNRESTRICTED,
-        ),
+        unrestricted("Use processes again: for the next turn of their conversation, or reset for another."),
     ] = True
     self_test: Annotated[
         bool,
-        Meta(
-            description="Try at start, offline, whether processes of this Claude Code can be used again.",
-            extra=RESTRICTED,
-        ),
+        restricted("Try at start, offline, whether processes of this Claude Code can be used again."),
     ] = True
-    console: Annotated[
-        bool, Meta(description="Serve a page at / that shows what the relay does.", extra=UNRESTRICTED)
-    ] = True
+    console: Annotated[bool, unrestricted("Serve a page at / that shows what the relay does.")] = True
     store: Annotated[
         bool,
-        Meta(
-            description="Keep responses, so that requests can go on from them and refer to their items.",
-            extra=UNRESTRICTED,
-        ),
+        unrestricted("Keep responses, so that requests can go on from them and refer to their items."),
     ] = True
     state_dir: Annotated[
         str | None,
-        Meta(
-            description="Directory of the file that responses are kept in.  "
-            "[default: claude-relay in XDG_STATE_HOME, or in ~/.local/state]",
-            extra=RESTRICTED,
+        restricted(
+            "Directory of the file that responses are kept in.  "
+            "[default: claude-relay in XDG_STATE_HOME, or in ~/.local/state]"
         ),
     ] = None
     store_url: Annotated[
         str | None,
-        Meta(
-            description="A Valkey or Redis server, 7.0 or newer, that keeps responses for several relays, instead of a "
+        restricted(
+            "A Valkey or Redis server, 7.0 or newer, that keeps responses for several relays, instead of a "
             "file: valkey://USER:PASSWORD@HOST:PORT/DATABASE; valkeys:// with TLS.",
-            extra={**RESTRICTED, "secret": True},
+            secret=True,
         ),
     ] = None
-    store_days: Annotated[int, Meta(ge=1, le=3650, description="Days that responses are kept.", extra=UNRESTRICTED)] = (
-        30
-    )
+    store_days: Annotated[int, unrestricted("Days that responses are kept.", ge=1, le=3650)] = 30
     resume_timeout: Annotated[
         float,
-        Meta(
-            ge=0,
-            description="Seconds for which a response that is streamed and kept is worked on after its client has "
+        unrestricted(
+            "Seconds for which a response that is streamed and kept is worked on after its client has "
             "left, so that it can be resumed. Asked for within them, it is worked on to its end. 0 means to stop.",
-            extra=UNRESTRICTED,
+            ge=0,
         ),
     ] = 30.0
     idle_timeout: Annotated[
         float,
-        Meta(
-            gt=0,
-            description="Seconds that a process waits for its next question before it is ended.",
-            extra=UNRESTRICTED,
-        ),
+        unrestricted("Seconds that a process waits for its next question before it is ended.", gt=0),
     ] = 600.0
     max_concurrent: Annotated[
         int,
-        Meta(
-            ge=0,
-            le=1024,
-            description="Answers at once; 0 means four for each core, or what memory allows. Further ones wait.",
-            extra=UNRESTRICTED,
+        unrestricted(
+            "Answers at once; 0 means four for each core, or what memory allows. Further ones wait.", ge=0, le=1024
         ),
     ] = 0
-    max_queue: Annotated[
-        int, Meta(ge=0, description="Requests that may wait in line; further ones get 429.", extra=UNRESTRICTED)
-    ] = 256
+    max_queue: Annotated[int, unrestricted("Requests that may wait in line; further ones get 429.", ge=0)] = 256
     queue_timeout: Annotated[
         float,
-        Meta(gt=0, description="Seconds that a request waits in line at most; then it gets 429.", extra=UNRESTRICTED),
+        unrestricted("Seconds that a request waits in line at most; then it gets 429.", gt=0),
     ] = 300.0
     max_per_caller: Annotated[
         int,
-        Meta(
-            ge=0,
-            description="Answers at once for one key, or one user if there are no keys; 0 means no limit. More wait.",
-            extra=UNRESTRICTED,
+        unrestricted(
+            "Answers at once for one key, or one user if there are no keys; 0 means no limit. More wait.", ge=0
         ),
     ] = 0
     max_per_minute: Annotated[
         int,
-        Meta(
-            ge=0,
-            description="Answers within a minute for one key, or one user if there are no keys; 0 means no limit.",
-            extra=UNRESTRICTED,
-        ),
+        unrestricted("Answers within a minute for one key, or one user if there are no keys; 0 means no limit.", ge=0),
     ] = 0
     max_usd_per_day: Annotated[
         float,
-        Meta(
-            ge=0,
-            description="US dollars a day (UTC) for one key, or one user if there are no keys; 0 means no limit.",
-            extra=UNRESTRICTED,
-        ),
+        unrestricted("US dollars a day (UTC) for one key, or one user if there are no keys; 0 means no limit.", ge=0),
     ] = 0.0
     first_byte: Annotated[
         float,
-        Meta(
-            ge=0,
-            description="Seconds until a response begins even if its status is not known: with 200, and signs of life "
+        unrestricted(
+            "Seconds until a response begins even if its status is not known: with 200, and signs of life "
             "from there on, since proxies give up on silence. A later failure is an error inside. 0 means to wait.",
-            extra=UNRESTRICTED,
+            ge=0,
         ),
     ] = 10.0
     first_event_timeout: Annotated[
         float,
-        Meta(
-            gt=0,
-            description="Seconds until an answer must have begun; then it is stopped, with 504.",
-            extra=UNRESTRICTED,
-        ),
+        unrestricted("Seconds until an answer must have begun; then it is stopped, with 504.", gt=0),
     ] = 300.0
     silence_timeout: Annotated[
         float,
-        Meta(
-            gt=0, description="Seconds that an answer may pause, as while a tool of an agent runs.", extra=UNRESTRICTED
-        ),
+        unrestricted("Seconds that an answer may pause, as while a tool of an agent runs.", gt=0),
     ] = 900.0
-    total_timeout: Annotated[
-        float, Meta(gt=0, description="Seconds that an answer may take in all.", extra=UNRESTRICTED)
-    ] = 14400.0
+    total_timeout: Annotated[float, unrestricted("Seconds that an answer may take in all.", gt=0)] = 14400.0
     max_turns: Annotated[
         int,
-        Meta(ge=0, description="Rounds of tool use in one answer of an agent; 0 means no limit.", extra=UNRESTRICTED),
+        unrestricted("Rounds of tool use in one answer of an agent; 0 means no limit.", ge=0),
     ] = 0
     max_budget_usd: Annotated[
         float,
-        Meta(
-            ge=0,
-            description="US dollars that one answer of an agent may cost; 0 means no limit. With one, each answer gets "
+        unrestricted(
+            "US dollars that one answer of an agent may cost; 0 means no limit. With one, each answer gets "
             "a process of its own.",
-            extra=UNRESTRICTED,
+            ge=0,
         ),
     ] = 0.0
     max_processes: Annotated[
         int,
-        Meta(
-            ge=0,
-            le=4096,
-            description="Claude processes in all, idle ones included; 0 means what memory allows.",
-            extra=UNRESTRICTED,
-        ),
+        unrestricted("Claude processes in all, idle ones included; 0 means what memory allows.", ge=0, le=4096),
     ] = 0
     max_process_turns: Annotated[
         int,
-        Meta(
-            ge=0,
-            description="Questions that one process answers before a fresh one takes over; 0 means no limit.",
-            extra=UNRESTRICTED,
-        ),
+        unrestricted("Questions that one process answers before a fresh one takes over; 0 means no limit.", ge=0),
     ] = 0
     max_process_memory: Annotated[
-        int, Meta(ge=1, description="Megabytes of memory beyond which a process is not used again.", extra=UNRESTRICTED)
+        int, unrestricted("Megabytes of memory beyond which a process is not used again.", ge=1)
     ] = 1024
     workers: Annotated[
         int,
-        Meta(ge=1, le=64, description="Server processes; each keeps Claude processes of its own.", extra=UNRESTRICTED),
+        unrestricted("Server processes; each keeps Claude processes of its own.", ge=1, le=64),
     ] = 1
-    reload: Annotated[
-        bool, Meta(description="Restart the server when its code changes (for development).", extra=RESTRICTED)
-    ] = False
+    reload: Annotated[bool, restricted("Restart the server when its code changes (for development).")] = False
     drain_timeout: Annotated[
         int,
-        Meta(ge=0, description="Seconds that running answers get to finish when the server stops.", extra=UNRESTRICTED),
+        unrestricted("Seconds that running answers get to finish when the server stops.", ge=0),
     ] = 5
     env_file: Annotated[
         str | None,
-        Meta(
-            description="A file of variables such as these. The .env of the current directory is read too if none is "
-            "named, but it does not decide who gets in, what is executed or with which permissions.",
-            extra=RESTRICTED,
+        restricted(
+            "A file of variables such as these. The .env of the current directory is read too if none is "
+            "named, but it does not decide who gets in, what is executed or with which permissions."
         ),
     ] = None
-    log_level: Annotated[
-        LogLevel, Meta(description="The least important messages that are logged.", extra=UNRESTRICTED)
-    ] = "info"
+    log_level: Annotated[LogLevel, unrestricted("The least important messages that are logged.")] = "info"
     log_format: Annotated[
         LogFormat,
-        Meta(description="How messages are logged: lines for people, or JSON for programs.", extra=UNRESTRICTED),
+        unrestricted("How messages are logged: lines for people, or JSON for programs."),
     ] = "text"
 
     @cached_property
