@@ -114,16 +114,7 @@ class Pool:
         self._memory_of = memory_of
         self._capabilities = capabilities
         self._pace = Pace()
-        self._spares = Spares(
-            number=limits.warm,
-            at_once=limits.starts,
-            start=self._start,
-            has_room=self._evict_if_full,
-            hand_over=self._hand_over,
-            find_idle=self._to_reset,
-            retire=self.retire,
-            served_soon=self._served_soon,
-        )
+        self._spares = Spares(self, limits.warm, limits.starts)
         self._idle: dict[Session, float] = {}
         self._alive: set[Session] = set()
         self._busy: set[Session] = set()
@@ -202,7 +193,7 @@ class Pool:
     def _found(self, request: RunRequest) -> Session | None:
         if session := self._holding(request):
             return self._take(session, "reused")
-        if session := self._to_reset(request):
+        if session := self.take_resettable(request):
             return self._take(session, "reset")
         if session := self._spare(Kind.of(request)):
             return self._take(session, "prewarmed")
@@ -221,10 +212,6 @@ class Pool:
         finally:
             self._spares.leave(waiting)
 
-    def _hand_over(self, waiting: Waiting, session: Session, origin: Origin) -> None:
-        """Give a process to a request that waits."""
-        waiting.session.set_result(self._take(session, origin))
-
     def release(self, session: Session) -> None:
         """Take a session back after its answer, to be used again if that can be done."""
         self._busy.discard(session)
@@ -234,7 +221,7 @@ class Pool:
             return
         if not session.is_continued and (waiting := self._spares.waiting_for(session)):
             session.forget()
-            self._hand_over(waiting, session, "reset")
+            self.hand_over(waiting, session, "reset")
             return
         self._idle[session] = time.monotonic()
         session.watch(self._lost)
@@ -255,36 +242,12 @@ class Pool:
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
-    def _lost(self, session: Session) -> None:
-        """End an idle process."""
-        self._spares.forget(session)
-        self.retire(session)
+    def hand_over(self, waiting: Waiting, session: Session, origin: Origin) -> None:
+        """Give a process to a request that waits."""
+        waiting.session.set_result(self._take(session, origin))
 
-    def _take(self, session: Session, origin: Origin) -> Session:
-        self._got[origin] += 1
-        session.assign(origin)
-        self._busy.add(session)
-        self._pace.began(session, _now())
-        return session
-
-    def _served_soon(self, binding: Binding) -> int:
-        return self._pace.served_soon(binding, _now())
-
-    def _holding(self, request: RunRequest) -> Session | None:
-        """Find the process that holds exactly this conversation, but for its last turn."""
-        past: Conversation | None = None
-        for session in self._idle_ones(Binding.of(request)):
-            history = session.history
-            if history is None or len(history.turns) != len(request.turns) - 1 or session.model != request.model:
-                continue
-            past = past or Conversation.of(request.turns[:-1])
-            if history == past:
-                del self._idle[session]
-                return session
-        return None
-
-    def _to_reset(self, request: RunRequest) -> Session | None:
-        """Find a process of the same caller and configuration that can forget its conversation."""
+    def take_resettable(self, request: RunRequest) -> Session | None:
+        """Find a process of the same caller and configuration that can forget its conversation, and take it."""
         if not self._capabilities().reset or request.personality == "agent":
             return None
         binding = Binding.of(request)
@@ -299,6 +262,54 @@ class Pool:
         del self._idle[session]
         session.forget()
         return session
+
+    def make_room(self) -> bool:
+        """End what was idle longest, if one more process would be too many, and tell whether there is room now."""
+        while self._total >= self._limits.processes and (
+            spare := self._spares.surplus() or next(iter(self._idle), None)
+        ):
+            self.retire(spare)
+        return self._total < self._limits.processes
+
+    def start_process(self, kind: Kind) -> asyncio.Task[Session]:
+        """Start a process in a task of its own, so that ``stop`` finds what is only just beginning."""
+        if self._stopped:
+            raise _stopping()
+        opening = asyncio.create_task(self._open(kind))
+        self._opening.add(opening)
+        self._starting.add(opening)
+        opening.add_done_callback(self._opening.discard)
+        opening.add_done_callback(self._starting.discard)
+        return opening
+
+    def served_soon(self, binding: Binding) -> int:
+        """Return how many requests that may have a used process of a binding get one before another could start."""
+        return self._pace.served_soon(binding, _now())
+
+    def _lost(self, session: Session) -> None:
+        """End an idle process."""
+        self._spares.forget(session)
+        self.retire(session)
+
+    def _take(self, session: Session, origin: Origin) -> Session:
+        self._got[origin] += 1
+        session.assign(origin)
+        self._busy.add(session)
+        self._pace.began(session, _now())
+        return session
+
+    def _holding(self, request: RunRequest) -> Session | None:
+        """Find the process that holds exactly this conversation, but for its last turn."""
+        past: Conversation | None = None
+        for session in self._idle_ones(Binding.of(request)):
+            history = session.history
+            if history is None or len(history.turns) != len(request.turns) - 1 or session.model != request.model:
+                continue
+            past = past or Conversation.of(request.turns[:-1])
+            if history == past:
+                del self._idle[session]
+                return session
+        return None
 
     def _is_kept(self, session: Session, binding: Binding) -> bool:
         """Whether a process is left to its conversation for now: where several go on at once, and there is room."""
@@ -325,14 +336,6 @@ class Pool:
             and young
             and self._memory_of(session.process.pid) < self._limits.memory
         )
-
-    def _evict_if_full(self) -> bool:
-        """End what was idle longest, if one more process would be too many, and tell whether there is room now."""
-        while self._total >= self._limits.processes and (
-            spare := self._spares.surplus() or next(iter(self._idle), None)
-        ):
-            self.retire(spare)
-        return self._total < self._limits.processes
 
     @property
     def _total(self) -> int:
@@ -363,17 +366,6 @@ class Pool:
         while True:
             await asyncio.sleep(_PROBE_INTERVAL)
             await self.probe(_PROBE_TIMEOUT)
-
-    def _start(self, kind: Kind) -> asyncio.Task[Session]:
-        """Start a process in a task of its own, so that ``stop`` finds what is only just beginning."""
-        if self._stopped:
-            raise _stopping()
-        opening = asyncio.create_task(self._open(kind))
-        self._opening.add(opening)
-        self._starting.add(opening)
-        opening.add_done_callback(self._opening.discard)
-        opening.add_done_callback(self._starting.discard)
-        return opening
 
     async def _open(self, kind: Kind) -> Session:
         began = _now()

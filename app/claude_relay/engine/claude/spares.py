@@ -6,6 +6,7 @@ import math
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -39,6 +40,28 @@ class Waiting(Struct, eq=False):
     session: asyncio.Future[Session]
 
 
+class Processes(Protocol):
+    """All processes there are, as the one who has them lets ``Spares`` use them."""
+
+    def start_process(self, kind: Kind) -> asyncio.Task[Session]:
+        """Start a process, in a task of its own that ends when the process is ready."""
+
+    def make_room(self) -> bool:
+        """Make room for one more process if that can be done, and tell whether there is room."""
+
+    def hand_over(self, waiting: Waiting, session: Session, origin: Origin) -> None:
+        """Give a process to a request that waits."""
+
+    def take_resettable(self, request: RunRequest) -> Session | None:
+        """Find an idle process that can be reset for a request, and take it."""
+
+    def retire(self, session: Session) -> None:
+        """End a process."""
+
+    def served_soon(self, binding: Binding) -> int:
+        """Return how many requests that may have a used process of a binding get one before another could start."""
+
+
 class Spares:
     """The processes that nobody has used yet, and the requests that wait for one.
 
@@ -46,38 +69,16 @@ class Spares:
     started for a request that has got another one becomes a spare.
 
     Args:
+        processes: All processes, these included.
         number: How many are kept of each kind.
         at_once: How many are started at the same time, if requests wait for them. Spares are started one at a time:
             several at once would each take many times as long.
-        start: Starts a process, in a task of its own that ends when the process is ready.
-        has_room: Makes room for one more process if that can be done, and tells whether there is room.
-        hand_over: Gives a process to a request.
-        find_idle: Finds an idle process that can be reset for a request, and takes it.
-        retire: Ends a spare.
-        served_soon: Tells how many requests that may have a used process of some binding will get one before another
-            one could be started.
     """
 
-    def __init__(
-        self,
-        *,
-        number: int,
-        at_once: int,
-        start: Callable[[Kind], asyncio.Task[Session]],
-        has_room: Callable[[], bool],
-        hand_over: Callable[[Waiting, Session, Origin], None],
-        find_idle: Callable[[RunRequest], Session | None],
-        retire: Callable[[Session], None],
-        served_soon: Callable[[Binding], int],
-    ) -> None:
+    def __init__(self, processes: Processes, number: int, at_once: int) -> None:
+        self._processes = processes
         self._number = number
         self._at_once = at_once
-        self._start = start
-        self._has_room = has_room
-        self._hand_over = hand_over
-        self._find_idle = find_idle
-        self._retire = retire
-        self._served_soon = served_soon
         self._ready: defaultdict[Kind, dict[Session, float]] = defaultdict(dict)
         self._wanted_last: dict[Kind, float] = {}
         self._waiting: deque[Waiting] = deque()
@@ -167,9 +168,9 @@ class Spares:
     def _serve_waiting(self) -> None:
         """Start processes for those who wait, whether there is room or not: they are let in one by one."""
         for waiting in [one for one in self._waiting if one.binding is not None and not one.session.done()]:
-            if (session := self._find_idle(waiting.request)) is not None:
+            if (session := self._processes.take_resettable(waiting.request)) is not None:
                 self._waiting.remove(waiting)
-                self._hand_over(waiting, session, "reset")
+                self._processes.hand_over(waiting, session, "reset")
         for kind, number in self._wanted().items():
             while self._starting.total() < self._at_once and self._starting[kind] < number:
                 self._make_room(kind)
@@ -188,19 +189,19 @@ class Spares:
             if binding is not None and binding not in bindings:
                 bindings.append(binding)
                 alike = sum(one.binding == binding for one in self._waiting)
-                wanted[Kind.of(waiting.request)] -= min(alike, self._served_soon(binding))
+                wanted[Kind.of(waiting.request)] -= min(alike, self._processes.served_soon(binding))
         return wanted
 
     def _fill(self) -> None:
         """Start the next spare that is missing, if nothing else is being started."""
         for kind, ready in self._ready.items():
             lacks = len(ready) < self._number_of(kind) and not self._starting.total() and not self._pauses
-            if lacks and self._has_room():
+            if lacks and self._processes.make_room():
                 self._begin(kind, is_spare=True)
 
     def _begin(self, kind: Kind, *, is_spare: bool) -> None:
         self._starting[kind] += 1
-        opening = self._start(kind)
+        opening = self._processes.start_process(kind)
         opening.add_done_callback(lambda opened: self._opened(kind, opened, is_spare=is_spare))
 
     def _opened(self, kind: Kind, opened: asyncio.Task[Session], *, is_spare: bool) -> None:
@@ -220,7 +221,7 @@ class Spares:
 
     def _keep(self, session: Session) -> None:
         if waiting := self._first(lambda one: Kind.of(one.request) == session.kind):
-            self._hand_over(waiting, session, "started")
+            self._processes.hand_over(waiting, session, "started")
         elif session.is_watched:
             self._ready[session.kind][session] = time.monotonic()
         else:
@@ -242,8 +243,8 @@ class Spares:
 
     def _make_room(self, kind: Kind) -> None:
         """Make room for a process that a request waits for; spares of profiles are ended for it too."""
-        if not self._has_room() and (spare := self.of_another(kind)) is not None:
-            self._retire(spare)
+        if not self._processes.make_room() and (spare := self.of_another(kind)) is not None:
+            self._processes.retire(spare)
 
     def _pause(self) -> None:
         """Start no spare for a while; what is waited for is started all the same."""
