@@ -1,16 +1,13 @@
 """CLI lines -> engine events. Pure: one ``Translator`` per run, fed line by line."""
 
 import logging
-import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from http import HTTPStatus
 from typing import Any
 
 import msgspec
 
-from claude_relay import errors
 from claude_relay.engine.claude import wire
-from claude_relay.engine.claude.causes import causes
+from claude_relay.engine.claude.failures import broken_off, cause, failure
 from claude_relay.engine.claude.tools import ANSWER, clients_name
 from claude_relay.engine.custom_tools import arguments_of
 from claude_relay.engine.structured_output import schema_mismatch, tool_answer
@@ -34,9 +31,6 @@ from claude_relay.engine.vocabulary import (
 
 _log = logging.getLogger(__name__)
 
-_LOGIN = (
-    "Claude Code is not logged in. Run `claude` and `/login` on the relay's machine, or set ANTHROPIC_API_KEY there."
-)
 _EARLY_ENDS: dict[str, StopReason] = {
     "max_tokens": "length",
     "model_context_window_exceeded": "context_window",
@@ -50,8 +44,6 @@ _TELLING = ("command", "file_path", "path", "pattern", "url", "query", "descript
 _LONGEST_SUMMARY = 120
 LONGEST_OUTPUT = 65_536
 """Characters of what a tool of the agent's own returned that are passed on."""
-_RETRY_AFTER = 5.0
-"""Seconds to wait when the upstream is overloaded and nothing better is known."""
 
 
 class Translator:
@@ -196,7 +188,7 @@ class Translator:
 
     def _begin_message(self, usage: wire.Tokens) -> None:
         if self._spoken_unfinished:
-            raise _broken_off()
+            raise broken_off()
         self._heard = self.in_message = True
         self.upstream_requests += 1
         self._current = _merge(Usage(), usage)
@@ -239,10 +231,10 @@ class Translator:
         # the CLI would have asked again, as it does after an answer without words
         blocked = self._heard and result.terminal_reason == "blocking_limit"
         if not blocked and (result.is_error or result.api_error_status is not None):
-            _log.warning("Claude Code failed: %s", _cause(result, self._error_code))
+            _log.warning("Claude Code failed: %s", cause(result, self._error_code))
             raise failure(result, self._error_code, self._resets_at)
         if self._spoken_unfinished:
-            raise _broken_off()
+            raise broken_off()
         if blocked:
             yield RunEnd(self._stop, self.usage, stop_sequence=self._stop_sequence)
             return
@@ -293,91 +285,6 @@ def _structured(result: wire.Result, output: JsonOutput) -> str:
     if result.structured_output is msgspec.UNSET:
         raise schema_mismatch("it gave no JSON at all")
     return msgspec.json.encode(tool_answer(output, result.structured_output)).decode()
-
-
-def failure(result: wire.Result, code: str | None, resets_at: float | None = None) -> errors.RelayError:
-    """Return the error that a failed run is answered with.
-
-    The CLI's text is passed on where it helps the client; where the upstream itself failed it names hosts and ports
-    that are the operator's business, so the client gets our words.
-
-    Args:
-        result: The line that ended the run.
-        code: The error code of the CLI's last, synthetic message.
-        resets_at: When a subscription's limit is lifted, in seconds since the epoch, if known.
-    """
-    text = result.result.replace("API Error: ", "")
-    if result.terminal_reason in {"prompt_too_long", "blocking_limit"}:
-        return errors.InvalidRequestError(text, param=errors.CONVERSATION, code="context_length_exceeded")
-    if result.api_error_status is None:
-        return _coded_failure(text, code, result.subtype)
-    match result.api_error_status:
-        case 400:
-            return errors.InvalidRequestError(text)
-        case 401:
-            return errors.AuthenticationError(f"{text} ({_LOGIN})")
-        case 403:
-            return errors.PermissionDeniedError(text)
-        case 404:
-            return errors.NotFoundError(text, param="model", code="model_not_found")
-        case 413:
-            return errors.RequestTooLargeError(text, param=errors.CONVERSATION)
-        case 429:
-            return errors.RateLimitError(text, retry_after=_seconds_until(resets_at))
-        case 503 | 529:
-            return _overloaded()
-        case status:
-            # what an upstream refuses it refuses again
-            may_heal = None if status >= HTTPStatus.INTERNAL_SERVER_ERROR else False
-            return errors.UpstreamError(f"The upstream failed with status {status}.", should_retry=may_heal)
-
-
-def _cause(result: wire.Result, code: str | None) -> str:
-    """Say for the log what made a run fail, without the upstream's words: they may repeat the client's."""
-    known = {
-        "status": result.api_error_status,
-        "code": code,
-        "reason": result.terminal_reason or result.subtype,
-        "causes": causes(result.result),
-        "characters": len(result.result),
-    }
-    return ", ".join(f"{name} {value}" for name, value in known.items() if value is not None)
-
-
-def _coded_failure(text: str, code: str | None, subtype: str) -> errors.RelayError:
-    """The CLI failed without an HTTP status: its own error code is all there is."""
-    if subtype == "error_max_structured_output_retries":
-        return schema_mismatch("several attempts failed")
-    match code:
-        case "authentication_failed":
-            return errors.AuthenticationError(_LOGIN, code="not_logged_in")
-        case "model_not_found":
-            return errors.NotFoundError(text, param="model", code="model_not_found")
-        case "rate_limit":
-            return errors.RateLimitError(text, retry_after=_RETRY_AFTER)
-        case "invalid_request":
-            return errors.InvalidRequestError(text)
-    if "overloaded" in text.lower() or "529" in text:
-        return _overloaded()
-    if code == "server_error":
-        return errors.UpstreamError(
-            "The upstream cannot be reached, or the connection to it was lost.", code="upstream_disconnected"
-        )
-    return errors.UpstreamError(f"Claude Code stopped ({subtype}); the relay's log has the details.")
-
-
-def _broken_off() -> errors.UpstreamError:
-    return errors.UpstreamError(
-        "The connection to the upstream ended in the middle of the answer.", code="upstream_disconnected"
-    )
-
-
-def _overloaded() -> errors.UnavailableError:
-    return errors.UnavailableError("The upstream is overloaded.", code="overloaded", retry_after=_RETRY_AFTER)
-
-
-def _seconds_until(moment: float | None) -> float:
-    return _RETRY_AFTER if moment is None else max(1.0, moment - time.time())
 
 
 def _merge(known: Usage, tokens: wire.Tokens) -> Usage:

@@ -10,8 +10,9 @@ import pytest
 from msgspec import Struct
 
 from claude_relay import errors
-from claude_relay.engine.claude import translate, wire
-from claude_relay.engine.claude.translate import LONGEST_OUTPUT, Translator, failure, summary
+from claude_relay.engine.claude import failures, wire
+from claude_relay.engine.claude.failures import failure
+from claude_relay.engine.claude.translate import LONGEST_OUTPUT, Translator, summary
 from claude_relay.engine.vocabulary import (
     Event,
     JsonOutput,
@@ -261,7 +262,7 @@ def test_a_used_up_subscription_says_when_to_come_back(
     monkeypatch: pytest.MonkeyPatch, early: float, wait: float
 ) -> None:
     resets_at = 1795351315  # as recorded
-    monkeypatch.setattr(translate, "time", SimpleNamespace(time=lambda: resets_at - early))
+    monkeypatch.setattr(failures, "time", SimpleNamespace(time=lambda: resets_at - early))
 
     assert error_of("rate-limit-event").retry_after == wait
 
