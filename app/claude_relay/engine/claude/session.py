@@ -15,6 +15,7 @@ from claude_relay.engine.claude.capabilities import Current
 from claude_relay.engine.claude.control import ControlChannel, ProcessGoneError
 from claude_relay.engine.claude.guard import SingleRequestGuard
 from claude_relay.engine.claude.matching import Binding, Conversation, Kind
+from claude_relay.engine.claude.ownership import TurnOwnership
 from claude_relay.engine.claude.process import ChildProcess
 from claude_relay.engine.profiles import Profile
 from claude_relay.engine.runner import Spend
@@ -126,12 +127,11 @@ class Session:
         self._is_relay = is_relay
         self._full_id = full_id
         self._spent = 0.0
-        self._own: frozenset[str] = frozenset()
+        self._turns = TurnOwnership()
         self._told: tuple[str, str] | None = None
         self._rewind: outgoing.ControlLine | None = None
         self._options: configuration.Options | None = None
         self._early: deque[wire.Line] = deque()
-        self._in_own_turn = False
         self._answers_by_tool = False
         self._watching: asyncio.Task[None] | None = None
         self._probe: str | None = None
@@ -236,7 +236,7 @@ class Session:
         told = [
             line.uuid for batch in (*plan.past, plan.question) for line in batch if isinstance(line, outgoing.UserLine)
         ]
-        self._own = frozenset(told)
+        self._turns.expect(told)
         self._told = (self._told[0] if self._told else told[0], told[-1])
         lines = [*self._sign_of_life(), *self._initial(request), *self._changes(request, plan, goes_on=goes_on)]
         write = self._write
@@ -307,10 +307,7 @@ class Session:
             case wire.StreamEvent():
                 self.request_sent = self.has_output = True
             case wire.Result(total_cost_usd=total):
-                # a past turn that was handed over ends too, before the question
-                self._own = frozenset() if self.in_turn else self._own
-                self.in_turn = False
-                self._account(total)
+                self._turn_ended(total)
         self._guard.observe(line)
         if self._guard.should_engage(line):
             await self._engage_guard()
@@ -388,25 +385,12 @@ class Session:
             line = await self._channel.read()
         if isinstance(line, wire.ControlResponse):
             self._learn_models(wire.listed_models(line.response.response))
-        # whose a turn is stands in the lines at its beginning and its end, and never in what is said
-        if self._capabilities.tied_turns and not isinstance(line, wire.StreamEvent) and not self._is_own(line):
+        # no look at deltas, which are by far the most
+        if self._capabilities.tied_turns and not isinstance(line, wire.StreamEvent) and not self._turns.is_ours(line):
             # a turn goes on, so that whoever ends the process interrupts it first
             self.in_turn = True
             raise self._failed(UnsolicitedTurnError("Claude Code began a turn that the relay did not ask for."))
         return line
-
-    def _is_own(self, line: wire.Line) -> bool:
-        """Every turn must be for lines of ours: others may speak to the process, and an agent's tasks wake it."""
-        match line:
-            case wire.System("init", user_message_uuids=uuids):
-                self._in_own_turn = bool(uuids) and self._own.issuperset(uuids)
-                return self._in_own_turn
-            case wire.System("status", status="requesting", user_message_uuids=uuids):
-                return self._in_own_turn and self._own.issuperset(uuids)
-            case wire.Result(user_message_uuids=uuids):
-                own, self._in_own_turn = self._in_own_turn and self._own.issuperset(uuids), False
-                return own
-        return True
 
     async def _require_quiet(self) -> None:
         """Where the CLI does not tie its turns to lines: see whether an agent said anything since its last answer."""
@@ -490,8 +474,12 @@ class Session:
         self.fault = self.fault or fault
         return fault
 
-    def _account(self, total: float | None) -> None:
-        """Compute the cost of a turn; the CLI reports the sum of all turns so far."""
+    def _turn_ended(self, total: float | None) -> None:
+        """Learn that a turn is over, and what it has cost; the CLI reports the sum of all turns so far."""
+        if self.in_turn:
+            # unlike a past turn that was handed over, which ends before the question
+            self._turns.expect(())
+        self.in_turn = False
         if total is None:
             return
         # a billionth of a dollar is exact enough, and what binary fractions add looks odd
