@@ -6,11 +6,9 @@ from typing import Literal
 from msgspec import Struct
 
 from claude_relay.chat import schemas
-from claude_relay.engine.custom_tools import text_tool
+from claude_relay.engine.custom_tools import NO_ARGUMENTS, arguments_schema, grammar, text_tool
 from claude_relay.engine.vocabulary import Tool, ToolChoice
 from claude_relay.errors import invalid, missing, quoted
-
-_NO_ARGUMENTS = {"type": "object", "properties": {}}
 
 
 class _Chosen(Struct, frozen=True):
@@ -111,9 +109,8 @@ def _tool(tool: schemas.FunctionTool | schemas.CustomTool, where: str) -> Tool:
 
 
 def _function(definition: schemas.FunctionDefinition) -> Tool:
-    schema = definition.parameters or _NO_ARGUMENTS
-    described = schema if "type" in schema else {"type": "object", **schema}
-    return Tool(definition.name, definition.description or "", described, bool(definition.strict))
+    schema = arguments_schema(definition.parameters or NO_ARGUMENTS)
+    return Tool(definition.name, definition.description or "", schema, bool(definition.strict))
 
 
 def _custom(definition: schemas.CustomDefinition) -> Tool:
@@ -124,9 +121,9 @@ def _grammar(definition: schemas.CustomDefinition) -> str:
     """Return a description of a tool's grammar for the model; nothing enforces the grammar."""
     match definition.format:
         case {"type": "grammar", "grammar": {"definition": str(rules), "syntax": str(syntax)}}:
-            return f"Text of this {syntax} grammar:\n{rules}"
+            return grammar(syntax, rules)
         case {"type": "grammar", "definition": str(rules), "syntax": str(syntax)}:
-            return f"Text of this {syntax} grammar:\n{rules}"
+            return grammar(syntax, rules)
     return ""
 
 

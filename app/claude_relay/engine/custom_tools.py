@@ -17,6 +17,9 @@ from claude_relay.engine.vocabulary import Event, RunEnd, Tool, ToolCallDelta, T
 _FIELD = "input"
 """The one argument of a tool that takes text; OpenAI's name for the text."""
 
+NO_ARGUMENTS: dict[str, Any] = {"type": "object", "properties": {}}
+"""The schema of a function that takes none."""
+
 _OPENING = re.compile(rf'\s*+\{{\s*+"{_FIELD}"\s*+:\s*+"')
 _HEX = "[0-9a-fA-F]"
 _PIECE = rf'[^"\\]++|\\[^u]|\\u(?![dD][89abAB]){_HEX}{{4}}'
@@ -150,6 +153,16 @@ class InputText:
         taken = found[0] if found else ""
         self._raw = self._raw[len(taken) :]
         return _unescaped(taken)
+
+
+def arguments_schema(given: dict[str, Any]) -> dict[str, Any]:
+    """Return a client's schema of arguments as the upstream takes it: it must say that they are an object."""
+    return given if "type" in given else {"type": "object", **given}
+
+
+def grammar(syntax: str, rules: str) -> str:
+    """Return how the model is told of the grammar of a text."""
+    return f"Text of this {syntax} grammar:\n{rules}"
 
 
 def text_tool(name: str, description: str, expected: str = "") -> Tool:

@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from claude_relay.engine.custom_tools import arguments_schema
 from claude_relay.engine.vocabulary import Tool, ToolChoice
 from claude_relay.errors import invalid, quoted
 from claude_relay.messages import blocks, schemas
@@ -77,5 +78,4 @@ def _tools(given: Iterable[dict[str, Any]], ignored: list[str]) -> Iterator[Tool
         if tool.name in names:
             raise invalid(f"tool names must be unique, and {quoted(tool.name)} is there twice", f"{where}.name")
         names.add(tool.name)
-        schema = tool.input_schema if "type" in tool.input_schema else {"type": "object", **tool.input_schema}
-        yield Tool(tool.name, tool.description or "", schema, bool(tool.strict))
+        yield Tool(tool.name, tool.description or "", arguments_schema(tool.input_schema), bool(tool.strict))

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from claude_relay.engine.custom_tools import text_tool
+from claude_relay.engine.custom_tools import NO_ARGUMENTS, arguments_schema, grammar, text_tool
 from claude_relay.engine.vocabulary import Tool, ToolChoice
 from claude_relay.errors import InvalidRequestError, invalid, missing, quoted
 from claude_relay.responses import items
@@ -21,7 +21,6 @@ from claude_relay.web.validation_errors import converted
 SEARCH = "tool_search"
 """The name by which the model knows the client's search for tools."""
 
-_NO_ARGUMENTS = {"type": "object", "properties": {}}
 _QUERY = {"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]}
 _PLAIN = "functions"
 """The namespace whose tools clients call by their plain names."""
@@ -153,17 +152,18 @@ def _tool(tool: dict[str, Any], namespace: str | None, where: str, ignored: list
     match tool.get("type"):
         case "function":
             function = converted(tool, items.FunctionTool, where)
-            schema = function.parameters or _NO_ARGUMENTS
-            described = schema if "type" in schema else {"type": "object", **schema}
-            name = upstream_name(function.name, namespace)
-            made = Tool(name, function.description or "", described, bool(function.strict))
+            name, schema = (
+                upstream_name(function.name, namespace),
+                arguments_schema(function.parameters or NO_ARGUMENTS),
+            )
+            made = Tool(name, function.description or "", schema, bool(function.strict))
             yield _Found(made, ClientTool("function", function.name, namespace))
         case "custom":
             custom = converted(tool, items.CustomTool, where)
-            grammar = _grammar(custom)
-            if grammar:
+            expected = _grammar(custom)
+            if expected:
                 ignored.append("tools.format")
-            made = text_tool(upstream_name(custom.name, namespace), custom.description or "", grammar)
+            made = text_tool(upstream_name(custom.name, namespace), custom.description or "", expected)
             yield _Found(made, ClientTool("custom", custom.name, namespace))
         case str(kind):
             ignored.append(f"tools.{kind}")
@@ -182,7 +182,7 @@ def _grammar(tool: items.CustomTool) -> str:
     """Return a description of a tool's grammar for the model; nothing enforces the grammar."""
     match tool.format:
         case {"type": "grammar", "definition": str(rules), "syntax": str(syntax)}:
-            return f"Text of this {syntax} grammar:\n{rules}"
+            return grammar(syntax, rules)
     return ""
 
 
