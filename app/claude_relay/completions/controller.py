@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
@@ -14,12 +13,11 @@ from claude_relay.completions import inbound, limits, outbound
 from claude_relay.completions.operation import CompletionsOperation
 from claude_relay.completions.parameters import KNOWN
 from claude_relay.completions.schemas import Completion, CompletionRequest
-from claude_relay.engine.fanout import Indexed
 from claude_relay.engine.runner import ClaudeRunner
 from claude_relay.settings import Settings
 from claude_relay.web import answering, bodies
 from claude_relay.web.controller import WireController, failures_of_question
-from claude_relay.web.frames import DONE, frame
+from claude_relay.web.frames import ended_by_done
 
 read = bodies.reader(CompletionRequest, KNOWN, limits.require_few)
 """Reads a request body."""
@@ -56,17 +54,11 @@ class CompletionsController(WireController):
         rendering = answering.Rendering(
             options.model,
             partial(outbound.completion, options),
-            partial(_frames, options),
+            lambda events: ended_by_done(outbound.chunks(options, events)),
             outbound.finish,
             options.each,
         )
         return await answering.answer(request, runner, question, rendering, stream=bool(data.stream))
-
-
-async def _frames(options: outbound.RenderOptions, events: AsyncIterator[Indexed]) -> AsyncIterator[bytes]:
-    async for chunk in outbound.chunks(options, events):
-        yield frame(chunk)
-    yield DONE
 
 
 def _render_options(data: CompletionRequest, settings: Settings) -> outbound.RenderOptions:

@@ -18,7 +18,7 @@ from claude_relay.messages.operation import MessagesOperation
 from claude_relay.messages.parameters import KNOWN
 from claude_relay.web import answering, bodies
 from claude_relay.web.body_limits import LARGE
-from claude_relay.web.controller import WireController, failures, failures_of_question
+from claude_relay.web.controller import OF_BODIES, OF_CALLERS, WireController, failures, failures_of_question
 from claude_relay.web.frames import frame
 from claude_relay.web.live_responses import EVENTS, Form
 from claude_relay.web.token_counts import ESTIMATED
@@ -94,12 +94,10 @@ class MessagesController(WireController):
         responses=failures(
             MessagesError,
             s400="The request could not be served as it stands; the message names what to change.",
-            s401="The caller has no key.",
-            s403="A web page calls that nobody allowed to.",
+            **OF_CALLERS,
             s404="The thread does not exist.",
             s409="Another request had the same `Idempotency-Key`.",
-            s413="The request is too large.",
-            s415="The body is compressed, or a web page sent one that is not called JSON.",
+            **OF_BODIES,
         ),
     )
     async def count_tokens(

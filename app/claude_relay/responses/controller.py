@@ -3,9 +3,9 @@
 import os
 import time
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from litestar import MediaType, Request, Response, delete, get, post
+from litestar import Request, Response, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter, SkipValidation
 
@@ -21,7 +21,15 @@ from claude_relay.store.protocol import BEFORE_FIRST
 from claude_relay.web import answering, bodies
 from claude_relay.web.body_limits import LARGE
 from claude_relay.web.context import context_of
-from claude_relay.web.controller import WireController, failures, failures_of_question
+from claude_relay.web.controller import (
+    OF_CALLERS,
+    Limit,
+    Order,
+    WireController,
+    failures,
+    failures_of_question,
+    json_response,
+)
 from claude_relay.web.disconnects import nothing
 from claude_relay.web.jobs import jobs_of
 from claude_relay.web.live_responses import EVENTS, Form, LiveResponse
@@ -33,8 +41,7 @@ _LATEST = 2**53
 """No event has a number above it."""
 _FAILURES = failures(
     s400="It cannot be done with this response.",
-    s401="The caller has no key.",
-    s403="A web page calls that nobody allowed to.",
+    **OF_CALLERS,
     s404="The caller has no such response.",
     s503="The store cannot be used.",
 )
@@ -131,7 +138,7 @@ class ResponsesController(WireController):
         """
         found = _archive(request, response_id)
         if not stream:
-            return _json(await found.get(response_id))
+            return json_response(await found.get(response_id))
         await found.require_events(response_id, starting_after)
         return _following(found, response_id, starting_after)
 
@@ -172,8 +179,8 @@ class ResponsesController(WireController):
         response_id: _Id,
         *,
         after: FromQuery[str | None] = None,
-        limit: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
-        order: FromQuery[Literal["asc", "desc"]] = "desc",
+        limit: Limit = 20,
+        order: Order = "desc",
     ) -> answer.ItemList:
         """Return the items that the request itself had, without those of the responses that it went on from."""
         page = await _archive(request, response_id).inputs(response_id, after, limit, order)
@@ -200,7 +207,7 @@ class ResponsesController(WireController):
         found = _archive(request, response_id)
         cancelled = await found.cancel(response_id)
         await approvals.abandon(found.owner, await found.requested_approvals(response_id))
-        return _json(cancelled)
+        return json_response(cancelled)
 
 
 def _following(
@@ -222,10 +229,6 @@ def _archive(request: Request[Any, Any, Any], response_id: str) -> archive.Archi
     if found is None:
         raise state.unknown_response(response_id)
     return found
-
-
-def _json(body: bytes) -> Response[Any]:
-    return Response(body, media_type=MediaType.JSON)
 
 
 def _render_options(

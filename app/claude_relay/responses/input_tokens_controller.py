@@ -12,7 +12,7 @@ from claude_relay.responses import answer, archive, inbound, schemas
 from claude_relay.responses.controller import read
 from claude_relay.settings import Settings
 from claude_relay.web import bodies
-from claude_relay.web.controller import WireController, failures
+from claude_relay.web.controller import OF_BODIES, OF_CALLERS, WireController, failures
 from claude_relay.web.parameters import Question
 from claude_relay.web.token_counts import ESTIMATED
 
@@ -40,11 +40,9 @@ class InputTokensController(WireController):
         response_description="An estimate of their number.",
         responses=failures(
             s400="The request cannot be served as it stands; `param` names what to change.",
-            s401="The caller has no key.",
-            s403="A web page calls that nobody allowed to.",
+            **OF_CALLERS,
             s404="What the request refers to does not exist.",
-            s413="The request is too large.",
-            s415="The body is compressed, or a web page sent one that is not called JSON.",
+            **OF_BODIES,
             s503="The store cannot be used.",
         ),
     )

@@ -1,6 +1,6 @@
 """Events of a ``text/event-stream`` as bytes. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import msgspec
@@ -28,3 +28,10 @@ def frame(data: msgspec.Struct | Mapping[str, Any], event: str | None = None) ->
         for end, escape in _LINE_ENDS:
             body = body.replace(end, escape)
     return b"%bdata: %b\n\n" % (name, body)
+
+
+async def ended_by_done(chunks: AsyncIterator[msgspec.Struct]) -> AsyncIterator[bytes]:
+    """Yield the chunks of one of OpenAI's chats or completions as events, and the one that ends the stream."""
+    async for chunk in chunks:
+        yield frame(chunk)
+    yield DONE

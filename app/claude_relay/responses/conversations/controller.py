@@ -1,31 +1,28 @@
 """The routes of ``/conversations``."""
 
 import os
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from litestar import MediaType, Request, Response, delete, get, post
-from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar import Request, Response, delete, get, post
+from litestar.params import FromPath, FromQuery, JSONBody
 
 from claude_relay.responses import answer, archive, outbound
 from claude_relay.responses.conversations import inbound, schemas
 from claude_relay.responses.conversations.archive import conversations_of
 from claude_relay.store.protocol import Item, Page
 from claude_relay.web import bodies
-from claude_relay.web.controller import WireController, failures
+from claude_relay.web.controller import OF_BODIES, OF_CALLERS, Limit, Order, WireController, failures, json_response
 
 _Id = FromPath[str]
 _FAILURES = failures(
     s400="It cannot be done as it stands; `param` names what to change.",
-    s401="The caller has no key.",
-    s403="A web page calls that nobody allowed to.",
+    **OF_CALLERS,
     s404="The caller has no such conversation, or it has no such item.",
     s503="The store cannot be used.",
 )
 _POST_FAILURES = {
     **_FAILURES,
-    **failures(
-        s413="The request is too large.", s415="The body is compressed, or a web page sent one that is not called JSON."
-    ),
+    **failures(**OF_BODIES),
 }
 _conversation = bodies.reader(
     schemas.NewConversation, frozenset(("items", "metadata")), lambda asked: inbound.require_few(asked.items)
@@ -129,8 +126,8 @@ class ConversationsController(WireController):
         conversation_id: _Id,
         *,
         after: FromQuery[str | None] = None,
-        limit: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
-        order: FromQuery[Literal["asc", "desc"]] = "desc",
+        limit: Limit = 20,
+        order: Order = "desc",
     ) -> answer.ItemList:
         """Return what was put into the conversation, and what its responses were asked and answered."""
         return outbound.item_list(await conversations_of(request).items(conversation_id, after, limit, order))
@@ -146,10 +143,7 @@ class ConversationsController(WireController):
         self, request: Request[Any, Any, Any], conversation_id: _Id, item_id: _Id
     ) -> Response[dict[str, Any]]:
         """Return one item."""
-        return Response(
-            await conversations_of(request).item(conversation_id, item_id),  # type: ignore[arg-type] # it is JSON
-            media_type=MediaType.JSON,
-        )
+        return json_response(await conversations_of(request).item(conversation_id, item_id))
 
     @delete(
         "/{conversation_id:str}/items/{item_id:str}",
