@@ -23,16 +23,15 @@ _BACKLOG = 2048
 """Connections that may wait until they are accepted."""
 _ABSENT = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 """What a machine without IPv6 says of an IPv6 address."""
-
-
 _DEADLY = (signal.SIGTERM, signal.SIGHUP)
+"""Signals that end the process, and its socket's file with it; uvicorn raises them again once it has stopped."""
 
 
 class Listening(Struct, frozen=True):
     """The sockets that the server listens on.
 
     Attributes:
-        sockets: All of it.
+        sockets: One for each address.
         place: What to call it.
         base_url: What to call the server by; a Unix socket needs its path too.
     """

@@ -46,7 +46,7 @@ class Conversation(Struct, frozen=True):
 
 
 def conversation(
-    given: str | Iterable[dict[str, Any]] | None,
+    given: state.Given,
     place: Callable[[int], str] = "input[{}]".format,
     *,
     for_agent: bool = False,
@@ -71,9 +71,7 @@ def conversation(
     return reader.read()
 
 
-def decisions(
-    given: str | Iterable[dict[str, Any]] | None, place: Callable[[int], str] = "input[{}]".format
-) -> tuple[Decision, ...]:
+def decisions(given: state.Given, place: Callable[[int], str] = "input[{}]".format) -> tuple[Decision, ...]:
     """Return what a request decides of tools that wait for permission: what its last items say.
 
     Args:
@@ -93,13 +91,13 @@ def decisions(
     return tuple(reversed(found))
 
 
-def requested_approvals(given: str | Iterable[dict[str, Any]] | None) -> tuple[str, ...]:
+def requested_approvals(given: state.Given) -> tuple[str, ...]:
     """Return the ids of what a conversation has asked permission for."""
     listed = given if isinstance(given, list) else []
     return tuple(item["id"] for item in listed if item.get("type") == _REQUESTED and isinstance(item.get("id"), str))
 
 
-def has_unheard_decisions(given: str | Iterable[dict[str, Any]] | None) -> bool:
+def has_unheard_decisions(given: state.Given) -> bool:
     """Whether the user says something more after a decision: then a new answer is asked for, and nothing is decided."""
     listed = given if isinstance(given, list) else []
     last = list(
@@ -109,7 +107,7 @@ def has_unheard_decisions(given: str | Iterable[dict[str, Any]] | None) -> bool:
     return _DECIDED in kinds and kinds[0] != _DECIDED
 
 
-def has_calls(given: str | Iterable[dict[str, Any]] | None) -> bool:
+def has_calls(given: state.Given) -> bool:
     """Whether a conversation has calls of the client's tools, or their outputs."""
     return isinstance(given, list) and any(item.get("type") in _CALLS for item in given)
 

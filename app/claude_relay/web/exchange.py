@@ -215,10 +215,9 @@ def refusal(error: RelayError, dialect: Dialect) -> bytes:
     body = msgspec.json.encode(dialect.error_body(error))
     upgrades = error.status == HTTPStatus.UPGRADE_REQUIRED
     head = (
-        f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}",
         "content-type: application/json",
         f"content-length: {len(body)}",
         *(f"{name}: {value}" for name, value in errors.headers(error).items()),
         *(("upgrade: HTTP/1.1", "connection: upgrade, close") if upgrades else ("connection: close",)),
     )
-    return "\r\n".join((*head, "", "")).encode() + body
+    return _STATUS_LINES[error.status] + "\r\n".join((*head, "", "")).encode() + body

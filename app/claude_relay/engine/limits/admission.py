@@ -145,13 +145,13 @@ class Admission:
         if not latest.done():
             latest.set_exception(self._full())
 
-    def _withdraw(self, caller: str, ticket: asyncio.Future[None]) -> None:
-        if ticket.done() and not ticket.cancelled() and ticket.exception() is None:
+    def _withdraw(self, caller: str, turn: asyncio.Future[None]) -> None:
+        if turn.done() and not turn.cancelled() and turn.exception() is None:
             self._leave(caller)
             return
         queue = self._queues.get(caller, deque())
-        if ticket in queue:
-            queue.remove(ticket)
+        if turn in queue:
+            queue.remove(turn)
         if not queue:
             self._queues.pop(caller, None)
 
@@ -164,12 +164,12 @@ class Admission:
     def _admit_next(self, caller: str) -> None:
         """Admit the next caller's oldest request, and move that caller to the end of the order."""
         queue = self._queues.pop(caller)
-        ticket = queue.popleft()
+        turn = queue.popleft()
         if queue:
             self._queues[caller] = queue
-        if not ticket.done():
+        if not turn.done():
             self._running[caller] += 1
-            ticket.set_result(None)
+            turn.set_result(None)
 
     def _full(self) -> RateLimitError:
         return RateLimitError(
