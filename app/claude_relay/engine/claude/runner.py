@@ -336,11 +336,10 @@ class ClaudeCodeRunner:
             self._settings.model if profile is None else profile.model,
             self._current,
             self._spend,
-            learn_models=self._models.learn_listed,
+            models=self._models,
             is_relay=lambda url: command.points_at_relay(url, self._settings.port),
             profile=profile,
             asks=personality == "agent" and command.permission_mode(self._settings, profile) == ASK,
-            full_id=self._models.full_id,
         )
 
     def _current(self) -> Capabilities:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Literal
 
@@ -15,6 +15,7 @@ from claude_relay.engine.claude.capabilities import Current
 from claude_relay.engine.claude.control import ControlChannel, ProcessGoneError
 from claude_relay.engine.claude.guard import SingleRequestGuard
 from claude_relay.engine.claude.matching import Binding, Conversation, Kind
+from claude_relay.engine.claude.models import Models
 from claude_relay.engine.claude.ownership import TurnOwnership
 from claude_relay.engine.claude.process import ChildProcess
 from claude_relay.engine.profiles import Profile
@@ -39,8 +40,6 @@ _ONE_EXCHANGE = 2
 """Turns of a question and its answer."""
 _MANY = 500
 """Turns that take longer to be handed over than others may wait for the event loop."""
-LearnModels = Callable[[Iterable[wire.ListedModel]], None]
-"""Is told which models there are."""
 Origin = Literal["reused", "reset", "prewarmed", "started"]
 """How a request got its process: with its conversation in it, reset, ready, or started for it."""
 
@@ -71,10 +70,9 @@ class Session:
         model: The model it was started with.
         capabilities: Tells what is used of the CLI; asked at each question.
         spend: Is told what each turn has cost, as soon as that is known.
-        learn_models: Is told which models there are, when the CLI tells.
+        models: The models that the CLI has told of; it learns of those that this process tells of.
         is_relay: Whether an upstream is the relay itself.
         asks: Whether the process asks for permissions.
-        full_id: Returns the full id of the model that a name stands for.
         profile: The profile that it was started with.
 
     Attributes:
@@ -99,10 +97,9 @@ class Session:
         capabilities: Current,
         spend: Spend | None = None,
         *,
-        learn_models: LearnModels = lambda _: None,
+        models: Models | None = None,
         is_relay: Callable[[str], bool] = lambda _: False,
         asks: bool = False,
-        full_id: Callable[[str], str] = str,
         profile: Profile | None = None,
     ) -> None:
         self.process = process
@@ -123,9 +120,8 @@ class Session:
         self._asked: tuple[Conversation | None, tuple[Turn, ...]] | None = None
         self._settings = configuration.defaults(model, personality)
         self._spend = spend
-        self._learn_models = learn_models
+        self._models = models or Models()
         self._is_relay = is_relay
-        self._full_id = full_id
         self._spent = 0.0
         self._turns = TurnOwnership()
         self._told: tuple[str, str] | None = None
@@ -221,7 +217,7 @@ class Session:
             await self._require_quiet()
         turns = request.turns[-1:] if goes_on else request.turns
         # the CLI drops the reasoning of what another model has said, and knows each by its full id
-        wanted = replace(request, turns=turns, model=self._full_id(request.model))
+        wanted = replace(request, turns=turns, model=self._models.full_id(request.model))
         make_plan = partial(hand_over, wanted, client_composed=self._capabilities.client_composed)
         plan = await asyncio.to_thread(make_plan) if len(wanted.turns) > _MANY else make_plan()
         keeps_words = hand_over is history.native and not request.answers_by_tool
@@ -384,7 +380,7 @@ class Session:
             await self.permit(line, Decision("", approve=False, reason="Nobody is there to be asked."))
             line = await self._channel.read()
         if isinstance(line, wire.ControlResponse):
-            self._learn_models(wire.listed_models(line.response.response))
+            self._models.learn_listed(wire.listed_models(line.response.response))
         # no look at deltas, which are by far the most
         if self._capabilities.tied_turns and not isinstance(line, wire.StreamEvent) and not self._turns.is_ours(line):
             # a turn goes on, so that whoever ends the process interrupts it first

@@ -11,6 +11,7 @@ from claude_relay.engine.claude import configuration, wire
 from claude_relay.engine.claude import session as session_module
 from claude_relay.engine.claude.control import ProcessGoneError
 from claude_relay.engine.claude.history import native
+from claude_relay.engine.claude.models import Models
 from claude_relay.engine.claude.session import Session
 from claude_relay.engine.vocabulary import Decision, JsonOutput, RunRequest, Sampling, Tool
 from claude_relay.errors import UnavailableError, UpstreamError
@@ -139,8 +140,9 @@ async def test_another_model_is_set_with_a_boundary_before_anything_is_said(cli:
 
 
 async def test_the_past_is_that_of_the_model_by_its_full_id_which_is_asked_by_its_name(cli: FakeCli) -> None:
-    child = await cli.spawn()
-    session = Session(child, "chat", "sonnet", lambda: CAPABLE, full_id=lambda name: f"claude-{name}-9")
+    models = Models()
+    models.learn_listed([wire.ListedModel("sonnet", "claude-sonnet-9")])
+    session = Session(await cli.spawn(), "chat", "sonnet", lambda: CAPABLE, models=models)
 
     await session.ask(hello(turns=conversation("Hi", "Hello", "Again")), native)
     await answer(session)
