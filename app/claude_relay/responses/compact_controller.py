@@ -72,6 +72,6 @@ class CompactController(WireController):
 
 
 async def _no_frames(events: AsyncIterator[Indexed]) -> AsyncIterator[bytes]:
-    """Yield nothing for any event: the answer is never streamed."""
+    """Yield empty pieces; nobody takes them, since the answer is never streamed."""
     async for _ in events:
         yield b""
