@@ -105,9 +105,9 @@ class ClaudeCodeRunner:
         made = self._size
         _log.info("up to %d answers at once, %d processes: %s", made.answers, made.processes, made.reason)
         if ended := await asyncio.to_thread(orphans.end_orphans):
-            _log.warning("%d processes were ended that a relay which is gone had left running", ended)
+            _log.warning("processes that a relay which is gone had left running were ended: %d", ended)
         if removed := await asyncio.to_thread(private.remove_left, self._environ):
-            _log.info("what %d relays that are gone had left was removed", removed)
+            _log.info("directories that relays which are gone had left were removed: %d", removed)
         await asyncio.to_thread(self._worktrees.remove_left)
         try:
             await self._installed()
