@@ -110,7 +110,7 @@ def _serve(chosen: Settings, place: Listening) -> None:
 
 
 @main.command("codex-config")
-@click.option("--url", help="The relay's base URL, with /v1.  [default: this machine, at the port of the settings]")
+@click.option("--url", help="Where the relay is.  [default: this machine, at the port of the settings]")
 @click.option("--model", help="The model that Codex asks.  [default: that of the settings]")
 @click.option("--catalog", is_flag=True, help="Print the model catalog that the configuration names.")
 def codex_config(url: str | None, model: str | None, *, catalog: bool) -> None:
@@ -118,17 +118,18 @@ def codex_config(url: str | None, model: str | None, *, catalog: bool) -> None:
 
     It is a config.toml, and with --catalog the file of models that it names. Nothing is written.
     """
-    from claude_relay.commands import codex
+    from claude_relay.commands import codex, relays
 
     try:
         chosen = settings_loading.resolve().settings
+        base_url = f"http://127.0.0.1:{chosen.port}/v1" if url is None else f"{relays.server(url)}/v1"
     except SettingsError as error:
         _fail(error.message, 2)
     model = model or chosen.model
     if catalog:
         click.echo(codex.catalog((model, *codex.MODELS)))
     else:
-        click.echo(codex.config(url or f"http://127.0.0.1:{chosen.port}/v1", model), nl=False)
+        click.echo(codex.config(base_url, model), nl=False)
 
 
 @main.command(
@@ -159,6 +160,8 @@ def litestar_command(arguments: tuple[str, ...]) -> None:
 @click.option("--key", metavar="KEY", default=KEY, help="One of its keys.", show_default=True)
 def clients_command(name: str | None, url: str, key: str) -> None:
     """Print the settings for a client, such as 'codex' or 'open-webui'; without a name, list all clients."""
+    from claude_relay.commands import relays
+
     if name is None:
         for client in catalog.CLIENTS:
             click.echo(f"{client.name:<16}  {client.title}")
@@ -167,9 +170,14 @@ def clients_command(name: str | None, url: str, key: str) -> None:
     if found is None:
         _fail(f"There is no client {name!r} here. 'claude-relay clients' lists all.", 2)
     notes = [f"# {line}" for line in (f"{found.title}: in {found.where}", *found.remarks())]
+    try:
+        relays.require_key(key)
+        settings = found.settings_for(relays.server(url), key)
+    except SettingsError as error:
+        _fail(error.message, 2)
     # only the settings go where output goes, so that they can be written to a file
     click.echo("\n".join(notes), err=True)
-    click.echo(found.settings_for(url.rstrip("/").removesuffix("/v1"), key))
+    click.echo(settings)
 
 
 @main.command("doctor")

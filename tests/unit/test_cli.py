@@ -1,18 +1,22 @@
 """The command line: help, bad values, a busy port, and what the server is started with."""
 
+import ast
 import json
 import os
 import pickle
+import re
+import shlex
 import socket
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 
 from claude_relay import __version__, serving
@@ -514,6 +518,77 @@ def test_settings_name_the_relay_and_the_key_of_the_user() -> None:
     assert settings["model_providers"]["relay"]["base_url"] == "https://relay.example/v1"
     assert "config.toml" in result.stderr
     assert 'api_key="sEcReT"' in invoked("clients", "openai", "--key", "sEcReT").stdout
+
+
+def _in_python(text: str) -> set[str]:
+    return {str(node.value) for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)}
+
+
+def _in_javascript(text: str) -> set[str]:
+    return {json.loads(found) for found in re.findall(r'"(?:[^"\\]|\\.)*"', text)}
+
+
+def _in_shell(text: str) -> set[str]:
+    return {word.partition("=")[2] or word for word in shlex.split(text)}
+
+
+def _in_yaml(text: str) -> set[str]:
+    return {match for line in yaml.safe_load(text)["models"] for match in line.values() if isinstance(match, str)}
+
+
+@pytest.mark.parametrize(
+    ("name", "strings"),
+    [
+        ("openai", _in_python),
+        ("openai-node", _in_javascript),
+        ("opencode", _in_javascript),
+        ("environment", _in_shell),
+        ("cline", _in_shell),
+        ("continue", _in_yaml),
+    ],
+)
+def test_a_url_and_a_key_of_any_characters_are_read_as_they_are(name: str, strings: Callable[[str], set[str]]) -> None:
+    key, url = """a"b'c\\d$e`f#:{unused}http://localhost:8082""", """http://relay.example/"a'$b\\c/é"""
+
+    settings = invoked("clients", name, "--url", url, "--key", key).stdout
+
+    assert {key, f"{url}/v1"} <= strings(settings)
+
+
+@pytest.mark.parametrize("command", [("ask", "hi"), ("clients", "openai"), ("codex-config",)])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "relay.example",
+        "ftp://relay.example",
+        "http://",
+        "http://xn--a.example",
+        "http://ü..x",
+        "http://[::1",
+        "http://relay.example:many",
+        "http://relay.example:99999",
+        "http://relay.example?x=1",
+        "http://relay.example#x",
+        "http://relay example",
+        "http://relay.example/\n",
+        "http://relay.example/\udcff",
+    ],
+)
+def test_a_url_that_no_relay_can_have_is_told_in_one_line(command: tuple[str, ...], url: str) -> None:
+    result = invoked(*command, "--url", url)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--url" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("key", ["a key", "a\nkey", "ключ", "a\udcff"])
+def test_settings_have_no_key_that_no_client_can_send(key: str) -> None:
+    result = invoked("clients", "openai", "--key", key)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--key" in result.stderr
 
 
 @pytest.mark.parametrize("name", ["opencode", "qwen-code"])

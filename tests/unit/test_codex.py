@@ -23,7 +23,7 @@ def test_the_page_shows_what_is_printed() -> None:
     assert f"```toml\n{printed}```" in (ROOT / "docs/clients/codex.md").read_text()
 
 
-@pytest.mark.parametrize("name", ['a"b', "a\\b", "Grüße 🎈", "a\nb", "\x01"])
+@pytest.mark.parametrize("name", ['a"b', "a\\b", "Grüße 🎈", "a\nb", "\x01", "\x7f"])
 def test_a_name_of_any_characters_is_read_as_it_was(name: str) -> None:
     assert tomllib.loads(codex.config(name, name))["model"] == name
     assert json.loads(codex.catalog([name]))["models"][0]["slug"] == name

@@ -16,7 +16,6 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from claude_relay import settings_loading
-from claude_relay.access.keys import is_sendable
 from claude_relay.access.policy import Caller
 from claude_relay.commands import relays
 from claude_relay.commands.display import display
@@ -65,8 +64,7 @@ def run(arguments: Arguments) -> None:
         RelayError: There is no relay where one is named, or no answer.
         CancelledError: A signal came.
     """
-    if not is_sendable(arguments.key or ""):
-        raise SettingsError("--key: expected a key of ASCII characters without spaces")
+    relays.require_key(arguments.key or "")
     chosen = settings_loading.load()
     session = None
     if arguments.session is not None:
@@ -119,7 +117,7 @@ async def _interruptible() -> AsyncIterator[None]:
 
 
 async def _events(question: Question, chosen: Settings, arguments: Arguments) -> AsyncGenerator[Event, None]:
-    place = relays.own(chosen) if arguments.url is None else relays.Place(arguments.url.rstrip("/").removesuffix("/v1"))
+    place = relays.own(chosen) if arguments.url is None else relays.Place(relays.server(arguments.url))
     async with relays.client(replace(place, key=arguments.key or place.key)) as http:
         if await relays.answers(http):
             async with aclosing(_over_http(question, http)) as events:

@@ -83,5 +83,5 @@ def _entry(model: str, priority: int) -> dict[str, object]:
 
 
 def _quoted(text: str) -> str:
-    """Return a string of TOML, which reads strings of JSON."""
-    return json.dumps(text, ensure_ascii=False)
+    """Return a string of TOML, which reads strings of JSON, but for one character that it wants escaped."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

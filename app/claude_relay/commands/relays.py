@@ -6,10 +6,12 @@ import httpx
 from msgspec import Struct
 
 from claude_relay.access import addresses
-from claude_relay.access.keys import parts
+from claude_relay.access.keys import is_sendable, parts
+from claude_relay.errors import SettingsError
 from claude_relay.settings import Settings
 
 _STATES = {"ok", "degraded", "draining"}
+_PORTS = 2**16
 _PROBE_TIMEOUT = 3.0
 """Seconds that a relay has to say that it is there."""
 
@@ -26,6 +28,32 @@ class Place(Struct, frozen=True):
     url: str
     uds: str | None = None
     key: str | None = None
+
+
+def server(url: str) -> str:
+    """Return the URL of a relay without ``/v1``, from an option with it or without.
+
+    Raises:
+        SettingsError: It is no URL that a relay can have.
+    """
+    try:
+        read = httpx.URL(url)
+        is_there = read.scheme in {"http", "https"} and read.host and (read.port is None or 0 < read.port < _PORTS)
+    except (httpx.InvalidURL, ValueError):
+        is_there = False
+    if not is_there or read.query or read.fragment or not url.isprintable() or " " in url:
+        raise SettingsError(f"--url: expected the URL of a relay, such as http://localhost:8082; got {url!r}")
+    return url.rstrip("/").removesuffix("/v1")
+
+
+def require_key(key: str) -> None:
+    """Check that an option is a key that a client can send.
+
+    Raises:
+        SettingsError: No header can hold it.
+    """
+    if not is_sendable(key):
+        raise SettingsError("--key: expected a key of ASCII characters without spaces")
 
 
 def own(settings: Settings) -> Place:

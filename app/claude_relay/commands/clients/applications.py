@@ -26,7 +26,7 @@ DEFAULT_MODELS=sonnet:chat
         """
 - model_id: relay
   model_name: sonnet:chat
-  api_base: http://localhost:8082/v1
+  api_base: "http://localhost:8082/v1"
   vision: true
   supports_schema: true
 """,

@@ -1,5 +1,10 @@
 """What is known of one client. Pure."""
 
+import json
+import re
+import shlex
+from collections.abc import Callable, Mapping
+
 from msgspec import Struct
 
 SERVER = "http://localhost:8082"
@@ -8,6 +13,15 @@ KEY = "unused"
 """Stands in all settings where a key goes."""
 ACTS_ITSELF = "It acts itself, so it needs a model that does not: `:chat`."
 ELSEWHERE = "It calls from another machine or container, so the relay needs a key: `--api-key NAME=KEY`."
+
+
+def _in_double_quotes(text: str) -> str:
+    """Return a text as it stands between double quotes in JSON, and so in JavaScript, Python, TOML and YAML too."""
+    return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+_ESCAPES: Mapping[str, Callable[[str], str]] = {"text": str, "sh": shlex.quote}
+"""How a text is written in languages whose settings have no double quotes around it."""
 
 
 class Client(Struct, frozen=True):
@@ -34,13 +48,15 @@ class Client(Struct, frozen=True):
     speaks: str = "chat completions"
 
     def settings_for(self, server: str = SERVER, key: str = KEY) -> str:
-        """Return the settings for a relay.
+        """Return the settings for a relay, in which a URL and a key of any characters are read as they are.
 
         Args:
             server: The URL of the relay, without ``/v1``.
             key: A key of the relay.
         """
-        return self.settings.strip().replace(KEY, key).replace(SERVER, server)
+        escaped = _ESCAPES.get(self.language, _in_double_quotes)
+        values = {SERVER: escaped(server), KEY: escaped(key)}
+        return re.sub("|".join(map(re.escape, values)), lambda found: values[found[0]], self.settings.strip())
 
     def remarks(self) -> tuple[str, ...]:
         """Return what a user has to know besides: the notes, and whether it was tested."""

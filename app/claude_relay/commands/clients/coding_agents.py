@@ -102,14 +102,14 @@ models:
   - name: Sonnet
     provider: openai
     model: sonnet:chat
-    apiBase: http://localhost:8082/v1
-    apiKey: unused
+    apiBase: "http://localhost:8082/v1"
+    apiKey: "unused"
     roles: [chat, edit, apply]
   - name: Haiku
     provider: openai
     model: haiku:chat
-    apiBase: http://localhost:8082/v1
-    apiKey: unused
+    apiBase: "http://localhost:8082/v1"
+    apiKey: "unused"
     roles: [autocomplete]
 """,
         "yaml",
