@@ -47,9 +47,12 @@ def shared_upstream() -> Iterator[FakeUpstream]:
 
 
 @pytest.fixture
-def upstream(shared_upstream: FakeUpstream) -> FakeUpstream:
+def upstream(shared_upstream: FakeUpstream) -> Iterator[FakeUpstream]:
+    """The upstream as if no other test had used it: what this one scripts ends with it."""
     shared_upstream.clear()
-    return shared_upstream
+    before = shared_upstream.default, shared_upstream.strict
+    yield shared_upstream
+    shared_upstream.default, shared_upstream.strict = before
 
 
 @pytest.fixture

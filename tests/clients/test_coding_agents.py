@@ -67,11 +67,9 @@ def answers(agent: Agent, chat: Relay, upstream: FakeUpstream) -> Iterator[Talki
         upstream.default = talk = Talk(agent.own_tool, iter(replies))
         return talk
 
-    default = upstream.default
     upstream.strict = True
     yield start
     chat.settle()
-    upstream.strict, upstream.default = False, default
 
 
 def _call(number: int, call: Call) -> Message:

@@ -31,13 +31,12 @@ def no_errors(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) 
 
 
 @pytest.fixture
-def upstream(upstream: FakeUpstream, request: pytest.FixtureRequest) -> Iterator[FakeUpstream]:
+def upstream(upstream: FakeUpstream, request: pytest.FixtureRequest) -> FakeUpstream:
     """A strict upstream, unless the test has the mark `lenient_upstream` or `--upstream` says otherwise."""
     asked = request.config.getoption("--upstream")
     is_marked = request.node.get_closest_marker("lenient_upstream") is not None
     upstream.strict = not is_marked if asked is None else asked == "strict"
-    yield upstream
-    upstream.strict = False
+    return upstream
 
 
 @pytest.fixture(scope="package")

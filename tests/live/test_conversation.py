@@ -134,11 +134,8 @@ def test_a_long_answer_arrives_whole(chat: Relay, upstream: FakeUpstream) -> Non
 
 def test_requests_at_the_same_time_do_not_mix(chat: Relay, upstream: FakeUpstream) -> None:
     upstream.default = _echo
-    try:
-        with ThreadPoolExecutor(4) as threads:
-            answers = list(threads.map(lambda number: chat.chat(f"question {number}").json(), range(4)))
-    finally:
-        upstream.default = text()
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(lambda number: chat.chat(f"question {number}").json(), range(4)))
     assert [answer["choices"][0]["message"]["content"] for answer in answers] == [
         f"answer to question {number}" for number in range(4)
     ]

@@ -29,10 +29,7 @@ def test_a_failure_before_the_first_token_is_a_true_status(
     chat: Relay, upstream: FakeUpstream, failure: fake.Failure, status: int, kind: str, code: str | None, stream: bool
 ) -> None:
     upstream.default = failure
-    try:
-        response = chat.chat("hi", stream=stream)
-    finally:
-        upstream.default = fake.text()
+    response = chat.chat("hi", stream=stream)
     error = response.json()["error"]
     assert response.status_code == status
     assert (error["type"], error["code"]) == (kind, code)
@@ -50,11 +47,8 @@ def test_the_agent_tries_again_before_it_gives_up(agent: Relay, upstream: FakeUp
 
 def test_an_unknown_model_is_named(chat: Relay, upstream: FakeUpstream) -> None:
     upstream.default = lambda body: fake.model_not_found(body["model"])
-    try:
-        with pytest.raises(openai.NotFoundError) as raised:
-            chat.openai.chat.completions.create(model="gpt-9", messages=[{"role": "user", "content": "hi"}])
-    finally:
-        upstream.default = fake.text()
+    with pytest.raises(openai.NotFoundError) as raised:
+        chat.openai.chat.completions.create(model="gpt-9", messages=[{"role": "user", "content": "hi"}])
     assert raised.value.code == "model_not_found"
     assert raised.value.param == "model"
     assert "gpt-9" in raised.value.message

@@ -194,7 +194,7 @@ def test_a_stream_goes_on_beside_many_large_requests_at_once(server: tuple[Relay
     url, body = f"{server[0].url}/v1/chat/completions", BODIES["an image of 20 MB"]()
     gaps = []
     with Stream(server[0].url) as stream, ThreadPoolExecutor(6) as pool:
-        for _ in range(3):
+        for _ in range(6):
             began = time.monotonic()
             asked = [pool.submit(httpx.post, url, content=body, timeout=60) for _ in range(6)]
             assert {answer.result().status_code for answer in asked} == {200}
@@ -296,7 +296,6 @@ def test_others_are_served_while_a_process_is_configured(
             assert response.status_code == 200, response.text[:200]
             if gaps[-1] < usual + LONGEST_GAP:
                 break
-    upstream.default = text()
     assert min(gaps) < usual + LONGEST_GAP
 
 

@@ -58,12 +58,9 @@ class Town:
 @contextmanager
 def town(home: Path, upstream: FakeUpstream, claude_path: str) -> Iterator[tuple[Relay, Town]]:
     upstream.default = made = Town()
-    try:
-        environ = clean_environment(home, upstream)
-        with relay(home, environ, claude_path=claude_path, max_concurrent=24, max_processes=32) as running:
-            yield running, made
-    finally:
-        upstream.default = text()
+    environ = clean_environment(home, upstream)
+    with relay(home, environ, claude_path=claude_path, max_concurrent=24, max_processes=32) as running:
+        yield running, made
 
 
 def ask(running: Relay, caller: str, *said: str) -> str:

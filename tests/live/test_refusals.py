@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -33,7 +33,7 @@ def newest() -> str:
 
 
 @pytest.fixture
-def script(upstream: FakeUpstream) -> Iterator[Callable[[Callable[[dict[str, Any]], str | None]], None]]:
+def script(upstream: FakeUpstream) -> Callable[[Callable[[dict[str, Any]], str | None]], None]:
     """Lets the upstream refuse a body for the reason that a function returns."""
 
     def refuse(reason_of: Callable[[dict[str, Any]], str | None], reply: Reply = FINE) -> None:
@@ -43,8 +43,7 @@ def script(upstream: FakeUpstream) -> Iterator[Callable[[Callable[[dict[str, Any
 
         upstream.default = answer
 
-    yield refuse
-    upstream.default = text()
+    return refuse
 
 
 def _ignored(running: Relay, **fields: Any) -> str | None:

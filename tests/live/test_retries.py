@@ -1,7 +1,6 @@
 """What a client's own retries cost, as OpenAI's SDK makes them by default: nothing where they cannot help."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import openai
@@ -22,12 +21,6 @@ def works_and_fails(body: dict[str, Any]) -> Reply:
     return Message(
         blocks=(Text("Let me look."), ToolUse("toolu_bash", "Bash", {"command": "true", "description": "x"}))
     )
-
-
-@pytest.fixture(autouse=True)
-def put_back(upstream: FakeUpstream) -> Iterator[None]:
-    yield
-    upstream.default = text()
 
 
 def cost(running: Relay, upstream: FakeUpstream, retries: int, **fields: Any) -> tuple[int, openai.APIStatusError]:

@@ -123,13 +123,10 @@ def test_a_signature_that_the_upstream_refuses_costs_the_thinking_and_not_the_co
     more = [*asked, {"role": "user", "content": "And?"}]
     upstream.default = reply
     answers, costs = [], []
-    try:
-        for _ in range(2):
-            before = len(upstream.messages_requests)
-            answers.append(ask(running, more, model=model_for(kind, "claude-sonnet-4-6")))
-            costs.append(len(upstream.messages_requests) - before)
-    finally:
-        upstream.default = text()
+    for _ in range(2):
+        before = len(upstream.messages_requests)
+        answers.append(ask(running, more, model=model_for(kind, "claude-sonnet-4-6")))
+        costs.append(len(upstream.messages_requests) - before)
 
     assert [answer.json()["output"][0]["content"][0]["text"] for answer in answers] == ["Fine.", "Fine."]
     assert past(upstream) == blocks([{"type": "text", "text": "So."}])

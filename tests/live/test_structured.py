@@ -70,10 +70,7 @@ def test_the_sdks_stream_helper_works(chat: Relay, upstream: FakeUpstream) -> No
 @pytest.mark.parametrize("stream", [False, True])
 def test_the_clis_tool_takes_over_when_the_upstream_refuses(chat: Relay, upstream: FakeUpstream, stream: bool) -> None:
     upstream.default = _refusing({"name": "Ada", "age": 36})
-    try:
-        response = chat.chat("Who?", model="opus", response_format=_format(Person.model_json_schema()), stream=stream)
-    finally:
-        upstream.default = text()
+    response = chat.chat("Who?", model="opus", response_format=_format(Person.model_json_schema()), stream=stream)
     if stream:
         frames = [json.loads(line[6:]) for line in response.text.split("\n\n") if line.startswith("data: {")]
         content = "".join(frame["choices"][0]["delta"].get("content", "") for frame in frames)
@@ -95,10 +92,7 @@ def test_a_schema_need_not_be_an_object(
     chat: Relay, upstream: FakeUpstream, schema: dict[str, Any], given: object, answer: object
 ) -> None:
     upstream.default = _refusing(given)
-    try:
-        response = chat.chat("?", model="opus", response_format=_format(schema))
-    finally:
-        upstream.default = text()
+    response = chat.chat("?", model="opus", response_format=_format(schema))
     assert json.loads(response.json()["choices"][0]["message"]["content"]) == answer
 
 
@@ -106,10 +100,7 @@ def test_a_schema_need_not_be_an_object(
 def test_any_json_object(request: pytest.FixtureRequest, upstream: FakeUpstream, kind: str) -> None:
     running: Relay = request.getfixturevalue(kind)
     upstream.default = _refusing({"anything": [1]})
-    try:
-        response = running.chat("?", response_format={"type": "json_object"})
-    finally:
-        upstream.default = text()
+    response = running.chat("?", response_format={"type": "json_object"})
     assert json.loads(response.json()["choices"][0]["message"]["content"]) == {"anything": [1]}
 
 
@@ -123,10 +114,7 @@ def test_an_answer_that_does_not_fit_is_an_error_not_text(chat: Relay, upstream:
 
 def test_a_model_that_never_gives_the_tool_an_answer_is_an_error(chat: Relay, upstream: FakeUpstream) -> None:
     upstream.default = text("I would rather talk.")
-    try:
-        response = chat.chat("?", response_format={"type": "json_object"})
-    finally:
-        upstream.default = text()
+    response = chat.chat("?", response_format={"type": "json_object"})
     assert response.status_code == 502
     assert response.json()["error"]["code"] == "invalid_structured_output"
 

@@ -8,7 +8,7 @@ import json
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -117,10 +117,9 @@ class Counting:
 
 
 @pytest.fixture
-def counting(upstream: FakeUpstream) -> Iterator[Counting]:
+def counting(upstream: FakeUpstream) -> Counting:
     upstream.default = made = Counting()
-    yield made
-    upstream.default = text()
+    return made
 
 
 def _costs(kind: Kind, personality: Personality) -> tuple[int, ...]:

@@ -3,7 +3,6 @@
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import pytest
 
 from tests.live.relay import Relay, clean_environment, relay
 from tests.live.varied import Varied, reply_of, requests
-from tests.upstream import FakeUpstream, Reply, text
+from tests.upstream import FakeUpstream, Reply
 from tests.upstream.rules import refusal
 
 NUMBERS = {"chat": 330, "verbatim": 160, "agent": 10}
@@ -40,12 +39,6 @@ class Obeying:
         tag = _tag(body)
         self.answered[tag] += 1
         return reply_of(self._asked[tag], body)
-
-
-@pytest.fixture(autouse=True)
-def put_back(upstream: FakeUpstream) -> Iterator[None]:
-    yield
-    upstream.default = text()
 
 
 def _ask(running: Relay, varied: Varied) -> httpx.Response:

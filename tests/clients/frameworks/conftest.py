@@ -48,8 +48,7 @@ def only_this_machine(strangers: list[str]) -> Iterator[None]:
 
 
 @pytest.fixture
-def upstream(upstream: FakeUpstream) -> Iterator[FakeUpstream]:
+def upstream(upstream: FakeUpstream) -> FakeUpstream:
     """An upstream that refuses what the real one does."""
     upstream.strict = True
-    yield upstream
-    upstream.strict = False
+    return upstream

@@ -1,7 +1,6 @@
 """Open WebUI: the relay as its connection, and a strict upstream behind it."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -36,11 +35,10 @@ def _asked(upstream: FakeUpstream) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def upstream(upstream: FakeUpstream) -> Iterator[FakeUpstream]:
+def upstream(upstream: FakeUpstream) -> FakeUpstream:
     """An upstream that refuses what the real one does, and knows what to answer, as the tasks come in any order."""
-    before, upstream.default, upstream.strict = upstream.default, _answer, True
-    yield upstream
-    upstream.default, upstream.strict = before, False
+    upstream.default, upstream.strict = _answer, True
+    return upstream
 
 
 def test_the_menu_has_the_relays_models(page: Page, base_url: str) -> None:
