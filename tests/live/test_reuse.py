@@ -221,7 +221,7 @@ def test_a_loop_of_twenty_rounds_needs_one_process_even_if_it_is_killed(
 
 
 def test_processes_end_when_nobody_comes_back(started: Started) -> None:
-    with started(idle_timeout=0.3) as running:
+    with started(idle_timeout=1) as running:
         _talk(running, [], "one")
         assert running.processes()["idle"] == 1
         running.wait_until(lambda: processes_with_home(running.home) == [])
