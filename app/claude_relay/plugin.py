@@ -244,6 +244,7 @@ class RelayPlugin(InitPlugin):
             route_handlers=[family.controller, *family.parts],
             include_in_schema=prefix == self._prefixes[0],
             opt=family.other_form.opt if family.other_form else None,
+            request_class=bodies.BodyRequest,
             request_max_body_size=self._settings.max_body_size * _MEGABYTE,
             exception_handlers={Exception: errors.respond},
             middleware=[

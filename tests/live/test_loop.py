@@ -6,19 +6,21 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
+import psutil
 import pytest
 
 from tests.live.relay import Relay, clean_environment, served_by_command
 from tests.upstream import FakeUpstream, Message, Reply, ToolUse, text
 
 LONGEST_GAP = 0.1
-"""Seconds that a delta may be late, beyond what it is on this machine when nobody else asks."""
+"""Seconds that the server may be at work before somebody else has a turn."""
 GIF = "R0lGODlhQUFBQUFB"
 """The beginning of an image."""
 USER = {"role": "user", "content": "hi"}
@@ -138,14 +140,32 @@ def server(
         yield running
 
 
-class Stream:
-    """A stream of a delta every 20 ms, read in the background until it is left."""
+class Work:
+    """A clock that goes while a server's process works, so that pauses of a shared machine are nobody's fault."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, server: "subprocess.Popen[bytes]") -> None:
+        self._process = psutil.Process(server.pid)
+
+    def seconds(self) -> float:
+        """Return for how long it has worked so far, in all its threads."""
+        times = self._process.cpu_times()
+        return times.user + times.system
+
+
+class Pulse:
+    """What the server does again and again for somebody, taken in the background until it is left.
+
+    Args:
+        work: The server's clock.
+        beats: Takes what comes, one thing after the other.
+    """
+
+    def __init__(self, work: Work, beats: Generator[object, None, None]) -> None:
+        self._work = work
+        self._beats = beats
         self._came: list[float] = []
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._read)
+        self._thread = threading.Thread(target=self._take)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -157,53 +177,66 @@ class Stream:
         self._thread.join(20)
 
     def gap(self, since: float) -> float:
-        """Return the longest time between two deltas since a moment, in seconds."""
+        """Return the most that the server worked between two beats since a moment of its clock, in seconds."""
         times = [moment for moment in self._came if moment >= since]
-        return max((later - earlier for earlier, later in itertools.pairwise(times)), default=0.0)
+        return max(later - earlier for earlier, later in itertools.pairwise(times))
 
-    def _read(self) -> None:
-        script = {"role": "user", "content": "!echo interval=0.02 repeat=10000\nword"}
-        body = {"model": "echo", "messages": [script], "stream": True}
-        with httpx.stream("POST", f"{self._url}/v1/chat/completions", json=body, timeout=30) as response:
-            for _ in response.iter_lines():
-                self._came.append(time.monotonic())
+    def least_gap(self, ask: Callable[[], object], longest: float) -> float:
+        """Return the longest gap beside what is asked, the least of three: who shares a machine is slow at times."""
+        gaps: list[float] = []
+        while len(gaps) < 3 and not (gaps and gaps[-1] < longest):
+            began = self._work.seconds()
+            ask()
+            time.sleep(0.1)
+            gaps.append(self.gap(began))
+        return min(gaps)
+
+    def _take(self) -> None:
+        with closing(self._beats):
+            for _ in self._beats:
+                self._came.append(self._work.seconds())
                 if self._over.is_set():
                     return
 
 
+def deltas(url: str) -> Generator[str, None, None]:
+    """Yield the lines of a stream with a delta every 20 ms."""
+    script = {"role": "user", "content": "!echo interval=0.02 repeat=10000\nword"}
+    body = {"model": "echo", "messages": [script], "stream": True}
+    with httpx.stream("POST", f"{url}/v1/chat/completions", json=body, timeout=30) as response:
+        yield from response.iter_lines()
+
+
+def small_answers(url: str) -> Generator[httpx.Response, None, None]:
+    """Yield the answers to one small request after the other; each needs the event loop."""
+    with httpx.Client(base_url=url, timeout=20) as client:
+        while True:
+            yield client.get("/v1/models")
+            time.sleep(0.005)
+
+
 @pytest.mark.parametrize("make", BODIES.values(), ids=BODIES.keys())
 def test_a_stream_goes_on_beside_whatever_is_asked(server: tuple[Relay, Any], make: Any) -> None:
-    body = make()
-    gaps = []
-    with Stream(server[0].url) as stream, httpx.Client(base_url=server[0].url, timeout=60) as client:
-        time.sleep(0.3)
-        usual = stream.gap(0)
-        # a shared machine has pauses of its own, which do not come again
-        for _ in range(3):
-            began = time.monotonic()
-            response = client.post("/v1/chat/completions", content=body, headers={"content-type": "application/json"})
-            time.sleep(0.1)
-            gaps.append(stream.gap(began))
-            assert response.status_code in {200, 400, 413, 502}, response.text[:200]
-            if gaps[-1] < usual + LONGEST_GAP:
-                return
-    pytest.fail(f"nothing came for {min(gaps):.3f} seconds, answered with {response.status_code} {response.text[:100]}")
+    url, body, work = server[0].url, make(), Work(server[1])
+
+    def ask() -> None:
+        response = client.post("/v1/chat/completions", content=body, headers={"content-type": "application/json"})
+        assert response.status_code in {200, 400, 413, 502}, response.text[:200]
+
+    with Pulse(work, deltas(url)) as stream, httpx.Client(base_url=url, timeout=60) as client:
+        assert stream.least_gap(ask, LONGEST_GAP) < LONGEST_GAP
 
 
 def test_a_stream_goes_on_beside_many_large_requests_at_once(server: tuple[Relay, Any]) -> None:
-    url, body = f"{server[0].url}/v1/chat/completions", BODIES["an image of 20 MB"]()
-    gaps = []
-    with Stream(server[0].url) as stream, ThreadPoolExecutor(6) as pool:
-        for _ in range(6):
-            began = time.monotonic()
-            asked = [pool.submit(httpx.post, url, content=body, timeout=60) for _ in range(6)]
-            assert {answer.result().status_code for answer in asked} == {200}
-            time.sleep(0.1)
-            gaps.append(stream.gap(began))
-            # six clients on the machine of the tests take their share of it
-            if gaps[-1] < 3 * LONGEST_GAP:
-                return
-    pytest.fail(f"nothing came for {min(gaps):.3f} seconds")
+    url, body, work = server[0].url, BODIES["an image of 20 MB"](), Work(server[1])
+
+    def ask() -> None:
+        asked = [pool.submit(httpx.post, f"{url}/v1/chat/completions", content=body, timeout=60) for _ in range(6)]
+        assert {answer.result().status_code for answer in asked} == {200}
+
+    with Pulse(work, deltas(url)) as stream, ThreadPoolExecutor(6) as pool:
+        # each has its turns between two deltas
+        assert stream.least_gap(ask, 3 * LONGEST_GAP) < 3 * LONGEST_GAP
 
 
 def _large(name: str, **more: Any) -> dict[str, Any]:
@@ -235,9 +268,9 @@ CONFIGURING = {
 @pytest.fixture(scope="module")
 def engine(
     tmp_path_factory: pytest.TempPathFactory, shared_upstream: FakeUpstream, claude_path: str
-) -> Iterator[Relay]:
+) -> Iterator[tuple[Relay, "subprocess.Popen[bytes]"]]:
     home = tmp_path_factory.mktemp("engine")
-    with served_by_command(home, clean_environment(home, shared_upstream), claude_path) as (running, _):
+    with served_by_command(home, clean_environment(home, shared_upstream), claude_path) as running:
         yield running
 
 
@@ -246,57 +279,19 @@ def _obeying(body: dict[str, Any]) -> Reply:
     return Message(blocks=(ToolUse("toolu_1", "StructuredOutput", {}),)) if "StructuredOutput" in names else text()
 
 
-class Pings:
-    """One small request after the other, in the background until it is left; each needs the event loop."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._took: list[float] = []
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._ping)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        Relay.wait_until(lambda: len(self._took) > 20, 20)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join(20)
-
-    def longest(self) -> float:
-        """Return the longest time in seconds that one took since this was asked last."""
-        took, self._took = self._took, []
-        return max(took)
-
-    def _ping(self) -> None:
-        with httpx.Client(base_url=self._url, timeout=20) as client:
-            while not self._over.is_set():
-                began = time.monotonic()
-                client.get("/v1/models")
-                self._took.append(time.monotonic() - began)
-                time.sleep(0.005)
-
-
 @pytest.mark.parametrize("fields", CONFIGURING.values(), ids=CONFIGURING.keys())
 def test_others_are_served_while_a_process_is_configured(
-    engine: Relay, upstream: FakeUpstream, fields: dict[str, Any]
+    engine: tuple[Relay, Any], upstream: FakeUpstream, fields: dict[str, Any]
 ) -> None:
     upstream.default = _obeying
-    body = {"model": "sonnet", "messages": [USER], **fields}
-    gaps = []
-    with Pings(engine.url) as pings:
-        usual = pings.longest()
-        for _ in range(3):
-            time.sleep(0.1)
-            pings.longest()
-            response = engine.http.post("/v1/chat/completions", json=body)
-            time.sleep(0.1)
-            gaps.append(pings.longest())
-            assert response.status_code == 200, response.text[:200]
-            if gaps[-1] < usual + LONGEST_GAP:
-                break
-    assert min(gaps) < usual + LONGEST_GAP
+    running, work = engine[0], Work(engine[1])
+
+    def ask() -> None:
+        response = running.post(messages=[USER], **fields)
+        assert response.status_code == 200, response.text[:200]
+
+    with Pulse(work, small_answers(running.url)) as others:
+        assert others.least_gap(ask, LONGEST_GAP) < LONGEST_GAP
 
 
 OF_EACH_KIND = [
@@ -328,10 +323,11 @@ def test_a_signal_is_heard_beside_whatever_is_asked(
             pool.submit(httpx.post, f"{running.url}/v1/chat/completions", content=hard, timeout=30) for _ in range(2)
         ]
         time.sleep(0.1)
+        work = Work(server)
+        began = work.seconds()
         server.send_signal(signal.SIGTERM)
-        began = time.monotonic()
-        running.wait_until(lambda: _is_draining(running), 5)
-        heard = time.monotonic() - began
+        running.wait_until(lambda: _is_draining(running), 10)
+        heard = work.seconds() - began
         for answer in asked:
             answer.exception(20)
     assert heard < 1

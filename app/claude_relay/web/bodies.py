@@ -6,6 +6,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from litestar import Request
 from litestar.datastructures import State
+from litestar.types import Empty
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -27,6 +28,8 @@ T = TypeVar("T")
 _OTHER_FORM = "claude_relay_other_form"
 _SETTINGS = "claude_relay_settings"
 _OFFLOAD = "claude_relay_offload"
+_JOINED_AT_ONCE = 1024 * 1024
+"""Bytes of a body up to which it takes no time worth a thread to put its pieces together."""
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -59,6 +62,21 @@ class OtherForm(Struct, frozen=True):
     def opt(self) -> dict[str, Any]:
         """What a router has as ``opt``, so that its handlers read this form too."""
         return {_OTHER_FORM: self}
+
+
+class BodyRequest(Request[Any, Any, Any]):
+    """A request; Litestar's own would put the pieces of a large body together on the event loop."""
+
+    async def body(self) -> bytes:
+        """Return the body of the request."""
+        if self._connection_state.body is Empty:
+            pieces = [piece async for piece in self.stream()]
+            if sum(map(len, pieces)) > _JOINED_AT_ONCE:
+                offload: Offload = self.app.state[_OFFLOAD]
+                self._connection_state.body = await offload.run(lambda: b"".join(pieces))
+            else:
+                self._connection_state.body = b"".join(pieces)
+        return await super().body()
 
 
 class BodyDTO(WireDTO[T]):

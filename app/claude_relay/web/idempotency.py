@@ -23,6 +23,7 @@ from msgspec import Struct
 from claude_relay.errors import ConflictError, InvalidRequestError, RelayError, UnavailableError
 from claude_relay.store.protocol import Claim, Event, Key, Record, Store
 from claude_relay.web.auth_middleware import require_caller
+from claude_relay.web.bodies import BodyRequest
 from claude_relay.web.context import context_of
 from claude_relay.web.dialect import dialect_of
 from claude_relay.web.disconnects import cancel_on_disconnect
@@ -67,7 +68,7 @@ def middleware(app: ASGIApp) -> ASGIApp:
         if sent is None or scope["type"] != ScopeType.HTTP or scope["method"] != "POST":
             await app(scope, receive, send)
             return
-        request = Request[Any, Any, Any](scope, receive, send)
+        request = BodyRequest(scope, receive, send)
         store = store_of(request)
         if store is None:
             await app(scope, receive, send)
@@ -124,7 +125,9 @@ class _Keyed:
     async def _digest(self) -> bytes:
         path = self._request.scope["path"].removeprefix(PREFIXES[0])
         body = await self._request.body()
-        return await asyncio.to_thread(lambda: hashlib.sha256(b"%b\n%b" % (path.encode(), body)).digest())
+        digest = hashlib.sha256(b"%b\n" % path.encode())
+        await asyncio.to_thread(digest.update, body)
+        return digest.digest()
 
     async def _claim(self, answer_id: str, digest: bytes) -> Claim:
         until = time.time() + KEPT_SECONDS
