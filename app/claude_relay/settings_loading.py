@@ -129,11 +129,20 @@ def keyring(settings: Settings) -> tuple[Key, ...]:
     Raises:
         SettingsError: One is no key, or that for figures alone; or the file cannot be read.
     """
+    entries = written_keys(settings)
+    return parse_keys([*entries, *_for_metrics(settings)])[: len(entries)]
+
+
+def written_keys(settings: Settings) -> list[Entry]:
+    """Return the keys that let callers in as they were written down, those of the file included.
+
+    Raises:
+        SettingsError: The file cannot be read, or has no key.
+    """
     given = [
         Entry(f"{PREFIX}API_KEYS (--api-key): key {place}", text) for place, text in enumerate(settings.api_keys, 1)
     ]
-    entries = [*given, *_of_file(settings.api_key_file)]
-    return parse_keys([*entries, *_for_metrics(settings)])[: len(entries)]
+    return [*given, *_of_file(settings.api_key_file)]
 
 
 def metrics_key(settings: Settings) -> Key | None:

@@ -86,8 +86,15 @@ def test_a_key_that_no_header_can_hold_is_a_wrong_option(url: str, key: str) -> 
     assert result.stderr == "claude-relay: --key: expected a key of ASCII characters without spaces\n"
 
 
-def test_a_relay_where_the_settings_say_is_found_with_the_key_that_they_have(url: str) -> None:
-    os.environ |= {"CLAUDE_RELAY_PORT": url.rpartition(":")[2], "CLAUDE_RELAY_API_KEYS": "ada=sEcReT=sEcReT=="}
+@pytest.mark.parametrize("variable", ["API_KEYS", "API_KEY_FILE"])
+def test_a_relay_where_the_settings_say_is_found_with_the_key_that_they_have(
+    url: str, tmp_path: Path, variable: str
+) -> None:
+    key = "ada=sEcReT=sEcReT=="
+    if variable == "API_KEY_FILE":
+        (tmp_path / "keys").write_text(f"# of the team\n{key}\n")
+        key = str(tmp_path / "keys")
+    os.environ |= {"CLAUDE_RELAY_PORT": url.rpartition(":")[2], f"CLAUDE_RELAY_{variable}": key}
     os.environ["CLAUDE_RELAY_RUNNER"] = "claude"
     os.environ["PATH"] = ""
 

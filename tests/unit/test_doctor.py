@@ -81,6 +81,8 @@ def test_for_people_each_check_is_a_line_and_a_remedy_one_below_it(claude: Any, 
     ("arguments", "name", "outcome", "words"),
     [
         (("--cwd", "/no/such/place"), "settings", "failed", ["--cwd"]),
+        (("--profiles", "none.toml"), "settings", "failed", ["--profiles", "none.toml"]),
+        (("--profile", "docs=sonnet:chat", "--profile", "pirate=haiku"), "profiles", "ok", ["docs, pirate"]),
         (("--claude-path", "/bin/false"), "Claude Code", "failed", ["did not print a version", "Install Claude Code"]),
         (("--host", "0.0.0.0"), "callers", "warning", ["no key", "--api-key NAME=KEY"]),
         (("--host", "0.0.0.0", "--api-key", "ada=sEcReTsEcReT"), "callers", "ok", ["ada"]),

@@ -8,7 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
@@ -25,6 +25,8 @@ from claude_relay.engine.claude.private import require_place
 from claude_relay.engine.claude.selftest import run_self_test
 from claude_relay.engine.limits.resources import find
 from claude_relay.engine.limits.sizing import size
+from claude_relay.engine.profile_files import load
+from claude_relay.engine.profiles import Profile
 from claude_relay.errors import ListenError, RelayError, SettingsError
 from claude_relay.listening import listening
 from claude_relay.settings import PREFIX, Settings
@@ -83,6 +85,7 @@ async def examined(flags: Mapping[str, object], *, live: bool) -> AsyncIterator[
     yield _python()
     try:
         found = settings_loading.resolve(flags)
+        profiles = load(found.settings, found.keys, environ)
     except SettingsError as error:
         yield Check("settings", "failed", error.message, "Correct it; the relay does not start with it.")
         return
@@ -90,6 +93,7 @@ async def examined(flags: Mapping[str, object], *, live: bool) -> AsyncIterator[
     yield _settings(found)
     yield _user()
     yield _callers(found)
+    yield _profiles(profiles)
     yield await _port(chosen)
     yield _temporary_files(environ)
     yield _state(chosen, environ)
@@ -156,6 +160,12 @@ def _callers(found: Loaded) -> Check:
         f"programs of this machine alone, though it listens on {chosen.host}: there is no key",
         "For clients on other machines and in containers: --api-key NAME=KEY. For none: --host 127.0.0.1.",
     )
+
+
+def _profiles(profiles: Iterable[Profile]) -> Check:
+    if names := ", ".join(profile.name for profile in profiles):
+        return Check("profiles", "ok", names)
+    return Check("profiles", "skipped", "none")
 
 
 async def _port(chosen: Settings) -> Check:

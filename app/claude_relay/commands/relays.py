@@ -9,6 +9,7 @@ from claude_relay.access import addresses
 from claude_relay.access.keys import is_sendable, parts
 from claude_relay.errors import SettingsError
 from claude_relay.settings import Settings
+from claude_relay.settings_loading import written_keys
 
 _STATES = {"ok", "degraded", "draining"}
 _PORTS = 2**16
@@ -57,8 +58,12 @@ def require_key(key: str) -> None:
 
 
 def own(settings: Settings) -> Place:
-    """Return where a relay with these settings listens, for programs of this machine."""
-    key = parts(settings.api_keys[0])[1] if settings.api_keys else None
+    """Return where a relay with these settings listens, for programs of this machine.
+
+    Raises:
+        SettingsError: Its file of keys cannot be read.
+    """
+    key = next((parts(written.text)[1] for written in written_keys(settings)), None)
     if settings.uds is not None:
         return Place("http://localhost", settings.uds, key)
     at = addresses.address(settings.host)
