@@ -1,6 +1,7 @@
 """The command line. Heavy imports stay inside the commands, so that ``--help`` feels instant."""
 
 import asyncio
+import io
 import os
 import shlex
 import sys
@@ -38,6 +39,7 @@ none asks on one that is just being closed."""
 def main() -> None:
     """Claude Code behind OpenAI's API."""
     _open_standard_streams()
+    _replace_what_cannot_be_written()
 
 
 def _setting_options(command: Command) -> Command:
@@ -282,9 +284,9 @@ def ask_command(
     """
     from claude_relay.commands import ask
 
-    text = sys.stdin.read() if question == "-" else question
+    text = sys.stdin.read() if question == "-" else _readable(question)
     try:
-        ask.run(ask.Arguments(text, model, images, json_schema, session, url, key))
+        ask.run(ask.Arguments(text, model and _readable(model), images, json_schema, session, url, key))
     except SettingsError as error:
         _fail(error.message, 2)
     except RelayError as error:
@@ -303,6 +305,18 @@ def _open_standard_streams() -> None:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(number, mode, closefd=False))
+
+
+def _replace_what_cannot_be_written() -> None:
+    """Have a character that an encoding does not know be replaced; the text around it is not lost for it."""
+    for stream in (sys.stdin, sys.stdout):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _readable(argument: str) -> str:
+    """Return an argument with the sign for what is unknown for bytes that are not UTF-8."""
+    return argument.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _require_place(chosen: Settings) -> None:

@@ -193,7 +193,7 @@ def publish(variables: Mapping[str, str]) -> None:
 
 def _read(path: Path, *, named: bool) -> dict[str, str]:
     """Return the variables of a ``.env`` file; one that nobody named may be missing, and is told nothing of others."""
-    if not named and not path.is_file():
+    if not named and not os.path.isfile(path):
         return {}
     try:
         with path.open(encoding="utf-8-sig") as stream:
@@ -272,9 +272,9 @@ def _check(settings: Settings, known: tuple[Key, ...], environ: Mapping[str, str
     _require_url(settings.store_url)
     mode_name = f"{PREFIX}PERMISSION_MODE (--permission-mode)"
     require_permissible(settings.permission_mode, mode_name, settings, known, environ)
-    if settings.cwd is not None and not Path(settings.cwd).is_dir():
+    if settings.cwd is not None and not os.path.isdir(settings.cwd):
         raise SettingsError(f"{PREFIX}CWD (--cwd): expected a directory; got {settings.cwd!r}")
-    if path is not None and not (Path(path).is_file() and os.access(path, os.X_OK)):
+    if path is not None and not (os.path.isfile(path) and os.access(path, os.X_OK)):
         raise SettingsError(f"{PREFIX}CLAUDE_PATH (--claude-path): expected an executable file; got {path!r}")
 
 

@@ -43,7 +43,7 @@ def url() -> Iterator[str]:
         yield f"http://{host}:{port}"
 
 
-def asked(*arguments: object, given: str | None = None) -> Result:
+def asked(*arguments: object, given: str | bytes | None = None) -> Result:
     return CliRunner().invoke(main, ["ask", *map(str, arguments)], prog_name="claude-relay", input=given)
 
 
@@ -146,11 +146,28 @@ def test_an_answer_that_is_cut_is_said_to_be() -> None:
 def test_a_schema_is_held_to_and_must_be_json(tmp_path: Path) -> None:
     good, bad = tmp_path / "good.json", tmp_path / "bad.json"
     good.write_text('{"type": "object", "required": ["a"], "properties": {"a": {"type": "integer"}}}')
-    bad.write_text("{")
 
     assert asked('{"a": 1}', "--json-schema", good).stdout == '{"a": 1}\n'
     assert asked('{"a": "x"}', "--json-schema", good).exit_code == 1
-    assert asked("x", "--json-schema", bad).exit_code == 2
+    for text in (b"{", b'{"a": "\xe9"}', b'{"a": ' * 5_000 + b"1" + b"}" * 5_000):
+        bad.write_bytes(text)
+        result = asked("x", "--json-schema", bad)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.startswith("claude-relay: --json-schema: ")
+
+
+def test_bytes_that_are_no_text_are_replaced() -> None:
+    """A question is often a file or a diff, which may have a piece in another encoding."""
+    as_argument = b"caf\xe9".decode("utf-8", "surrogateescape")
+
+    assert asked(as_argument, "--model", as_argument).stdout == "caf\N{REPLACEMENT CHARACTER}\n"
+    assert asked(given=b"caf\xe9 noir").stdout == "caf\N{REPLACEMENT CHARACTER} noir\n"
+
+
+def test_characters_that_the_output_cannot_have_are_replaced() -> None:
+    result = CliRunner(charset="ascii").invoke(main, ["ask", "un caf\N{LATIN SMALL LETTER E WITH ACUTE} noir"])
+
+    assert (result.exit_code, result.stdout_bytes) == (0, b"un caf? noir\n")
 
 
 def test_a_conversation_is_gone_on_with_and_kept_from_other_users(tmp_path: Path) -> None:

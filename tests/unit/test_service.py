@@ -244,6 +244,16 @@ def test_wrong_settings_are_refused_before_anything_is_written(home: Path, stub:
     assert not (home / ".config").exists()
 
 
+def test_a_setting_that_a_service_manager_cannot_read_is_named(home: Path, stub: Callable[..., Path]) -> None:
+    stub("systemctl")
+
+    result = ran("install", "--state-dir", b"caf\xe9".decode("utf-8", "surrogateescape"))
+
+    assert result.exit_code == 1
+    assert result.stderr.startswith("claude-relay: CLAUDE_RELAY_STATE_DIR has bytes that are not UTF-8")
+    assert not list(home.rglob("*.env"))
+
+
 def test_a_place_that_cannot_be_written_is_named(home: Path) -> None:
     (home / ".config").touch()
 

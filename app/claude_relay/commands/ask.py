@@ -174,7 +174,7 @@ def _json(body: bytes) -> Mapping[str, object] | None:
 def _schema(path: Path) -> dict[str, Any]:
     try:
         return msgspec.json.decode(_contents(path, "--json-schema"), type=dict[str, Any])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SettingsError(f"--json-schema: {path} is no JSON object: {error}") from None
 
 

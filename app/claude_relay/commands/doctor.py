@@ -6,6 +6,7 @@ import logging
 import os
 import shlex
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -191,8 +192,7 @@ def _temporary_files(environ: Mapping[str, str]) -> Check:
 
 def _state(chosen: Settings, environ: Mapping[str, str]) -> Check:
     directory = settings_loading.state_directory(chosen, environ)
-    there = next((path for path in (directory, *directory.parents) if path.exists()), directory)
-    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+    if _is_writable(directory):
         return Check("state directory", "ok", str(directory))
     return Check(
         "state directory",
@@ -200,6 +200,17 @@ def _state(chosen: Settings, environ: Mapping[str, str]) -> Check:
         f"{directory} cannot be written: no responses and no conversations are kept",
         "Name another one: --state-dir. To keep nothing: --no-store.",
     )
+
+
+def _is_writable(directory: Path) -> bool:
+    """Whether a directory can be written, or made."""
+    try:
+        is_directory = stat.S_ISDIR(directory.stat().st_mode)
+    except FileNotFoundError:
+        return directory != directory.parent and _is_writable(directory.parent)
+    except OSError:
+        return False
+    return is_directory and os.access(directory, os.W_OK | os.X_OK)
 
 
 async def _store(chosen: Settings, environ: Mapping[str, str]) -> Check:

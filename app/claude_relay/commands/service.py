@@ -50,8 +50,11 @@ def install(settings: Settings, environ: Mapping[str, str], chosen: Manager) -> 
     program = Program(arguments, str(Path.cwd()), str(variables), str(own), settings.drain_timeout)
     if unprintable := [text for text in (*arguments, program.directory, program.variables) if not text.isprintable()]:
         raise RelayError(f"{unprintable[0]!r} cannot be told to a service manager")
+    told = _variables(settings, environ)
+    if unreadable := [name for name, value in told.items() if not _is_utf8(value)]:
+        raise RelayError(f"{unreadable[0]} has bytes that are not UTF-8, which a service manager does not read")
     try:
-        _write(variables, variables_file(_variables(settings, environ)), _SECRET)
+        _write(variables, variables_file(told), _SECRET)
         _write(Path(chosen.definition), chosen.text(program), _READABLE)
     except OSError as error:
         raise RelayError(f"{error.filename!r} cannot be written: {error.strerror}") from None
@@ -123,6 +126,10 @@ def _variables(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]
 
 def _config(environ: Mapping[str, str]) -> Path:
     return Path(environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+
+
+def _is_utf8(text: str) -> bool:
+    return text.encode("utf-8", "replace").decode() == text
 
 
 def _write(path: Path, text: str, mode: int) -> None:

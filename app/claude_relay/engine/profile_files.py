@@ -48,7 +48,7 @@ def _tables(path: Path) -> Iterator[tuple[Entry, Path]]:
     text = _text_of(path, where)
     try:
         found = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise SettingsError(f"{where}: expected TOML; {error}") from None
     for name, table in found.items():
         yield parse_table(name, table, f"{where}: {name!r}"), path.absolute().parent
@@ -90,7 +90,7 @@ def _directory(entry: Entry, base: Path) -> str | None:
     if entry.cwd is None:
         return None
     path = _path(entry.cwd, base)
-    if not path.is_dir():
+    if not os.path.isdir(path):
         raise SettingsError(f"{entry.where}: cwd: expected a directory; got {str(path)!r}")
     return str(path)
 
@@ -99,7 +99,7 @@ def _mcp_file(path: Path, entry: Entry) -> str:
     where = f"{entry.where}: mcp"
     try:
         msgspec.json.decode(_text_of(path, where), type=_McpFile)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise SettingsError(f"{where}: expected a JSON file with mcpServers; {str(path)!r}: {error}") from None
     return str(path)
 
@@ -112,7 +112,7 @@ def _instructions(path: Path, entry: Entry) -> str:
 
 
 def _require_repository(entry: Entry, directory: Path, environ: Mapping[str, str]) -> None:
-    if not any((folder / ".git").exists() for folder in (directory.absolute(), *directory.absolute().parents)):
+    if not any(os.path.exists(folder / ".git") for folder in (directory.absolute(), *directory.absolute().parents)):
         raise SettingsError(
             f"{entry.where}: worktree: expected a directory of a git repository; got {str(directory)!r}"
         )

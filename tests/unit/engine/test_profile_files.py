@@ -107,6 +107,7 @@ def test_a_file_and_the_command_line_share_their_names(here: Path) -> None:
         (None, "cannot be read: No such file"),
         (b"\xff\xfe\x00", "it is no text"),
         (b"[docs", "expected TOML"),
+        (b"docs = " + b"[" * 5_000, "expected TOML"),
         (b'model = "sonnet"', "'model': expected a table"),
         (b'[docs]\nmodel = "x"\ntool = ["Read"]', "'docs': expected fields of"),
     ],
@@ -126,11 +127,13 @@ def test_what_is_wrong_with_a_file_is_told(here: Path, text: bytes | None, expec
     [
         ("cwd=no-such", "cwd: expected a directory"),
         ("cwd=system.md", "cwd: expected a directory"),
+        (f"cwd={'x' * 300}", "cwd: expected a directory"),
         ("system=no-such", "system: .* cannot be read"),
         ("system=docs", "system: .* cannot be read"),
         ("system=empty.md", "system: .* is empty"),
         ("mcp=no-such", "mcp: .* cannot be read"),
         ("mcp=system.md", "mcp: expected a JSON file with mcpServers"),
+        ("mcp=deep.json", "mcp: expected a JSON file with mcpServers"),
         ("mcp=servers.json", "mcp: expected a JSON file with mcpServers"),
         ("key=guest", "the name of a key .* got 'guest'"),
         ("cwd=docs,worktree=yes", "a directory of a git repository"),
@@ -138,6 +141,7 @@ def test_what_is_wrong_with_a_file_is_told(here: Path, text: bytes | None, expec
 )
 def test_what_is_wrong_with_what_a_profile_names_is_told(here: Path, fields: str, expected: str) -> None:
     (here / "empty.md").write_text(" \n")
+    (here / "deep.json").write_text('{"mcpServers": ' + '{"a": ' * 5_000 + "1" + "}" * 5_001)
     (here / "servers.json").write_text('{"weather": {}}')
 
     with pytest.raises(SettingsError, match=rf"CLAUDE_RELAY_PROFILE \(--profile\): 'docs': .*{expected}"):

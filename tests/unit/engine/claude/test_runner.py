@@ -203,7 +203,7 @@ async def test_the_private_directory_of_chats_is_gone_after_the_stop(make: Make,
     await runner.stop()
 
     (directory,) = {start["cwd"] for start in cli.told("start")}
-    assert not os.path.exists(directory)  # noqa: ASYNC240, PTH110 - nothing else waits here
+    assert not os.path.exists(directory)  # noqa: ASYNC240 - nothing else waits here
 
 
 async def test_closing_a_run_interrupts_the_cli_and_ends_it_and_its_cost_is_told(make: Make, cli: FakeCli) -> None:
