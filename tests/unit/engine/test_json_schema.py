@@ -170,14 +170,14 @@ HEAVY: dict[str, Callable[[int], Schema]] = {
 @pytest.mark.parametrize("make", HEAVY.values(), ids=HEAVY.keys())
 def test_no_schema_takes_long_to_be_examined(make: Callable[[int], Schema], size: int) -> None:
     schema = make(size)
-    start = time.monotonic()
+    start = time.process_time()
     try:
         check_schema(schema)
     except SchemaError:
         pass
     else:
         is_quick(schema, "5" * 100_000)
-    assert time.monotonic() - start < SOON
+    assert time.process_time() - start < SOON
 
 
 class Canary(HTTPServer):

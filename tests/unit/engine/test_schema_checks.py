@@ -47,11 +47,11 @@ async def refusal(text: str, schema: Schema, seconds: int = 5) -> str:
 
 
 async def largest_gap(done: asyncio.Task[Any]) -> float:
-    """Return the longest time for which the loop did nothing else until a task is done."""
-    gap, last = 0.0, time.monotonic()
+    """Return the most that this process worked between two turns of the loop until a task is done, in seconds."""
+    gap, last = 0.0, time.process_time()
     while not done.done():
         await asyncio.sleep(0.005)
-        gap, last = max(gap, time.monotonic() - last), time.monotonic()
+        gap, last = max(gap, time.process_time() - last), time.process_time()
     return gap
 
 

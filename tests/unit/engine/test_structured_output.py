@@ -74,10 +74,10 @@ def test_what_is_no_json_is_said_to_be_none(text: str) -> None:
 @pytest.mark.parametrize("size", [10_000, 100_000])
 @pytest.mark.parametrize("pattern", ["^(a+)+$", "^(a|a)*$", "^(.*a){20}$", "(a*)*b$"])
 def test_a_pattern_takes_a_time_in_proportion_to_the_text(pattern: str, size: int) -> None:
-    start = time.monotonic()
+    start = time.process_time()
 
     assert not fits({"pattern": pattern}, "a" * size + "!")
-    assert time.monotonic() - start < SOON
+    assert time.process_time() - start < SOON
 
 
 QUICK: list[tuple[Schema, bool]] = [
@@ -124,10 +124,10 @@ def test_what_is_called_quick_is(schema: Schema, item: str) -> None:
     while is_quick(schema, item * 2 * count):
         count *= 2
     value = parsed("[" + (item * count)[:-1] + "]")
-    start = time.monotonic()
+    start = time.process_time()
     fits(schema, value)
 
-    assert time.monotonic() - start < SOON / 4
+    assert time.process_time() - start < SOON / 4
 
 
 # --- the schema of the CLI's tool ------------------------------------------------------------------------------------

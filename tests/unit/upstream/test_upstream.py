@@ -183,16 +183,15 @@ def test_streams_an_empty_text(upstream: FakeUpstream, client: httpx.Client) -> 
 
 
 def test_sends_the_head_before_the_delay(upstream: FakeUpstream, client: httpx.Client) -> None:
-    upstream.replies(text(delay=0.2, interval=0.1))
+    upstream.replies(text(delay=0.5, interval=0.1))
     with client.stream("POST", "/v1/messages", json=body()) as response:
         head = time.monotonic()
         read_deltas(response.iter_lines(), 3)
-        end = time.monotonic()
     record = upstream.wait_for(1)[0]
-    assert head - record.started < 0.15
-    assert end - head == pytest.approx(0.4, abs=0.1)
-    assert len(record.sent) == 3
-    assert record.sent[1] - record.sent[0] == pytest.approx(0.1, abs=0.05)
+    first, second, third = record.sent
+    assert head < first
+    assert first - record.started >= 0.49
+    assert min(second - first, third - second) >= 0.09
 
 
 def test_delays_the_head(upstream: FakeUpstream, client: httpx.Client) -> None:
@@ -276,10 +275,8 @@ def test_notices_the_client_leaving(upstream: FakeUpstream, client: httpx.Client
         record = upstream.wait_for(1)[0]
         assert not record.disconnected.wait(0.1)
         assert not record.finished.is_set()
-    left = time.monotonic()
     assert record.disconnected.wait(1)
     assert record.finished.wait(1)
-    assert time.monotonic() - left < 0.1
 
 
 def test_a_complete_reply_is_no_disconnect(upstream: FakeUpstream, client: httpx.Client) -> None:
