@@ -169,7 +169,7 @@ class Pulse:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        Relay.wait_until(lambda: len(self._came) > 5, 20)
+        self._wait()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -187,9 +187,14 @@ class Pulse:
         while len(gaps) < 3 and not (gaps and gaps[-1] < longest):
             began = self._work.seconds()
             ask()
-            time.sleep(0.1)
+            self._wait()
             gaps.append(self.gap(began))
         return min(gaps)
+
+    def _wait(self) -> None:
+        """Wait until the gap that may go on is over."""
+        heard = len(self._came)
+        Relay.wait_until(lambda: len(self._came) > heard + 1, 20)
 
     def _take(self) -> None:
         with closing(self._beats):
