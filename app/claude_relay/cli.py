@@ -39,7 +39,7 @@ none asks on one that is just being closed."""
 def main() -> None:
     """Claude Code behind OpenAI's API."""
     _open_standard_streams()
-    _replace_what_cannot_be_written()
+    _replace_unknown_characters()
 
 
 def _setting_options(command: Command) -> Command:
@@ -307,8 +307,8 @@ def _open_standard_streams() -> None:
             setattr(sys, name, os.fdopen(number, mode, closefd=False))
 
 
-def _replace_what_cannot_be_written() -> None:
-    """Have a character that an encoding does not know be replaced; the text around it is not lost for it."""
+def _replace_unknown_characters() -> None:
+    """Have what an encoding does not know be replaced where text is read or written, so that the rest is not lost."""
     for stream in (sys.stdin, sys.stdout):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")

@@ -65,6 +65,18 @@ def at_once(*asking: Callable[[], httpx.Response]) -> list[httpx.Response]:
     return [answers[index] for index in range(len(asking))]
 
 
+def test_a_large_body_is_read_once_and_told_from_another() -> None:
+    text = "x" * 3_000_000
+    with listening() as (client, runner):
+        first = client.post(CHAT, json=body(CHAT, text), headers=keyed())
+        again = client.post(CHAT, json=body(CHAT, text), headers=keyed())
+        other = client.post(CHAT, json=body(CHAT, f"{text}y"), headers=keyed())
+
+        assert is_answered(first, CHAT, text)
+        assert (again.content, other.status_code) == (first.content, 409)
+        assert len(runner.heard) == 1
+
+
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("path", [CHAT, RESPONSES])
 def test_a_request_that_is_sent_again_gets_the_same_bytes_and_asks_nothing(path: str, stream: bool) -> None:

@@ -29,7 +29,8 @@ _OTHER_FORM = "claude_relay_other_form"
 _SETTINGS = "claude_relay_settings"
 _OFFLOAD = "claude_relay_offload"
 _JOINED_AT_ONCE = 1024 * 1024
-"""Bytes of a body up to which it takes no time worth a thread to put its pieces together."""
+"""Bytes of a body up to which its pieces are put together on the event loop; beyond, Python copies them without holding
+the interpreter, so that a thread keeps nobody waiting."""
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
